@@ -1,0 +1,75 @@
+//! The machines that receive traffic, as the program sees them.
+//!
+//! Written by the daemon, read by the program; an array indexed by [`BackendId`].
+
+use crate::{
+    be::{Be16, Be32},
+    family::{Address, Address4, Address6},
+};
+
+/// The number of a backend: its index in the backends map. 0 is never given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct BackendId(pub u32);
+
+/// How packets reach a backend. An open number: whatever stands in the map is valid, and what the
+/// program does not know it drops with a reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Mode(pub u8);
+
+impl Mode {
+    /// Direct routing: only the MAC addresses change; replies bypass us.
+    pub const L2: Self = Self(1);
+    /// Destination NAT: address and port change; replies come back through us.
+    pub const NAT: Self = Self(2);
+}
+
+/// All that the rewrite of a packet needs to know, in one cache line of 64 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Backend {
+    /// Names this use of the number: flows remember it, so that a recycled number is never
+    /// believed. 0: the number is not in use.
+    pub generation: u32,
+    /// The number of the service it belongs to.
+    pub service: u32,
+    /// The backend's address; an IPv4 address stands in the first word, the others are 0.
+    pub address: [Be32; 4],
+    /// The next hop's MAC address.
+    pub destination_mac: [u8; 6],
+    /// The egress interface's MAC address.
+    pub source_mac: [u8; 6],
+    /// Index of the egress interface; also its key in the devices map.
+    pub egress: u32,
+    /// The backend's port, for [`Mode::NAT`]; identity only for the others.
+    pub port: Be16,
+    /// How packets reach it.
+    pub mode: Mode,
+    /// IP version of [`address`](Self::address): 4 or 6.
+    pub version: u8,
+    /// [`Backend::INACTIVE`] or 0.
+    pub flags: u32,
+    /// Always 0; room for tunnel addresses and the outer header's checksum.
+    pub reserved: [u32; 4],
+}
+
+impl Backend {
+    /// Flag: remembered flows must choose again. No lookup table names an inactive backend.
+    pub const INACTIVE: u32 = 1;
+
+    /// The first word of [`address`](Self::address): all of an IPv4 address.
+    #[must_use]
+    #[inline]
+    pub const fn address_v4(&self) -> Address4 {
+        let [word, ..] = self.address;
+        Address([word])
+    }
+
+    /// The whole of [`address`](Self::address).
+    #[must_use]
+    #[inline]
+    pub const fn address_v6(&self) -> Address6 {
+        Address(self.address)
+    }
+}

@@ -1,0 +1,37 @@
+//! The ABI between the XDP programs and the daemon.
+//!
+//! Both sides compile this crate: the keys and values of every map, the hash that both compute, the
+//! numbers of the outcomes, the names of maps and programs. It has no dependencies (aya's `Pod` marker
+//! only under the feature `aya`) and allocates nothing.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`be`] | integers in network byte order |
+//! | [`family`] | IPv4 and IPv6 as one trait: the address type |
+//! | [`vip`] | [`VipKey`](vip::VipKey) and [`Vip`](vip::Vip) |
+//! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
+//! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
+//! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`hash`] | the flow hash |
+//! | [`outcome`] | what can become of a packet; the index of the ledger |
+//! | [`traffic`] | counters per backend |
+//! | [`settings`] | constants set when the program is loaded |
+//! | [`names`] | names of maps, programs and globals, and the ABI's version |
+//!
+//! # Rules for shared types
+//! `#[repr(C)]`, no padding (asserted in `pod`), only integers and byte arrays: every bit pattern is
+//! valid, so neither side can make the other's memory undefined.
+#![no_std]
+
+pub mod backend;
+pub mod be;
+pub mod family;
+pub mod flow;
+pub mod hash;
+pub mod names;
+pub mod outcome;
+mod pod;
+pub mod settings;
+pub mod table;
+pub mod traffic;
+pub mod vip;

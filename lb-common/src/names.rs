@@ -1,0 +1,41 @@
+//! The names by which both sides find maps, programs and globals: the only place where they are written
+//! as strings. In the program, each is the name of the static or function itself; a test compares.
+
+/// Version of everything in this crate that both sides must agree on. Raised with every change of a
+/// layout or a meaning; maps pinned by another version are not adopted.
+pub const ABI_VERSION: u32 = 1;
+
+/// The program that balances.
+pub const BALANCER: &str = "balancer";
+
+/// [`Settings`](crate::settings::Settings), a global in `.rodata`.
+pub const SETTINGS: &str = "SETTINGS";
+
+/// [`VipKey`](crate::vip::VipKey) -> [`Vip`](crate::vip::Vip), IPv4.
+pub const VIPS_V4: &str = "VIPS_V4";
+/// [`VipKey`](crate::vip::VipKey) -> [`Vip`](crate::vip::Vip), IPv6.
+pub const VIPS_V6: &str = "VIPS_V6";
+/// The arena of lookup tables: an mmapable array of [`Element`](crate::table::Element).
+pub const TABLES: &str = "TABLES";
+/// [`Backend`](crate::backend::Backend) by [`BackendId`](crate::backend::BackendId).
+pub const BACKENDS: &str = "BACKENDS";
+/// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv4.
+pub const FLOWS_V4: &str = "FLOWS_V4";
+/// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv6.
+pub const FLOWS_V6: &str = "FLOWS_V6";
+/// [`FlowKey`](crate::flow::FlowKey) -> [`Reply`](crate::flow::Reply), IPv4.
+pub const REPLIES_V4: &str = "REPLIES_V4";
+/// [`FlowKey`](crate::flow::FlowKey) -> [`Reply`](crate::flow::Reply), IPv6.
+pub const REPLIES_V6: &str = "REPLIES_V6";
+/// [`Traffic`](crate::traffic::Traffic) by [`BackendId`](crate::backend::BackendId), per CPU.
+pub const TRAFFIC: &str = "TRAFFIC";
+/// `u64` packets by [`Outcome`](crate::outcome::Outcome), per CPU.
+pub const LEDGER: &str = "LEDGER";
+/// Interfaces that packets may be redirected to, by interface index.
+pub const DEVICES: &str = "DEVICES";
+
+/// Every map, in the order in which they are pinned.
+pub const MAPS: [&str; 11] = [
+    VIPS_V4, VIPS_V6, TABLES, BACKENDS, FLOWS_V4, FLOWS_V6, REPLIES_V4, REPLIES_V6, TRAFFIC,
+    LEDGER, DEVICES,
+];

@@ -1,0 +1,50 @@
+//! Layout asserts for every type in a map and, for the daemon, the promise to aya that they are plain data.
+
+use crate::{
+    backend::{Backend, BackendId, Mode},
+    be::{Be16, Be32},
+    family::{Address, Address4, Address6},
+    flow::{Flow, FlowKey, Reply},
+    settings::Settings,
+    table::Slot,
+    traffic::Traffic,
+    vip::{Vip, VipKey},
+};
+
+/// For each type: its size is the sum of its fields' sizes, so it has no padding; under the feature
+/// `aya`, it is `Pod`.
+macro_rules! plain_data {
+    ($($name:ty = [$($field:ty),+];)+) => {$(
+        const _: () = assert!(size_of::<$name>() == 0 $(+ size_of::<$field>())+);
+
+        // SAFETY: the type is `repr(C)` or `repr(transparent)`, has no padding (asserted above), and is made
+        // of integers and arrays of integers only, so every bit pattern is valid and every byte is
+        // initialised.
+        #[cfg(feature = "aya")]
+        #[expect(unsafe_code, reason = "aya's marker trait; proof above")]
+        unsafe impl aya::Pod for $name {}
+    )+};
+}
+
+plain_data! {
+    Be16 = [u16];
+    Be32 = [u32];
+    Address4 = [[u8; 4]];
+    Address6 = [[u8; 16]];
+    BackendId = [u32];
+    Mode = [u8];
+    Slot = [u32];
+    VipKey<Address4> = [Address<1>, Be16, u8, u8];
+    VipKey<Address6> = [Address<4>, Be16, u8, u8];
+    Vip = [[u32; 6]];
+    Backend = [u32, u32, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u32, [u32; 4]];
+    FlowKey<Address4> = [Address<1>, Address<1>, Be16, Be16, u32];
+    FlowKey<Address6> = [Address<4>, Address<4>, Be16, Be16, u32];
+    Flow = [u32, u32];
+    Reply<Address4> = [Address<1>, Be16, u16];
+    Reply<Address6> = [Address<4>, Be16, u16];
+    Traffic = [u64, u64, u64];
+    Settings = [u64, u32, u32];
+}
+
+const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 24);

@@ -1,0 +1,14 @@
+//! Constants of the program, set in `.rodata` before it is loaded: the verifier removes the branches
+//! they switch off.
+
+/// Written by the daemon at load, read by the program. 16 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// Seed of the flow hash; equal on all balancers of a fleet.
+    pub hash_seed: u64,
+    /// 1: a packet to a VIP address on which no service listens is dropped; 0: it is passed.
+    pub drop_unmatched: u32,
+    /// Always 0.
+    pub reserved: u32,
+}

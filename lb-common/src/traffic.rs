@@ -1,0 +1,17 @@
+//! Counters per backend, one set per CPU.
+//!
+//! Written by the program, read and summed by the daemon; indexed by
+//! [`BackendId`](crate::backend::BackendId). Never reset: the daemon keeps what a recycled number began
+//! with.
+
+/// What has been forwarded to a backend, on one CPU. 24 bytes; free-running, wrapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Traffic {
+    /// Packets forwarded.
+    pub packets: u64,
+    /// Bytes of those frames as received, from the Ethernet header on.
+    pub bytes: u64,
+    /// Flows newly remembered.
+    pub flows: u64,
+}

@@ -1,0 +1,65 @@
+//! Which packets belong to a service, and to which lookup table.
+//!
+//! Written by the daemon, read by the program; one hash map per family ([`names::VIPS_V4`],
+//! [`names::VIPS_V6`]). Replacing an element is the step that publishes a change: a packet sees the
+//! old pair of offset and size or the new one, never a mix.
+//!
+//! [`names::VIPS_V4`]: crate::names::VIPS_V4
+//! [`names::VIPS_V6`]: crate::names::VIPS_V6
+
+use crate::be::Be16;
+
+/// The destination of a packet, as clients address it. 8 bytes for IPv4, 20 for IPv6.
+///
+/// Besides its services, every VIP address has one **address entry** with port and protocol 0
+/// ([`VipKey::address_entry`]): it tells "no service on that port" from "not ours".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct VipKey<Address> {
+    /// Destination address.
+    pub address: Address,
+    /// Destination port; 0 in the address entry.
+    pub port: Be16,
+    /// IP protocol number (6 TCP, 17 UDP); 0 in the address entry.
+    pub protocol: u8,
+    /// Always 0.
+    pub reserved: u8,
+}
+
+impl<Address> VipKey<Address> {
+    /// The key of a service's VIP.
+    #[inline]
+    pub const fn new(address: Address, port: Be16, protocol: u8) -> Self {
+        Self {
+            address,
+            port,
+            protocol,
+            reserved: 0,
+        }
+    }
+
+    /// The key that says that `address` is a VIP address, whatever the port.
+    #[inline]
+    pub const fn address_entry(address: Address) -> Self {
+        Self::new(address, Be16::new(0), 0)
+    }
+}
+
+/// What the program needs to know of a VIP. 24 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Vip {
+    /// The first slot of the lookup table in the arena, in slots from the arena's start; a multiple of
+    /// [`SLOTS_PER_ELEMENT`](crate::table::SLOTS_PER_ELEMENT).
+    pub table_offset: u32,
+    /// The table's size in slots; 0 means that the service has no live backend.
+    pub table_slots: u32,
+    /// The publication that wrote this entry.
+    pub generation: u32,
+    /// The service's number, from 1; 0 in address entries.
+    pub service: u32,
+    /// Reserved for per-service switches; 0.
+    pub flags: u32,
+    /// Always 0.
+    pub reserved: u32,
+}

@@ -1,0 +1,139 @@
+//! What an operator types: the same shape in the TOML file and on the control socket.
+//!
+//! Every leaf is a plain string or number, so that [`validate`](super::validate) can report every fault
+//! of a text at once. Unknown fields are refused by name.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigSpec {
+    /// What is fixed when the daemon starts; changes take effect with its next start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonSpec>,
+    /// The services, each as `[[service]]`.
+    #[serde(rename = "service", skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceSpec>,
+}
+
+/// What is fixed when the daemon starts: `[daemon]`. Every field has a default; command-line flags win.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DaemonSpec {
+    /// Interfaces to attach to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
+    /// `auto` (default: native, or generic with a warning), `native` or `generic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xdp_mode: Option<String>,
+    /// Seed of the flow hash, equal on all balancers of a fleet; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_seed: Option<u64>,
+    /// `pass` (default) or `drop`: packets to a VIP address on which no service listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmatched: Option<String>,
+    /// Flows remembered per IP version; default 262,144. At most 2^24.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_flows: Option<u32>,
+    /// Slots of all lookup tables together, old and new during a change; default 2^21. At most 2^28.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_slots: Option<u32>,
+    /// Backends of all services together; default 4,096. At most 2^20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_backends: Option<u32>,
+    /// VIPs per IP version, one more for each address; default 4,096. At most 2^20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_vips: Option<u32>,
+    /// Group whose members may change things; default `lb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Group whose members may only read; default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_group: Option<String>,
+}
+
+/// One service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSpec {
+    /// The name, unique.
+    pub name: String,
+    /// `ADDRESS:PORT/PROTOCOL`, at least one.
+    pub vips: Vec<String>,
+    /// `l2` (default) or `nat`: the mode of backends that do not name their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// `"auto"` (default) or a table size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_slots: Option<TableSlotsSpec>,
+    /// How backends are probed; absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeSpec>,
+    /// The backends, each as `[[service.backend]]`.
+    #[serde(default, rename = "backend", skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<BackendSpec>,
+}
+
+/// `"auto"` or a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TableSlotsSpec {
+    /// A word: only `auto` means something.
+    Word(String),
+    /// A number of slots.
+    Number(u32),
+}
+
+/// One backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendSpec {
+    /// `ADDRESS:PORT`, unique in its service.
+    pub address: String,
+    /// 1 (default) to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// `l2` or `nat`; the service's mode if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// `up` (default), `drain` or `down`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// A probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeSpec {
+    /// `tcp` or `http`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The port to try; the backend's own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// For `http`: the request target, default `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// For `http`: the `Host` header, default the backend's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// For `http`: the status codes that count as success, `"200"` or `"200-399"`; default `"200-299"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Like `"2s"` or `"500ms"`; default 2 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// At most the interval; default 1 s, or the interval if that is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// Successes in a row that make it up; default 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rise: Option<u32>,
+    /// Failures in a row that make it down; default 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fall: Option<u32>,
+    /// 0 to 50 per cent; default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter_percent: Option<u32>,
+}

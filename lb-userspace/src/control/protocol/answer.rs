@@ -1,0 +1,172 @@
+//! What the methods answer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Fault,
+    model::{AdminState, Health, Mode},
+};
+
+/// Answer of `version`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The daemon's version.
+    pub daemon: String,
+    /// [`API_VERSION`](super::API_VERSION).
+    pub api: u32,
+    /// Version of the maps' layout.
+    pub abi: u32,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+/// Answer of every call that changes state: the change is in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The generation that carries the change.
+    pub generation: u32,
+    /// What the operator should know: backends that take no traffic, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Answer of `config.check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Whether it could be applied.
+    pub valid: bool,
+    /// Every fault, if not.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// Answer of `backend.list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendRows {
+    /// By service and address.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// One backend, as wanted and as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendStatus {
+    /// The service's name.
+    pub service: String,
+    /// `ADDRESS:PORT`.
+    pub address: String,
+    /// 1 to 1,000.
+    pub weight: u32,
+    /// How packets reach it.
+    pub mode: Mode,
+    /// What the operator wants of it.
+    pub state: AdminState,
+    /// Whether it is being removed when it has drained.
+    pub removing: bool,
+    /// What probing concluded.
+    pub health: Health,
+    /// Since when, in milliseconds since 1970; absent before the first conclusion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_since_ms: Option<u64>,
+    /// Why, in words: the last probe's result.
+    pub health_reason: String,
+    /// Whether new flows can go to it now.
+    pub serving: bool,
+    /// Why not, in words, if not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_serving_because: Option<String>,
+    /// Slots of the lookup table that it has.
+    pub slots: u32,
+}
+
+/// Answer of `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The last publication.
+    pub generation: u32,
+    /// Milliseconds since the daemon started.
+    pub uptime_ms: u64,
+    /// Whether everything wanted is in the kernel.
+    pub in_sync: bool,
+    /// What could not be applied and is being retried.
+    #[serde(default)]
+    pub errors: Vec<String>,
+    /// Interfaces and how the program is attached to them.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// The services.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// `native`, `generic`, or `detached`.
+    pub xdp_mode: String,
+}
+
+/// One service as wanted and as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// `ADDRESS:PORT/PROTOCOL`.
+    pub vips: Vec<String>,
+    /// Slots of its lookup table.
+    pub table_slots: u32,
+    /// The publication that wrote its present table.
+    pub generation: u32,
+    /// Its backends.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// Answer of `stats`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// The last publication.
+    pub generation: u32,
+    /// Packets by outcome since the program was first attached: `pass.not_vip`, `drop.truncated`,
+    /// `forward.forwarded` and so on, zeros included. Their sum is the number of packets received.
+    pub ledger: BTreeMap<String, u64>,
+    /// The ledger's sum.
+    pub packets: u64,
+    /// Per service, summed over its backends.
+    pub services: Vec<ServiceTraffic>,
+}
+
+/// Traffic of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceTraffic {
+    /// Its name.
+    pub name: String,
+    /// Sums over the backends.
+    #[serde(flatten)]
+    pub total: TrafficCounts,
+    /// Each backend.
+    pub backends: Vec<BackendTraffic>,
+}
+
+/// Traffic of one backend since it was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendTraffic {
+    /// `ADDRESS:PORT`.
+    pub address: String,
+    /// The counters.
+    #[serde(flatten)]
+    pub counts: TrafficCounts,
+}
+
+/// Counters of forwarded traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficCounts {
+    /// Packets forwarded to backends.
+    pub packets: u64,
+    /// Bytes of those frames as received.
+    pub bytes: u64,
+    /// Flows newly remembered.
+    pub flows: u64,
+}

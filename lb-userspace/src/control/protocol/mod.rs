@@ -1,0 +1,19 @@
+//! The reference of the control socket: methods, parameters, answers, errors.
+//!
+//! A request is one line, a JSON-RPC 2.0 request object or a batch (an array of them); the answer is one
+//! line. Unknown fields are refused by name. A request that changes state answers when the change is in the
+//! kernel, with the generation that carries it; or with an error, and nothing has changed.
+
+mod answer;
+mod error;
+mod params;
+
+pub use answer::*;
+pub use error::{ErrorCode, RpcError};
+pub use params::*;
+
+/// The version of this protocol: raised when a method, field or meaning is taken away or changed.
+pub const API_VERSION: u32 = 1;
+
+/// The longest line in either direction that a request may have, in bytes, the newline included.
+pub const MAX_LINE_BYTES: usize = 1 << 20;

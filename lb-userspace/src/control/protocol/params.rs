@@ -1,0 +1,304 @@
+//! The methods and their parameters.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ErrorCode, RpcError};
+use crate::config::spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec};
+
+/// A call, as a method's name and its parameters.
+///
+/// `#[serde(tag = "method", content = "params")]`: the JSON of a request without `jsonrpc` and `id`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "method", content = "params")]
+pub enum Call {
+    /// Versions of the daemon, the protocol, the ABI and the kernel.
+    #[serde(rename = "version")]
+    Version(NoParams),
+    /// Adds a service, with or without backends.
+    #[serde(rename = "service.add")]
+    ServiceAdd(ServiceSpec),
+    /// Changes the parts that are given.
+    #[serde(rename = "service.update")]
+    ServiceUpdate(ServiceUpdate),
+    /// Removes a service and its backends.
+    #[serde(rename = "service.remove")]
+    ServiceRemove(ServiceRemove),
+    /// One service as configured.
+    #[serde(rename = "service.get")]
+    ServiceGet(ServiceRef),
+    /// All services as configured.
+    #[serde(rename = "service.list")]
+    ServiceList(NoParams),
+    /// Adds a backend.
+    #[serde(rename = "backend.add")]
+    BackendAdd(BackendAdd),
+    /// Changes weight or mode.
+    #[serde(rename = "backend.update")]
+    BackendUpdate(BackendUpdate),
+    /// Drains a backend, then removes it.
+    #[serde(rename = "backend.remove")]
+    BackendRemove(BackendRemove),
+    /// No new flows; those it has stay.
+    #[serde(rename = "backend.drain")]
+    BackendDrain(BackendRef),
+    /// Back to `up` from `drain`.
+    #[serde(rename = "backend.undrain")]
+    BackendUndrain(BackendRef),
+    /// Back to `up` from any state.
+    #[serde(rename = "backend.enable")]
+    BackendEnable(BackendRef),
+    /// No packets at all; its flows move at once.
+    #[serde(rename = "backend.disable")]
+    BackendDisable(BackendRef),
+    /// Backends with state and health.
+    #[serde(rename = "backend.list")]
+    BackendList(BackendList),
+    /// Every fault of a configuration, without applying it.
+    #[serde(rename = "config.check")]
+    ConfigCheck(ConfigText),
+    /// Replaces everything by a configuration.
+    #[serde(rename = "config.apply")]
+    ConfigApply(ConfigText),
+    /// The running configuration.
+    #[serde(rename = "config.get")]
+    ConfigGet(NoParams),
+    /// Attachments, generation, services and health with reasons.
+    #[serde(rename = "status")]
+    Status(NoParams),
+    /// Counters: ledger, services, backends.
+    #[serde(rename = "stats")]
+    Stats(NoParams),
+}
+
+/// The names of all methods, as a client may call them.
+pub const METHODS: [&str; 19] = [
+    "version",
+    "service.add",
+    "service.update",
+    "service.remove",
+    "service.get",
+    "service.list",
+    "backend.add",
+    "backend.update",
+    "backend.remove",
+    "backend.drain",
+    "backend.undrain",
+    "backend.enable",
+    "backend.disable",
+    "backend.list",
+    "config.check",
+    "config.apply",
+    "config.get",
+    "status",
+    "stats",
+];
+
+impl Call {
+    /// Reads a call from a method's name and its parameters; absent parameters are `{}`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::MethodNotFound`]; [`ErrorCode::InvalidParams`] with serde's words (they name the
+    /// unknown or missing field).
+    pub fn decode(method: &str, params: Option<Value>) -> Result<Self, RpcError> {
+        fn read<P: for<'de> Deserialize<'de>>(
+            method: &str,
+            params: Option<Value>,
+        ) -> Result<P, RpcError> {
+            let params = params.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+            if !params.is_object() {
+                let message = format!("params of {method} must be an object with named fields");
+                return Err(RpcError::new(ErrorCode::InvalidParams, message));
+            }
+            serde_json::from_value(params).map_err(|error| {
+                RpcError::new(
+                    ErrorCode::InvalidParams,
+                    format!("params of {method}: {error}"),
+                )
+            })
+        }
+        Ok(match method {
+            "version" => Self::Version(read(method, params)?),
+            "service.add" => Self::ServiceAdd(read(method, params)?),
+            "service.update" => Self::ServiceUpdate(read(method, params)?),
+            "service.remove" => Self::ServiceRemove(read(method, params)?),
+            "service.get" => Self::ServiceGet(read(method, params)?),
+            "service.list" => Self::ServiceList(read(method, params)?),
+            "backend.add" => Self::BackendAdd(read(method, params)?),
+            "backend.update" => Self::BackendUpdate(read(method, params)?),
+            "backend.remove" => Self::BackendRemove(read(method, params)?),
+            "backend.drain" => Self::BackendDrain(read(method, params)?),
+            "backend.undrain" => Self::BackendUndrain(read(method, params)?),
+            "backend.enable" => Self::BackendEnable(read(method, params)?),
+            "backend.disable" => Self::BackendDisable(read(method, params)?),
+            "backend.list" => Self::BackendList(read(method, params)?),
+            "config.check" => Self::ConfigCheck(read(method, params)?),
+            "config.apply" => Self::ConfigApply(read(method, params)?),
+            "config.get" => Self::ConfigGet(read(method, params)?),
+            "status" => Self::Status(read(method, params)?),
+            "stats" => Self::Stats(read(method, params)?),
+            other => {
+                let message = format!("no method `{other}`; there are: {}", METHODS.join(", "));
+                return Err(RpcError::new(ErrorCode::MethodNotFound, message));
+            }
+        })
+    }
+
+    /// Whether the call only reads.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        matches!(
+            self,
+            Self::Version(_)
+                | Self::ServiceGet(_)
+                | Self::ServiceList(_)
+                | Self::BackendList(_)
+                | Self::ConfigCheck(_)
+                | Self::ConfigGet(_)
+                | Self::Status(_)
+                | Self::Stats(_)
+        )
+    }
+}
+
+/// No parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
+/// Which service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRef {
+    /// Its name.
+    pub name: String,
+}
+
+/// Changes the parts of a service that are given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceUpdate {
+    /// Which service.
+    pub name: String,
+    /// Replaces all VIPs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vips: Option<Vec<String>>,
+    /// Replaces the mode of backends added from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Replaces the table's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_slots: Option<TableSlotsSpec>,
+    /// Replaces the probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeSpec>,
+    /// Takes the probe away: backends are taken to be up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_probe: bool,
+}
+
+/// Removes a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRemove {
+    /// Its name.
+    pub name: String,
+    /// Also while it has backends that are `up`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// Adds a backend to a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendAdd {
+    /// The service's name.
+    pub service: String,
+    /// `ADDRESS:PORT`, unique in its service.
+    pub address: String,
+    /// 1 (default) to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// `l2` or `nat`; the service's mode if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// `up` (default), `drain` or `down`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+impl BackendAdd {
+    /// The backend alone, as it stands in a file.
+    #[must_use]
+    pub fn spec(&self) -> BackendSpec {
+        BackendSpec {
+            address: self.address.clone(),
+            weight: self.weight,
+            mode: self.mode.clone(),
+            state: self.state.clone(),
+        }
+    }
+}
+
+/// Which backend of which service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendRef {
+    /// The service's name.
+    pub service: String,
+    /// `ADDRESS:PORT`.
+    pub address: String,
+}
+
+/// Changes the parts of a backend that are given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendUpdate {
+    /// The service's name.
+    pub service: String,
+    /// `ADDRESS:PORT`.
+    pub address: String,
+    /// 1 to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// `l2` or `nat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// Removes a backend: it drains first, and goes when `drain_timeout` has passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendRemove {
+    /// The service's name.
+    pub service: String,
+    /// `ADDRESS:PORT`.
+    pub address: String,
+    /// At once, whatever flows it has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// How long it drains, like `"30s"` (the default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<String>,
+}
+
+/// Which backends to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendList {
+    /// Only those of this service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
+/// A whole configuration, as TOML text or as a JSON object of the same shape: exactly one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigText {
+    /// The text of a configuration file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toml: Option<String>,
+    /// The same as an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigSpec>,
+}

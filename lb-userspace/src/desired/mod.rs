@@ -1,0 +1,84 @@
+//! What the operator wants: all services, and the changes one may make to them.
+//!
+//! A change is applied whole or refused with a [`Refusal`] and no effect. What must hold across services
+//! and backends is checked here and nowhere else, for the file and the socket alike:
+//! no VIP belongs to two services; backends of a service are told apart by address; a `nat` backend has the
+//! IP version of all of its service's VIPs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    AdminState, Backend, Mode, Probe, Service, ServiceName, TableSlots, Vip, Weight,
+};
+
+/// All services the operator wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Desired {
+    /// By name.
+    pub services: BTreeMap<ServiceName, Service>,
+}
+
+/// One change an operator may make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new service.
+    AddService(Service),
+    /// New values for the parts that are given.
+    UpdateService {
+        /// Which service.
+        name: ServiceName,
+        /// Replaces the set of VIPs.
+        vips: Option<BTreeSet<Vip>>,
+        /// Replaces the mode of backends added from now on.
+        mode: Option<Mode>,
+        /// Replaces the table's size.
+        table_slots: Option<TableSlots>,
+        /// Replaces the probe; `Some(None)` takes it away.
+        probe: Option<Option<Probe>>,
+    },
+    /// The service goes, with all its backends.
+    RemoveService {
+        /// Which service.
+        name: ServiceName,
+        /// Also if it has backends that are `up`.
+        force: bool,
+    },
+    /// A new backend.
+    AddBackend {
+        /// Which service.
+        service: ServiceName,
+        /// The backend.
+        backend: Backend,
+    },
+    /// New values for the parts that are given.
+    UpdateBackend {
+        /// Which service.
+        service: ServiceName,
+        /// Which backend.
+        address: SocketAddr,
+        /// Replaces the weight.
+        weight: Option<Weight>,
+        /// Replaces the mode.
+        mode: Option<Mode>,
+        /// Replaces the state, and calls off a removal under way.
+        state: Option<AdminState>,
+    },
+    /// The backend drains and goes when the deadline has passed; at once if there is none.
+    RemoveBackend {
+        /// Which service.
+        service: ServiceName,
+        /// Which backend.
+        address: SocketAddr,
+        /// When it goes; `None`: at once, whatever flows it has.
+        at: Option<SystemTime>,
+    },
+    /// Everything is replaced: a file was applied.
+    Replace(Desired),
+}

@@ -1,0 +1,36 @@
+//! `lbd`, the daemon, and `lbctl`, its client, as one library.
+//!
+//! A pure middle with thin edges: configuration, planning, health and tables are functions of values;
+//! sockets, netlink and BPF are touched in four places only.
+//!
+//! | module | what it owns | edge |
+//! |---|---|---|
+//! | [`model`] | services, VIPs, backends, probes, health: values | |
+//! | [`config`] | what an operator typed, and what is wrong with it | |
+//! | [`desired`] | what the operator wants, and the changes one may make to it | |
+//! | [`maglev`] | lookup tables | |
+//! | [`plan`] | desired, health, next hops and actual -> ordered steps | |
+//! | [`dataplane`] | the kernel's side: load, attach, pin, publish, count | BPF |
+//! | [`reconcile`] | plan, apply, retry | |
+//! | [`health`] | the state machine (pure), and the tasks that probe | sockets |
+//! | [`neighbor`] | next hops from routes and neighbours | netlink |
+//! | [`control`] | the JSON control socket: protocol, server, client | Unix socket |
+//! | [`state`] | what must survive a restart, on disk | files |
+//! | [`stats`] | snapshots of counters for people and machines | |
+//! | [`daemon`] | wiring: one task owns all state and takes one event at a time | |
+//! | [`cli`] | the commands of `lbctl` | |
+
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod dataplane;
+pub mod desired;
+pub mod health;
+pub mod maglev;
+pub mod model;
+pub mod neighbor;
+pub mod plan;
+pub mod reconcile;
+pub mod state;
+pub mod stats;

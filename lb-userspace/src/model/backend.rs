@@ -1,0 +1,129 @@
+//! The machines that receive traffic.
+
+use std::{fmt, net::SocketAddr, str::FromStr, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ParseError, vip::unicast_endpoint};
+
+/// How packets reach a backend.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Direct routing: only MAC addresses change; the backend has the VIP on loopback and replies directly.
+    #[default]
+    L2,
+    /// Destination NAT: address and port change; replies come back through the balancer.
+    Nat,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L2 => "l2",
+            Self::Nat => "nat",
+        })
+    }
+}
+
+/// What the operator wants of a backend, whatever its health.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum AdminState {
+    /// Takes new flows while it is healthy.
+    #[default]
+    Up,
+    /// Takes no new flows, keeps those it has.
+    Drain,
+    /// Takes no packets; its flows move at once.
+    Down,
+}
+
+impl fmt::Display for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Drain => "drain",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// A backend's share of its service's flows, relative to the other backends': 1 to 1,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
+pub struct Weight(u32);
+
+impl Weight {
+    /// The largest weight.
+    pub const MAX: u32 = 1_000;
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u32> for Weight {
+    type Error = ParseError;
+
+    fn try_from(weight: u32) -> Result<Self, ParseError> {
+        if (1..=Self::MAX).contains(&weight) {
+            Ok(Self(weight))
+        } else {
+            Err(ParseError::new(format!(
+                "weight {weight} is out of range: write 1 to {} (to take no new flows, drain the backend)",
+                Self::MAX
+            )))
+        }
+    }
+}
+
+impl From<Weight> for u32 {
+    fn from(weight: Weight) -> Self {
+        weight.0
+    }
+}
+
+/// One backend of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Address and port; unique in its service, and its name. In mode `l2` packets keep their port,
+    /// and this one is only probed.
+    pub address: SocketAddr,
+    /// Its share.
+    pub weight: Weight,
+    /// How packets reach it.
+    pub mode: Mode,
+    /// What the operator wants of it.
+    pub state: AdminState,
+    /// When a draining backend is removed, if it is being removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove_at: Option<SystemTime>,
+}
+
+impl Backend {
+    /// Parses the address of a backend: unicast, with a port.
+    ///
+    /// # Errors
+    /// Says what is wrong with `text`.
+    pub fn parse_address(text: &str) -> Result<SocketAddr, ParseError> {
+        let address = SocketAddr::from_str(text).map_err(|_| {
+            ParseError::new(format!(
+                "`{text}` is not a backend address: write ADDRESS:PORT, for example 10.0.0.11:8080 or [fd00::11]:8080"
+            ))
+        })?;
+        unicast_endpoint(address, text)
+    }
+}

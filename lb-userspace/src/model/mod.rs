@@ -1,0 +1,28 @@
+//! What the balancer is about, as values: no I/O, no clock.
+//!
+//! A value of these types is valid: parsing is where a bad one is refused (see [`config`](crate::config)).
+//! All of them are written in JSON and TOML as an operator would write them.
+
+mod backend;
+mod probe;
+mod service;
+mod vip;
+
+pub use backend::{AdminState, Backend, Mode, Weight};
+pub use probe::{Health, Probe, ProbeKind, StatusRange};
+pub use service::{Service, ServiceName, TableSlots};
+pub use vip::{Protocol, Vip};
+
+/// A text that is not a value of the type asked for: says what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ParseError(String);
+
+impl ParseError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

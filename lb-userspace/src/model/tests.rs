@@ -1,0 +1,62 @@
+//! What operators write is read as they mean it, and refused with a reason where it means nothing.
+
+use super::*;
+
+#[test]
+fn vips_are_read_and_written_alike() {
+    for text in ["192.0.2.10:443/tcp", "[2001:db8::10]:53/udp"] {
+        assert_eq!(text.parse::<Vip>().unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn addresses_that_no_host_can_have_are_refused() {
+    for text in [
+        "0.0.0.0:80/tcp",
+        "127.0.0.1:80/tcp",
+        "224.0.0.1:80/tcp",
+        "255.255.255.255:80/tcp",
+        "[::]:80/tcp",
+        "[::1]:80/tcp",
+        "[ff02::1]:80/tcp",
+        "[::ffff:192.0.2.1]:80/tcp",
+        "192.0.2.10:0/tcp",
+        "192.0.2.10:80",
+        "192.0.2.10:80/sctp",
+        "192.0.2.10/tcp",
+        "web:80/tcp",
+    ] {
+        let error = text.parse::<Vip>().unwrap_err().to_string();
+        assert!(error.contains('`'), "{text}: {error}");
+    }
+}
+
+#[test]
+fn automatic_tables_have_a_hundred_slots_for_each_backend() {
+    for (backends, slots) in [
+        (0, 1_021),
+        (10, 1_021),
+        (11, 4_093),
+        (163, 16_381),
+        (1_000, 262_139),
+        (655, 65_537),
+        (20_000, 655_373),
+    ] {
+        assert_eq!(
+            TableSlots::Auto.slots(backends),
+            slots,
+            "{backends} backends"
+        );
+    }
+}
+
+#[test]
+fn names_are_kept_to_what_can_be_typed_and_logged() {
+    for good in ["web", "a", "WEB-1.example_x", "0"] {
+        assert!(good.parse::<ServiceName>().is_ok(), "{good}");
+    }
+    let too_long = "x".repeat(64);
+    for bad in ["", "-web", "web server", "wéb", "web\n", too_long.as_str()] {
+        assert!(bad.parse::<ServiceName>().is_err(), "{bad:?}");
+    }
+}

@@ -1,0 +1,70 @@
+//! Next hops from the kernel's routes and neighbours: the only module that names netlink.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+/// Where a frame for some destination goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Index of the egress interface.
+    pub interface: u32,
+    /// MAC address of the egress interface.
+    pub source_mac: [u8; 6],
+    /// MAC address of the next hop.
+    pub destination_mac: [u8; 6],
+    /// Whether the next hop is the destination itself, not a gateway: mode `l2` needs that.
+    pub on_link: bool,
+}
+
+/// Why a destination has no next hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// The kernel has no route, or refuses the one it has.
+    NoRoute,
+    /// The address is this host's own.
+    Local,
+    /// The egress interface has no MAC address (a tunnel, loopback).
+    NoEthernet {
+        /// Its name.
+        interface: String,
+    },
+    /// The route's interface is down.
+    InterfaceDown {
+        /// Its name.
+        interface: String,
+    },
+    /// Nobody has answered to ARP or neighbour discovery yet.
+    NoNeighbor {
+        /// Who was asked for: the destination or its gateway.
+        next_hop: IpAddr,
+        /// The interface's name.
+        interface: String,
+    },
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoute => f.write_str("no route to it"),
+            Self::Local => f.write_str("its address is this host's own"),
+            Self::NoEthernet { interface } => write!(
+                f,
+                "its route leads to {interface}, which has no MAC address"
+            ),
+            Self::InterfaceDown { interface } => {
+                write!(f, "its route leads to {interface}, which is down")
+            }
+            Self::NoNeighbor {
+                next_hop,
+                interface,
+            } => {
+                write!(
+                    f,
+                    "{next_hop} does not answer to ARP or neighbour discovery on {interface}"
+                )
+            }
+        }
+    }
+}
+
+/// The next hop, or why there is none, for every destination asked for.
+pub type NextHops = BTreeMap<IpAddr, Result<NextHop, Unresolved>>;
