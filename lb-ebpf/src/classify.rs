@@ -23,7 +23,7 @@ pub enum Class<F: Ip> {
 /// [`Outcome::UnmatchedDropped`].
 #[inline(always)]
 pub fn classify<F: Ip>(flow: &FlowKey<F::Address>) -> Result<Class<F>, Outcome> {
-    let key = VipKey::new(flow.destination, flow.destination_port, flow.protocol as u8);
+    let key = VipKey::new(flow.destination, flow.destination_port, flow.protocol());
     if let Some(vip) = maps::vip::<F>(&key) {
         return Ok(Class::Request(*vip));
     }

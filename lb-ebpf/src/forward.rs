@@ -15,9 +15,7 @@ use crate::{
     ip::Ip,
     maps,
     packet::{Link, NextHop, Packet, Version},
-    parse, rewrite,
-    route::{self, Route},
-    select,
+    parse, rewrite, route, select,
 };
 
 /// A packet that goes on.
@@ -84,15 +82,15 @@ fn reply<F: Ip>(
     reply: &Reply<F::Address>,
 ) -> Result<Sent, Outcome> {
     let route = route::to_client(frame, packet, reply)?;
-    if let Route::Via(_) = route {
+    if route.is_resolved {
         guard::hop_limit(packet)?;
     }
     rewrite::reply(frame, packet, reply)?;
-    let Route::Via(next_hop) = route else {
+    if !route.is_resolved {
         return Err(Outcome::ReplyUnresolved);
-    };
+    }
     rewrite::decrement_hop_limit(frame, packet)?;
-    let action = emit::emit(frame, link, &next_hop)?;
+    let action = emit::emit(frame, link, &route.next_hop)?;
     Ok(Sent {
         outcome: Outcome::Replied,
         action,

@@ -113,11 +113,16 @@ impl Frame {
         self.pointer(offset).map(|pointer| unsafe { &mut *pointer })
     }
 
-    /// Takes `bytes` away at the front.
+    /// Takes `bytes`, fewer than 2^31, away at the front.
     ///
     /// # Errors
     /// [`Outcome::NoRoom`] if the kernel refuses; the frame is then as before.
     #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "at most a few headers"
+    )]
     pub fn shrink(&mut self, bytes: usize) -> Result<(), Outcome> {
         // SAFETY: the context is valid (see `start`); views into the frame have ended, for `self` is
         // borrowed mutably.

@@ -31,9 +31,9 @@ pub trait Ip: FamilyMaps {
     type Header: View;
 
     /// The protocol number of this version's ICMP.
-    const ICMP: u32;
+    const ICMP: u64;
     /// The protocol number of the other version's ICMP, which has no business here.
-    const FOREIGN_ICMP: u32;
+    const FOREIGN_ICMP: u64;
     /// `AF_INET` or `AF_INET6`.
     const SOCKET_FAMILY: u8;
 
@@ -76,8 +76,8 @@ pub trait Ip: FamilyMaps {
 impl Ip for V4 {
     type Header = Ipv4Hdr;
 
-    const ICMP: u32 = IpProto::Icmp as u32;
-    const FOREIGN_ICMP: u32 = IpProto::Ipv6Icmp as u32;
+    const ICMP: u64 = IpProto::Icmp as u64;
+    const FOREIGN_ICMP: u64 = IpProto::Ipv6Icmp as u64;
     const SOCKET_FAMILY: u8 = 2;
 
     #[inline(always)]
@@ -104,8 +104,8 @@ impl Ip for V4 {
             return Err(Outcome::Fragment);
         }
         Ok(Network {
-            hop_limit: u32::from(header.ttl),
-            protocol: u32::from(header.proto),
+            hop_limit: u64::from(header.ttl),
+            protocol: u64::from(header.proto),
             payload: offset + header_len,
             end: offset + total_len,
         })
@@ -161,8 +161,8 @@ impl Ip for V4 {
 impl Ip for V6 {
     type Header = Ipv6Hdr;
 
-    const ICMP: u32 = IpProto::Ipv6Icmp as u32;
-    const FOREIGN_ICMP: u32 = IpProto::Icmp as u32;
+    const ICMP: u64 = IpProto::Ipv6Icmp as u64;
+    const FOREIGN_ICMP: u64 = IpProto::Icmp as u64;
     const SOCKET_FAMILY: u8 = 10;
 
     #[inline(always)]
@@ -206,8 +206,8 @@ impl Ip for V6 {
             return Err(Outcome::ExtensionHeaders);
         }
         Ok(Network {
-            hop_limit: u32::from(header.hop_limit),
-            protocol: u32::from(protocol),
+            hop_limit: u64::from(header.hop_limit),
+            protocol: u64::from(protocol),
             payload,
             end,
         })

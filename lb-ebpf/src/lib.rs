@@ -7,7 +7,15 @@
 //! Each stage is a module that knows no other stage; [`forward`] alone knows the order. The edges are
 //! three modules, the only ones with `unsafe`: [`frame`] (packet bytes), [`maps`] (every map) and
 //! [`route`] (the kernel's routing table). The binary beside this library holds the entry points only.
+//!
+//! Whatever takes the frame is `inline(always)`: the verifier refuses packet pointers across calls
+//! (`pointer arithmetic on pkt_end prohibited`). Small functions of values and map values are, too, where
+//! they would else be called once per packet.
 #![cfg_attr(not(test), no_std)]
+#![expect(
+    clippy::inline_always,
+    reason = "see the crate's documentation: the verifier wants one function"
+)]
 
 pub mod classify;
 pub mod emit;

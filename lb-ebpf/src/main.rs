@@ -1,6 +1,5 @@
 //! Entry points: the outcome of a packet becomes an XDP action and one count in the ledger.
-#![no_std]
-#![no_main]
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
@@ -12,6 +11,10 @@ use lb_ebpf::{forward::forward, frame::Frame, maps};
 
 /// Balances what arrives for a VIP, turns NAT replies back, and passes everything else.
 #[xdp]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `#[xdp]` wants"
+)]
 fn balancer(ctx: XdpContext) -> u32 {
     let mut frame = Frame::new(ctx.ctx);
     let (outcome, action) = match forward(&mut frame) {
@@ -34,7 +37,7 @@ fn pass(_: XdpContext) -> u32 {
     XDP_PASS
 }
 
-#[cfg(not(test))]
+#[cfg(target_arch = "bpf")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
@@ -48,3 +51,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Elsewhere this file is only checked: programs run in the kernel.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

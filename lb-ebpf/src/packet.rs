@@ -1,4 +1,7 @@
 //! What the stages tell each other about a packet: values, no bytes.
+//!
+//! Fields that are not part of a map key are whole words: smaller ones make the compiler copy a value in
+//! pieces that straddle words, and the verifier refuses misaligned stack access.
 
 use lb_common::{backend::Backend, family::Family, flow::FlowKey};
 
@@ -15,6 +18,7 @@ pub struct Link {
 
 /// The IP versions.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Version {
     /// RFC 791.
     V4,
@@ -26,9 +30,9 @@ pub enum Version {
 #[derive(Clone, Copy)]
 pub struct Network {
     /// TTL or hop limit.
-    pub hop_limit: u32,
+    pub hop_limit: u64,
     /// Protocol number of the payload, after extension headers.
-    pub protocol: u32,
+    pub protocol: u64,
     /// Where the payload begins, in bytes from the frame's start.
     pub payload: usize,
     /// Where it ends: the IP length rules, not the frame's.
@@ -41,7 +45,7 @@ pub struct Packet<F: Family> {
     /// The 5-tuple.
     pub flow: FlowKey<F::Address>,
     /// TTL or hop limit.
-    pub hop_limit: u32,
+    pub hop_limit: u64,
     /// Whether a flow may begin with it: not for TCP segments with RST or FIN.
     pub begins_flow: bool,
     /// Where the IP header begins, in bytes from the frame's start.

@@ -24,6 +24,10 @@ pub fn destination<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Ou
 /// # Errors
 /// What becomes of the packet if it is for a VIP address.
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the protocol was 8 bits wide"
+)]
 pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome> {
     let header = frame.view(offset).ok_or(Outcome::Truncated)?;
     let network = network::network::<F>(frame, header, offset)?;
@@ -34,7 +38,7 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
             destination: F::destination(header),
             source_port: transport.source,
             destination_port: transport.destination,
-            protocol: network.protocol,
+            protocol: network.protocol as u32,
         },
         hop_limit: network.hop_limit,
         begins_flow: transport.begins_flow,

@@ -15,8 +15,8 @@ pub(super) fn network<F: Ip>(
     header: &F::Header,
     offset: usize,
 ) -> Result<Network, Outcome> {
-    const TCP: u32 = IpProto::Tcp as u32;
-    const UDP: u32 = IpProto::Udp as u32;
+    const TCP: u64 = IpProto::Tcp as u64;
+    const UDP: u64 = IpProto::Udp as u64;
     let network = F::read(frame, header, offset)?;
     match network.protocol {
         TCP | UDP => Ok(network),

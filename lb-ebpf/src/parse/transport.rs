@@ -19,7 +19,7 @@ pub(super) struct Ports {
 /// [`Outcome::Truncated`], [`Outcome::Malformed`].
 #[inline(always)]
 pub(super) fn transport(frame: &Frame, network: &Network) -> Result<Ports, Outcome> {
-    if network.protocol == IpProto::Tcp as u32 {
+    if network.protocol == IpProto::Tcp as u64 {
         tcp(frame, network.payload, network.end)
     } else {
         udp(frame, network.payload, network.end)

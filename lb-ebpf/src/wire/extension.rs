@@ -47,6 +47,7 @@ impl Extension {
     /// Bytes of a [`Kind::Sized`] header: 8 to 2,048.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
     pub const fn len(&self) -> usize {
         (self.length as usize + 1) * 8
     }
