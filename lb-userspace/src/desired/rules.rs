@@ -19,7 +19,7 @@ pub const MAX_VIPS: usize = 64;
 pub const MAX_BACKENDS: usize = 10_000;
 /// How often a backend may be probed.
 pub const PROBE_INTERVAL: RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(3_600);
+    Duration::from_millis(10)..=Duration::from_hours(1);
 /// The shortest time that a probe may be given.
 pub const MIN_PROBE_TIMEOUT: Duration = Duration::from_millis(1);
 /// Successes or failures in a row until a conclusion.
@@ -117,13 +117,24 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         probe,
         ..
     } = service;
-    let mut found = sizes(vips, backends.len(), *table_slots);
+    let mut found = layout_breaches(vips, backends, *table_slots);
+    let probe = probe.iter().flat_map(probe_breaches);
+    found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
+    found
+}
+
+/// Every rule that VIPs, backends and table of one service break together.
+#[must_use]
+pub fn layout_breaches(
+    vips: &BTreeSet<Vip>,
+    backends: &BTreeMap<SocketAddr, Backend>,
+    table_slots: TableSlots,
+) -> Vec<(Part, Breach)> {
+    let mut found = sizes(vips, backends.len(), table_slots);
     for (key, backend) in backends {
         let breach = backend_breach(*key, backend, vips);
         found.extend(breach.map(|breach| (Part::Backend(*key), breach)));
     }
-    let probe = probe.iter().flat_map(probe_breaches);
-    found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
     found
 }
 
@@ -139,10 +150,9 @@ fn sizes(vips: &BTreeSet<Vip>, backends: usize, table: TableSlots) -> Vec<(Part,
     if backends > MAX_BACKENDS {
         found.push((Part::Backends, Breach::TooManyBackends(backends)));
     }
-    if slots as usize >= backends {
-        return found;
+    if (slots as usize) < backends {
+        found.push((Part::TableSlots, Breach::TableTooSmall { slots, backends }));
     }
-    found.push((Part::TableSlots, Breach::TableTooSmall { slots, backends }));
     found
 }
 
@@ -235,7 +245,7 @@ fn http_breaches(
         found.push(("path", Breach::ProbePath(path.to_owned())));
     }
     if let Some(host) = host
-        && !(visible(host) && !host.contains(['/', '?', '#', '@']))
+        && (!visible(host) || host.contains(['/', '?', '#', '@']))
     {
         found.push(("host", Breach::ProbeHost(host.to_owned())));
     }

@@ -93,142 +93,127 @@ fn web(desired: &Desired) -> &Backend {
     &desired.services[&name("web")].backends[&address("10.0.0.11:80")]
 }
 
+#[track_caller]
+fn assert_refused(desired: &Desired, change: Change, kind: RefusalKind, words: &str) {
+    let mut after = desired.clone();
+    let refusal = after.apply(change).unwrap_err();
+    assert_eq!(refusal.kind(), kind, "{refusal}");
+    let message = refusal.to_string();
+    assert!(message.contains(words), "{message}\nlacks: {words}");
+    assert_eq!(&after, desired, "{refusal}");
+}
+
 #[test]
-fn refusals_say_what_is_in_the_way_and_change_nothing() {
-    use RefusalKind::{Conflict, Invalid, NotFound};
-    let table_of_1021 = Change::UpdateService {
+fn what_is_not_there_cannot_be_changed() {
+    let nope = "there is no service `nope`";
+    let force = true;
+    for (change, words) in [
+        (update("nope"), nope),
+        (
+            Change::RemoveService {
+                name: name("nope"),
+                force,
+            },
+            nope,
+        ),
+        (add("nope", backend("10.0.0.1:80", Mode::L2)), nope),
+        (
+            set_state("web", "10.0.0.99:80", AdminState::Up),
+            "service `web` has no backend 10.0.0.99:80",
+        ),
+        (
+            remove("web", "10.0.0.99:80", None),
+            "service `web` has no backend 10.0.0.99:80",
+        ),
+    ] {
+        assert_refused(&desired(), change, RefusalKind::NotFound, words);
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    let mut twins = desired();
+    twins
+        .services
+        .insert(name("dns"), service("dns", "192.0.2.10:80/tcp", &[]));
+    let force = false;
+    for (change, words) in [
+        (
+            Change::AddService(service("web", "192.0.2.11:80/tcp", &[])),
+            "service `web` exists already: update it",
+        ),
+        (
+            Change::AddService(service("new", "192.0.2.10:80/tcp", &[])),
+            "VIP 192.0.2.10:80/tcp belongs to service `web` already",
+        ),
+        (
+            with_vips("dns", &["192.0.2.10:80/tcp"]),
+            "VIP 192.0.2.10:80/tcp belongs to service `web` already",
+        ),
+        (
+            Change::RemoveService {
+                name: name("web"),
+                force,
+            },
+            "drain or disable them first, or force",
+        ),
+        (
+            add("web", backend("10.0.0.11:80", Mode::L2)),
+            "service `web` has backend 10.0.0.11:80 already",
+        ),
+        (
+            Change::Replace(twins),
+            "VIP 192.0.2.10:80/tcp belongs to service `dns`",
+        ),
+    ] {
+        assert_refused(&desired(), change, RefusalKind::Conflict, words);
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_what_can() {
+    let mut misfiled = Desired::default();
+    misfiled
+        .services
+        .insert(name("web"), service("dns", "192.0.2.10:80/tcp", &[]));
+    for (change, words) in [
+        (
+            with_vips("web", &[]),
+            "service `web`: a service needs at least one VIP",
+        ),
+        (
+            with_vips("web", &["[2001:db8::1]:80/tcp"]),
+            "VIP [2001:db8::1]:80/tcp is IPv6, backend 10.0.0.11:80 is IPv4",
+        ),
+        (
+            add("web", backend("[fd00::1]:80", Mode::Nat)),
+            "use mode l2",
+        ),
+        (
+            Change::Replace(misfiled),
+            "service `dns` is filed under `web`",
+        ),
+    ] {
+        assert_refused(&desired(), change, RefusalKind::Invalid, words);
+    }
+}
+
+#[test]
+fn tables_cannot_shrink_below_the_number_of_backends() {
+    let mut desired = desired();
+    for port in 1..=1_022 {
+        let backend = backend(&format!("10.0.0.12:{port}"), Mode::Nat);
+        desired.apply(add("web", backend)).unwrap();
+    }
+    let shrink = Change::UpdateService {
         name: name("web"),
         vips: None,
         mode: None,
         table_slots: Some(TableSlots::Fixed(1_021)),
         probe: None,
     };
-    let mut crowded = desired();
-    let addresses = (0..1_022_u16).map(|port| format!("10.0.0.12:{}", port + 1));
-    for address in addresses {
-        let change = add("web", backend(&address, Mode::Nat));
-        crowded.apply(change).unwrap();
-    }
-    let mut contradiction = desired();
-    let twin = service("dns", "192.0.2.10:80/tcp", &[]);
-    contradiction.services.insert(name("dns"), twin);
-    let mut misfiled = Desired::default();
-    let dns = service("dns", "192.0.2.10:80/tcp", &[]);
-    misfiled.services.insert(name("web"), dns);
-    let start = desired();
-    for (desired, change, kind, words) in [
-        (
-            &start,
-            Change::AddService(service("web", "192.0.2.11:80/tcp", &[])),
-            Conflict,
-            "service `web` exists already: update it",
-        ),
-        (
-            &start,
-            Change::AddService(service("new", "192.0.2.10:80/tcp", &[])),
-            Conflict,
-            "VIP 192.0.2.10:80/tcp belongs to service `web` already",
-        ),
-        (
-            &start,
-            with_vips("dns", &["192.0.2.10:80/tcp"]),
-            Conflict,
-            "VIP 192.0.2.10:80/tcp belongs to service `web` already",
-        ),
-        (
-            &start,
-            update("nope"),
-            NotFound,
-            "there is no service `nope`",
-        ),
-        (
-            &start,
-            with_vips("web", &[]),
-            Invalid,
-            "service `web`: a service needs at least one VIP",
-        ),
-        (
-            &start,
-            with_vips("web", &["[2001:db8::1]:80/tcp"]),
-            Invalid,
-            "VIP [2001:db8::1]:80/tcp is IPv6, backend 10.0.0.11:80 is IPv4",
-        ),
-        (
-            &crowded,
-            table_of_1021,
-            Invalid,
-            "1021 slots is too small for 1023 backends",
-        ),
-        (
-            &start,
-            Change::RemoveService {
-                name: name("nope"),
-                force: true,
-            },
-            NotFound,
-            "there is no service `nope`",
-        ),
-        (
-            &start,
-            Change::RemoveService {
-                name: name("web"),
-                force: false,
-            },
-            Conflict,
-            "drain or disable them first, or force",
-        ),
-        (
-            &start,
-            add("nope", backend("10.0.0.1:80", Mode::L2)),
-            NotFound,
-            "there is no service `nope`",
-        ),
-        (
-            &start,
-            add("web", backend("10.0.0.11:80", Mode::L2)),
-            Conflict,
-            "service `web` has backend 10.0.0.11:80 already",
-        ),
-        (
-            &start,
-            add("web", backend("[fd00::1]:80", Mode::Nat)),
-            Invalid,
-            "use mode l2",
-        ),
-        (
-            &start,
-            set_state("web", "10.0.0.99:80", AdminState::Up),
-            NotFound,
-            "service `web` has no backend 10.0.0.99:80",
-        ),
-        (
-            &start,
-            remove("web", "10.0.0.99:80", None),
-            NotFound,
-            "service `web` has no backend 10.0.0.99:80",
-        ),
-        (
-            &start,
-            Change::Replace(contradiction),
-            Conflict,
-            "VIP 192.0.2.10:80/tcp belongs to service `dns`",
-        ),
-        (
-            &start,
-            Change::Replace(misfiled),
-            Invalid,
-            "service `dns` is filed under `web`",
-        ),
-    ] {
-        let mut after = desired.clone();
-        let refusal = after.apply(change).unwrap_err();
-        assert_eq!(refusal.kind(), kind, "{refusal}");
-        assert!(
-            refusal.to_string().contains(words),
-            "{refusal}\nlacks: {words}"
-        );
-        assert_eq!(&after, desired, "{refusal}");
-    }
+    let words = "1021 slots is too small for 1023 backends";
+    assert_refused(&desired, shrink, RefusalKind::Invalid, words);
 }
 
 fn with_vips(service: &str, texts: &[&str]) -> Change {

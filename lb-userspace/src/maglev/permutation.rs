@@ -4,14 +4,14 @@
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// The multipliers of MurmurHash3's 64-bit finaliser.
+/// The multipliers of `MurmurHash3`'s 64-bit finaliser.
 const AVALANCHE: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];
 
 /// Seeds of the two hashes of a name: where its permutation begins, and how far it steps.
 const OFFSET_SEED: u64 = 0;
 const SKIP_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A 64-bit hash of `bytes`: FNV-1a from a basis moved by `seed`, then MurmurHash3's finaliser, because
+/// A 64-bit hash of `bytes`: FNV-1a from a basis moved by `seed`, then `MurmurHash3`'s finaliser, because
 /// names differ in few characters and FNV-1a alone spreads those badly.
 ///
 /// Must never change: balancers of different versions share a fleet, and their tables must agree.
