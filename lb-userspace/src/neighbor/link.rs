@@ -25,6 +25,17 @@ pub struct Link {
     pub up: bool,
     /// The largest IP packet it carries, in bytes.
     pub mtu: u32,
+    /// How an XDP program is attached to it, if one is, whoever's it may be.
+    pub xdp: Option<Xdp>,
+}
+
+/// Where XDP programs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Xdp {
+    /// In the driver, or on the card.
+    Native,
+    /// In the stack.
+    Generic,
 }
 
 /// All interfaces of this network namespace, by index.

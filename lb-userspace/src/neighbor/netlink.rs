@@ -5,7 +5,7 @@ use std::{fmt, io, net::IpAddr, time::Duration};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc::UnboundedReceiver};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage},
+    link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
     },
@@ -19,7 +19,7 @@ use rtnetlink::{
 use rustix::io::Errno;
 
 use super::{
-    Link, NeighborError,
+    Link, NeighborError, Xdp,
     resolve::{Neighbor, NeighborKey, Neighbors, Route},
 };
 
@@ -158,6 +158,7 @@ fn link(message: &LinkMessage) -> Link {
         mac: None,
         up: header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         mtu: 0,
+        xdp: None,
     };
     let ethernet = header.link_layer_type == LinkLayerType::Ether;
     for attribute in &message.attributes {
@@ -169,9 +170,21 @@ fn link(message: &LinkMessage) -> Link {
             && ethernet
         {
             link.mac = address.as_slice().try_into().ok();
+        } else if let LinkAttribute::Xdp(attributes) = attribute {
+            link.xdp = attributes.iter().find_map(xdp);
         }
     }
     link
+}
+
+fn xdp(attribute: &LinkXdp) -> Option<Xdp> {
+    if let LinkXdp::Attached(XdpAttached::Driver | XdpAttached::Hardware) = attribute {
+        Some(Xdp::Native)
+    } else if let LinkXdp::Attached(XdpAttached::SocketBuffer) = attribute {
+        Some(Xdp::Generic)
+    } else {
+        None
+    }
 }
 
 fn route(message: &RouteMessage) -> Route {

@@ -107,6 +107,7 @@ mod tests {
             mac,
             up,
             mtu: 1_500,
+            xdp: None,
         };
         [
             link(LINK, "eth0", Some(OURS), true),
