@@ -5,8 +5,8 @@ use tokio::io::AsyncWriteExt as _;
 use super::*;
 
 const PATIENT: Patience = Patience {
-    idle: Duration::from_secs(3_600),
-    unfinished: Duration::from_secs(60),
+    idle: Duration::from_hours(1),
+    unfinished: Duration::from_mins(1),
 };
 
 /// All lines of a stream that arrives in pieces of `piece` bytes, and the error it ends with.

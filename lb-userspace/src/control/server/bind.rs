@@ -81,3 +81,6 @@ async fn is_stale(path: &Path) -> Result<bool, BindError> {
         Ok(_) | Err(_) => Err(BindError::InUse(path.to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;
