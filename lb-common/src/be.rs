@@ -31,6 +31,13 @@ impl Be16 {
         u16::from_be(self.0)
     }
 
+    /// From the raw integer, as [`raw`](Self::raw) gives it.
+    #[must_use]
+    #[inline]
+    pub const fn from_raw(raw: u16) -> Self {
+        Self(raw)
+    }
+
     /// The two bytes as they stand in a packet.
     #[must_use]
     #[inline]

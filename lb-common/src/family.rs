@@ -74,6 +74,10 @@ impl From<Ipv6Addr> for Address6 {
 
 impl From<[u8; 16]> for Address6 {
     #[inline]
+    #[expect(
+        clippy::many_single_char_names,
+        reason = "sixteen bytes in their order"
+    )]
     fn from(bytes: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
         Self([
@@ -87,6 +91,10 @@ impl From<[u8; 16]> for Address6 {
 
 impl From<Address6> for [u8; 16] {
     #[inline]
+    #[expect(
+        clippy::many_single_char_names,
+        reason = "sixteen bytes in their order"
+    )]
     fn from(Address(words): Address6) -> Self {
         let [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]] = words.map(Be32::to_bytes);
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]

@@ -24,6 +24,16 @@ pub struct FlowKey<Address> {
     pub protocol: u32,
 }
 
+impl<Address> FlowKey<Address> {
+    /// The IP protocol number.
+    #[inline]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "zero-extended from 8 bits")]
+    pub const fn protocol(&self) -> u8 {
+        self.protocol as u8
+    }
+}
+
 /// Where a flow went before. 8 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

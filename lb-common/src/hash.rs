@@ -1,7 +1,7 @@
 //! The flow hash: one 64-bit mix that the program and the daemon both compute.
 //!
 //! Multiply-and-xorshift rounds over the key's words, one multiplication a word, and a final avalanche
-//! with the constants of MurmurHash3's 64-bit finaliser. Not cryptographic: the seed keeps clients from
+//! with the constants of `MurmurHash3`'s 64-bit finaliser. Not cryptographic: the seed keeps clients from
 //! aiming at one slot by chance or by simple guessing, not a determined attacker who can observe slots.
 
 use crate::{family::Family, flow::FlowKey};

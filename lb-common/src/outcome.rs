@@ -18,12 +18,6 @@ macro_rules! outcomes {
             /// All outcomes, by number.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// Whether the packet was passed, dropped, or sent on.
-            #[must_use]
-            pub const fn kind(self) -> Kind {
-                match self { $(Self::$name => Kind::$kind,)+ }
-            }
-
             /// A stable name for people and metrics: `snake_case`, without the kind.
             #[must_use]
             pub const fn label(self) -> &'static str {
@@ -36,7 +30,24 @@ macro_rules! outcomes {
                 match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
             }
         }
+        const _: () = {
+            $(assert!(matches!(Outcome::$name.kind(), Kind::$kind));)+
+        };
     };
+}
+
+impl Outcome {
+    /// Whether the packet was passed, dropped, or sent on: numbers below 16 are sent on, below 32 passed,
+    /// the others dropped, so that the program needs a shift and not a table.
+    #[must_use]
+    #[inline]
+    pub const fn kind(self) -> Kind {
+        match self as u32 >> 4 {
+            0 => Kind::Forward,
+            1 => Kind::Pass,
+            _ => Kind::Drop,
+        }
+    }
 }
 
 /// The three things that a balancer does with packets.

@@ -1,2 +1,57 @@
-#![no_std]
-#![no_main]
+//! Entry points: the outcome of a packet becomes an XDP action and one count in the ledger.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    macros::xdp,
+    programs::XdpContext,
+};
+use lb_common::outcome::Kind;
+use lb_ebpf::{forward::forward, frame::Frame, maps};
+
+/// Balances what arrives for a VIP, turns NAT replies back, and passes everything else.
+#[xdp]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `#[xdp]` wants"
+)]
+fn balancer(ctx: XdpContext) -> u32 {
+    let mut frame = Frame::new(ctx.ctx);
+    let (outcome, action) = match forward(&mut frame) {
+        Ok(sent) => (sent.outcome, sent.action),
+        Err(outcome) => match outcome.kind() {
+            Kind::Pass => (outcome, XDP_PASS),
+            Kind::Drop | Kind::Forward => (outcome, XDP_DROP),
+        },
+    };
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(&ctx, "outcome {} action {}", outcome as u32, action);
+    maps::count(outcome);
+    action
+}
+
+/// Passes every packet. For veth peers of an interface that transmits by XDP: without a program of
+/// its own, a veth does not take such frames.
+#[xdp]
+fn pass(_: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The kernel lets only GPL-compatible programs call some helpers; the source is MIT or Apache-2.0.
+#[expect(
+    unsafe_code,
+    reason = "an attribute: the section that loaders read the licence from"
+)]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Elsewhere this file is only checked: programs run in the kernel.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

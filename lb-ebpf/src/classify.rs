@@ -1,0 +1,46 @@
+//! Second stage: for a VIP, a reply of a NAT backend, or neither.
+
+use lb_common::{
+    flow::{FlowKey, Reply},
+    outcome::Outcome,
+    vip::{Vip, VipKey},
+};
+
+use crate::{ip::Ip, maps};
+
+/// What a packet is to us.
+pub enum Class<F: Ip> {
+    /// A client's packet to a VIP.
+    Request(Vip),
+    /// A NAT backend's packet to a client: the VIP it must seem to come from.
+    Reply(Reply<F::Address>),
+}
+
+/// Classifies a packet by its flow.
+///
+/// # Errors
+/// [`Outcome::NotVip`]; for a VIP address without such a service [`Outcome::Unmatched`] or
+/// [`Outcome::UnmatchedDropped`].
+#[inline(always)]
+pub fn classify<F: Ip>(flow: &FlowKey<F::Address>) -> Result<Class<F>, Outcome> {
+    let key = VipKey::new(flow.destination, flow.destination_port, flow.protocol());
+    if let Some(vip) = maps::vip::<F>(&key) {
+        return Ok(Class::Request(*vip));
+    }
+    if let Some(reply) = maps::reply::<F>(flow) {
+        return Ok(Class::Reply(*reply));
+    }
+    Err(unbalanced::<F>(flow.destination, Outcome::Unmatched))
+}
+
+/// What becomes of a packet to `destination` that cannot be balanced: `outcome` if that is a VIP address.
+#[inline(always)]
+pub fn unbalanced<F: Ip>(destination: F::Address, outcome: Outcome) -> Outcome {
+    if maps::vip::<F>(&VipKey::address_entry(destination)).is_none() {
+        Outcome::NotVip
+    } else if outcome == Outcome::Unmatched && maps::settings().drop_unmatched != 0 {
+        Outcome::UnmatchedDropped
+    } else {
+        outcome
+    }
+}

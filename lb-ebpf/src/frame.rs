@@ -1,0 +1,134 @@
+//! The received frame: bounds-checked typed views of its bytes, and its size.
+//!
+//! The only module that touches packet pointers. A view borrows the frame, so none outlives a resize:
+//! [`Frame::shrink`] takes the frame mutably.
+#![expect(
+    unsafe_code,
+    reason = "packet bytes are reached by pointers that the verifier checks"
+)]
+
+use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_head};
+use lb_common::outcome::Outcome;
+
+/// Types that may be laid over packet bytes.
+///
+/// # Safety
+/// Alignment 1, no padding, every bit pattern valid. The alignment is asserted where a view is made.
+pub unsafe trait View {}
+
+// SAFETY: `repr(C)` structs of byte arrays and integers of one byte; alignment is asserted in `offset`.
+unsafe impl View for network_types::ip::Ipv4Hdr {}
+// SAFETY: as above.
+unsafe impl View for network_types::ip::Ipv6Hdr {}
+// SAFETY: as above.
+unsafe impl View for network_types::tcp::TcpHdr {}
+// SAFETY: as above.
+unsafe impl View for network_types::udp::UdpHdr {}
+// SAFETY: as above; the types are ours.
+unsafe impl View for crate::wire::ethernet::Ethernet {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::ethernet::Tag {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::extension::Extension {}
+
+/// Headers begin within so many bytes: two tags, an IPv6 header and eight of the longest extension headers.
+/// A bound that the verifier can see; frames that go beyond it are treated as truncated.
+const MAX_OFFSET: usize = 0x3fff;
+
+/// One received frame.
+pub struct Frame {
+    context: *mut xdp_md,
+}
+
+impl Frame {
+    /// The frame that the kernel called the program for.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(context: *mut xdp_md) -> Self {
+        Self { context }
+    }
+
+    #[inline(always)]
+    fn start(&self) -> usize {
+        // SAFETY: the kernel hands a valid context to the program; `Frame` is made from nothing else.
+        unsafe { (*self.context).data as usize }
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        // SAFETY: as in `start`.
+        unsafe { (*self.context).data_end as usize }
+    }
+
+    /// Index of the interface that the frame came in by.
+    #[inline(always)]
+    #[must_use]
+    pub fn ingress(&self) -> u32 {
+        // SAFETY: as in `start`.
+        unsafe { (*self.context).ingress_ifindex }
+    }
+
+    /// The context, for helpers that want it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn context(&self) -> *mut xdp_md {
+        self.context
+    }
+
+    /// Bytes in the frame, the Ethernet header included.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a frame is never empty")]
+    pub fn len(&self) -> usize {
+        self.end() - self.start()
+    }
+
+    #[inline(always)]
+    fn pointer<T: View>(&self, offset: usize) -> Option<*mut T> {
+        const { assert!(align_of::<T>() == 1) };
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let start = self.start() + offset;
+        if start + size_of::<T>() > self.end() {
+            return None;
+        }
+        Some(start as *mut T)
+    }
+
+    /// The header at `offset` bytes from the start; `None` if the frame ends before it does.
+    #[inline(always)]
+    #[must_use]
+    pub fn view<T: View>(&self, offset: usize) -> Option<&T> {
+        // SAFETY: `pointer` has checked that all of `T` lies within the frame; `T: View` is valid at any
+        // address and for any bytes; the lifetime is that of the borrow, which ends before a resize.
+        self.pointer(offset).map(|pointer| unsafe { &*pointer })
+    }
+
+    /// The header at `offset` bytes from the start, for writing.
+    #[inline(always)]
+    #[must_use]
+    pub fn view_mut<T: View>(&mut self, offset: usize) -> Option<&mut T> {
+        // SAFETY: as in `view`; `&mut self` makes this the only view.
+        self.pointer(offset).map(|pointer| unsafe { &mut *pointer })
+    }
+
+    /// Takes `bytes`, fewer than 2^31, away at the front.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the kernel refuses; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "at most a few headers"
+    )]
+    pub fn shrink(&mut self, bytes: usize) -> Result<(), Outcome> {
+        // SAFETY: the context is valid (see `start`); views into the frame have ended, for `self` is
+        // borrowed mutably.
+        match unsafe { bpf_xdp_adjust_head(self.context, bytes as i32) } {
+            0 => Ok(()),
+            _ => Err(Outcome::NoRoom),
+        }
+    }
+}

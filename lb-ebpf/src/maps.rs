@@ -1,0 +1,208 @@
+//! Every map, private, behind functions named by the question they answer.
+//!
+//! Who writes and who reads stands at each map's value in `lb_common`; sizes here are defaults that the
+//! daemon overrides at load.
+#![expect(
+    unsafe_code,
+    reason = "map values are reached by pointers that the verifier checks"
+)]
+
+use aya_ebpf::{
+    Global,
+    bindings::xdp_action::XDP_REDIRECT,
+    btf_maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray},
+    macros::btf_map,
+};
+use lb_common::{
+    backend::{Backend, BackendId},
+    family::{Address4, Address6, Family, V4, V6},
+    flow::{Flow, FlowKey, Reply},
+    outcome::{LEDGER_CELLS, Outcome},
+    settings::Settings,
+    table::{Element, SLOTS_PER_ELEMENT, Slot},
+    traffic::Traffic,
+    vip::{Vip, VipKey},
+};
+
+/// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
+const MMAPABLE: usize = 1 << 10;
+
+#[expect(
+    unsafe_code,
+    reason = "an attribute: the daemon finds the global by its name"
+)]
+#[unsafe(no_mangle)]
+static SETTINGS: Global<Settings> = Global::new(Settings {
+    hash_seed: 0,
+    drop_unmatched: 0,
+    reserved: 0,
+});
+
+#[btf_map]
+static VIPS_V4: HashMap<VipKey<Address4>, Vip, 4096> = HashMap::new();
+#[btf_map]
+static VIPS_V6: HashMap<VipKey<Address6>, Vip, 4096> = HashMap::new();
+#[btf_map]
+static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
+#[btf_map]
+static BACKENDS: Array<Backend, 4096> = Array::new();
+#[btf_map]
+static FLOWS_V4: LruHashMap<FlowKey<Address4>, Flow, 262_144> = LruHashMap::new();
+#[btf_map]
+static FLOWS_V6: LruHashMap<FlowKey<Address6>, Flow, 262_144> = LruHashMap::new();
+#[btf_map]
+static REPLIES_V4: LruHashMap<FlowKey<Address4>, Reply<Address4>, 262_144> = LruHashMap::new();
+#[btf_map]
+static REPLIES_V6: LruHashMap<FlowKey<Address6>, Reply<Address6>, 262_144> = LruHashMap::new();
+#[btf_map]
+static TRAFFIC: PerCpuArray<Traffic, 4096> = PerCpuArray::new();
+#[btf_map]
+static LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
+#[btf_map]
+static DEVICES: DevMapHash<256> = DevMapHash::new();
+
+type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
+type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
+type Replies<A> = LruHashMap<FlowKey<A>, Reply<A>, 262_144>;
+
+/// A family's own maps.
+pub trait FamilyMaps: Family {
+    #[doc(hidden)]
+    fn vips() -> &'static Vips<Self::Address>;
+    #[doc(hidden)]
+    fn flows() -> &'static Flows<Self::Address>;
+    #[doc(hidden)]
+    fn replies() -> &'static Replies<Self::Address>;
+}
+
+impl FamilyMaps for V4 {
+    #[inline(always)]
+    fn vips() -> &'static Vips<Address4> {
+        &VIPS_V4
+    }
+    #[inline(always)]
+    fn flows() -> &'static Flows<Address4> {
+        &FLOWS_V4
+    }
+    #[inline(always)]
+    fn replies() -> &'static Replies<Address4> {
+        &REPLIES_V4
+    }
+}
+
+impl FamilyMaps for V6 {
+    #[inline(always)]
+    fn vips() -> &'static Vips<Address6> {
+        &VIPS_V6
+    }
+    #[inline(always)]
+    fn flows() -> &'static Flows<Address6> {
+        &FLOWS_V6
+    }
+    #[inline(always)]
+    fn replies() -> &'static Replies<Address6> {
+        &REPLIES_V6
+    }
+}
+
+/// The constants that were set at load.
+#[inline(always)]
+#[must_use]
+pub fn settings() -> Settings {
+    SETTINGS.load()
+}
+
+/// The VIP published under `key`.
+#[inline(always)]
+#[must_use]
+pub fn vip<F: FamilyMaps>(key: &VipKey<F::Address>) -> Option<&'static Vip> {
+    // SAFETY: the daemon replaces elements, never writes into them, and the kernel frees a replaced one
+    // only after every program that may hold it has ended (RCU). The program does not write this map.
+    unsafe { F::vips().get(key) }
+}
+
+/// The slot at `index` of the arena, in slots from its start.
+#[inline(always)]
+#[must_use]
+pub fn slot(index: u32) -> Option<Slot> {
+    let element = TABLES.get_ptr(index / SLOTS_PER_ELEMENT)?;
+    // SAFETY: the index within the element is masked to its 16 slots; the daemon stores slots whole, and only
+    // into regions that no published VIP points to.
+    Some(unsafe {
+        element
+            .cast::<Slot>()
+            .add((index % SLOTS_PER_ELEMENT) as usize)
+            .read_volatile()
+    })
+}
+
+/// The entry of backend `id`, in use or not.
+#[inline(always)]
+#[must_use]
+pub fn backend(id: BackendId) -> Option<&'static Backend> {
+    BACKENDS.get(id.0)
+}
+
+/// Where `flow` went before.
+#[inline(always)]
+#[must_use]
+pub fn flow<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<Flow> {
+    // SAFETY: copied at once; an eviction in between can only give a value of another flow, whose backend
+    // and generation are valid as a pair or refused by the comparison of generations.
+    unsafe { F::flows().get(flow) }.copied()
+}
+
+/// Remembers where `flow` goes.
+#[inline(always)]
+pub fn remember_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Flow) {
+    // A full table evicts; a failure under contention leaves the flow to the lookup table, which gives the
+    // same answer until the table changes.
+    let _ = F::flows().insert(flow, value, 0);
+}
+
+/// What the packet with 5-tuple `flow` must be rewritten to, if it is a NAT backend's reply.
+#[inline(always)]
+#[must_use]
+pub fn reply<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<&'static Reply<F::Address>> {
+    // SAFETY: the caller copies it before this program writes the map.
+    unsafe { F::replies().get(flow) }
+}
+
+/// Remembers what replies with 5-tuple `flow` must be rewritten to.
+#[inline(always)]
+pub fn remember_reply<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Reply<F::Address>) {
+    // As in `remember_flow`; the client's retransmission finds the flow unknown and tries again.
+    let _ = F::replies().insert(flow, value, 0);
+}
+
+/// Counts a packet of `bytes` bytes forwarded to backend `id`, with which `flows` flows began.
+#[inline(always)]
+pub fn count_traffic(id: BackendId, bytes: u64, flows: u64) {
+    if let Some(traffic) = TRAFFIC.get_ptr_mut(id.0) {
+        // SAFETY: this CPU's own element, and the program is not preempted by itself.
+        unsafe {
+            (*traffic).packets += 1;
+            (*traffic).bytes += bytes;
+            (*traffic).flows += flows;
+        }
+    }
+}
+
+/// Counts a packet's outcome.
+#[inline(always)]
+pub fn count(outcome: Outcome) {
+    if let Some(cell) = LEDGER.get_ptr_mut(outcome as u32) {
+        // SAFETY: as in `count_traffic`.
+        unsafe { *cell += 1 };
+    }
+}
+
+/// The action that sends the frame out of interface `egress`; `None` if that is not allowed.
+#[inline(always)]
+#[must_use]
+pub fn redirect(egress: u32) -> Option<u32> {
+    DEVICES
+        .redirect(egress, 0)
+        .ok()
+        .filter(|action| *action == XDP_REDIRECT)
+}

@@ -1,0 +1,77 @@
+//! What the stages tell each other about a packet: values, no bytes.
+//!
+//! Fields that are not part of a map key are whole words: smaller ones make the compiler copy a value in
+//! pieces that straddle words, and the verifier refuses misaligned stack access.
+
+use lb_common::{backend::Backend, family::Family, flow::FlowKey};
+
+use crate::wire::ethernet::Mac;
+
+/// What stands before the IP header.
+#[derive(Clone, Copy)]
+pub struct Link {
+    /// Where the IP header begins, in bytes from the frame's start: 14, 18 or 22.
+    pub network: usize,
+    /// The IP version that the ethertype announces.
+    pub version: Version,
+}
+
+/// The IP versions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Version {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+/// What the IP header and its extensions say of what follows them.
+#[derive(Clone, Copy)]
+pub struct Network {
+    /// TTL or hop limit.
+    pub hop_limit: u64,
+    /// Protocol number of the payload, after extension headers.
+    pub protocol: u64,
+    /// Where the payload begins, in bytes from the frame's start.
+    pub payload: usize,
+    /// Where it ends: the IP length rules, not the frame's.
+    pub end: usize,
+}
+
+/// A TCP or UDP packet, fully parsed.
+#[derive(Clone, Copy)]
+pub struct Packet<F: Family> {
+    /// The 5-tuple.
+    pub flow: FlowKey<F::Address>,
+    /// TTL or hop limit.
+    pub hop_limit: u64,
+    /// Whether a flow may begin with it: not for TCP segments with RST or FIN.
+    pub begins_flow: bool,
+    /// Where the IP header begins, in bytes from the frame's start.
+    pub network: usize,
+    /// Where the TCP or UDP header begins, likewise.
+    pub transport: usize,
+}
+
+/// Where a frame goes.
+#[derive(Clone, Copy)]
+pub struct NextHop {
+    /// Index of the egress interface.
+    pub egress: u32,
+    /// MAC address of the egress interface.
+    pub source: Mac,
+    /// MAC address of the next hop.
+    pub destination: Mac,
+}
+
+impl From<&Backend> for NextHop {
+    #[inline(always)]
+    fn from(backend: &Backend) -> Self {
+        Self {
+            egress: backend.egress,
+            source: backend.source_mac,
+            destination: backend.destination_mac,
+        }
+    }
+}

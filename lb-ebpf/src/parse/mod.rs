@@ -1,0 +1,48 @@
+//! First stage: from bytes to values. Reads, changes nothing.
+
+mod link;
+mod network;
+mod transport;
+
+use lb_common::{flow::FlowKey, outcome::Outcome};
+
+use crate::{frame::Frame, ip::Ip, packet::Packet};
+
+pub use link::link;
+
+/// The destination of the IP packet at `offset`.
+///
+/// # Errors
+/// [`Outcome::NotIp`] if the frame is too short to have one.
+#[inline(always)]
+pub fn destination<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Outcome> {
+    frame.view(offset).map(F::destination).ok_or(Outcome::NotIp)
+}
+
+/// Reads the TCP or UDP packet whose IP header stands at `offset`.
+///
+/// # Errors
+/// What becomes of the packet if it is for a VIP address.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the protocol was 8 bits wide"
+)]
+pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome> {
+    let header = frame.view(offset).ok_or(Outcome::Truncated)?;
+    let network = network::network::<F>(frame, header, offset)?;
+    let transport = transport::transport(frame, &network)?;
+    Ok(Packet {
+        flow: FlowKey {
+            source: F::source(header),
+            destination: F::destination(header),
+            source_port: transport.source,
+            destination_port: transport.destination,
+            protocol: network.protocol as u32,
+        },
+        hop_limit: network.hop_limit,
+        begins_flow: transport.begins_flow,
+        network: offset,
+        transport: network.payload,
+    })
+}

@@ -1,0 +1,27 @@
+//! The IP header with its extensions, and whether what follows can be balanced at all.
+
+use lb_common::outcome::Outcome;
+use network_types::ip::IpProto;
+
+use crate::{frame::Frame, ip::Ip, packet::Network};
+
+/// Reads `header`, which stands at `offset`, as far as to a TCP or UDP header.
+///
+/// # Errors
+/// As [`Ip::read`]; [`Outcome::Icmp`], [`Outcome::WrongIcmp`]; [`Outcome::Unmatched`] for other protocols.
+#[inline(always)]
+pub(super) fn network<F: Ip>(
+    frame: &Frame,
+    header: &F::Header,
+    offset: usize,
+) -> Result<Network, Outcome> {
+    const TCP: u64 = IpProto::Tcp as u64;
+    const UDP: u64 = IpProto::Udp as u64;
+    let network = F::read(frame, header, offset)?;
+    match network.protocol {
+        TCP | UDP => Ok(network),
+        icmp if icmp == F::ICMP => Err(Outcome::Icmp),
+        icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
+        _ => Err(Outcome::Unmatched),
+    }
+}

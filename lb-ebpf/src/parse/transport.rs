@@ -1,0 +1,61 @@
+//! TCP (RFC 9293 section 3.1) and UDP (RFC 768) headers: the ports, and whether a flow may begin here.
+
+use lb_common::{be::Be16, outcome::Outcome};
+use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
+
+use crate::{frame::Frame, packet::Network};
+
+/// What a transport header tells.
+pub(super) struct Ports {
+    pub(super) source: Be16,
+    pub(super) destination: Be16,
+    /// Whether a flow may begin with it.
+    pub(super) begins_flow: bool,
+}
+
+/// Reads the header that follows the IP header.
+///
+/// # Errors
+/// [`Outcome::Truncated`], [`Outcome::Malformed`].
+#[inline(always)]
+pub(super) fn transport(frame: &Frame, network: &Network) -> Result<Ports, Outcome> {
+    if network.protocol == IpProto::Tcp as u64 {
+        tcp(frame, network.payload, network.end)
+    } else {
+        udp(frame, network.payload, network.end)
+    }
+}
+
+#[inline(always)]
+fn tcp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
+    let header = frame.view::<TcpHdr>(offset).ok_or(Outcome::Truncated)?;
+    if offset + size_of::<TcpHdr>() > end {
+        return Err(Outcome::Truncated);
+    }
+    let header_len = usize::from(header.doff()) * 4;
+    if header_len < size_of::<TcpHdr>() || offset + header_len > end {
+        return Err(Outcome::Malformed);
+    }
+    Ok(Ports {
+        source: Be16::from_bytes(header.source),
+        destination: Be16::from_bytes(header.dest),
+        begins_flow: header.rst() | header.fin() == 0,
+    })
+}
+
+#[inline(always)]
+fn udp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
+    let header = frame.view::<UdpHdr>(offset).ok_or(Outcome::Truncated)?;
+    if offset + size_of::<UdpHdr>() > end {
+        return Err(Outcome::Truncated);
+    }
+    let length = usize::from(Be16::from_bytes(header.len).get());
+    if length < size_of::<UdpHdr>() || offset + length > end {
+        return Err(Outcome::Malformed);
+    }
+    Ok(Ports {
+        source: Be16::from_bytes(header.src),
+        destination: Be16::from_bytes(header.dst),
+        begins_flow: true,
+    })
+}

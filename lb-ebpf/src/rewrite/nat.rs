@@ -1,0 +1,78 @@
+//! Network address and port translation of one end (RFC 3022 section 4.1).
+
+use lb_common::{be::Be16, outcome::Outcome};
+use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
+
+use crate::{frame::Frame, ip::Ip, packet::Packet, wire::checksum::Change};
+
+/// Which end of a packet is translated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Where it comes from.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+/// Replaces address and port of one end and mends the checksums that cover them.
+///
+/// # Errors
+/// [`Outcome::Truncated`], never after parsing.
+#[inline(always)]
+pub(super) fn translate<F: Ip>(
+    frame: &mut Frame,
+    packet: &Packet<F>,
+    end: End,
+    address: F::Address,
+    port: Be16,
+) -> Result<(), Outcome> {
+    let flow = &packet.flow;
+    let (old_address, old_port) = match end {
+        End::Source => (flow.source, flow.source_port),
+        End::Destination => (flow.destination, flow.destination_port),
+    };
+    // The pseudo-header has the addresses (RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1).
+    let change = Change::none()
+        .words(old_address.as_ref(), address.as_ref())
+        .word(old_port, port);
+
+    let header = frame
+        .view_mut::<F::Header>(packet.network)
+        .ok_or(Outcome::Truncated)?;
+    match end {
+        End::Source => F::set_source(header, address),
+        End::Destination => F::set_destination(header, address),
+    }
+    if flow.protocol == IpProto::Tcp as u32 {
+        let tcp = frame
+            .view_mut::<TcpHdr>(packet.transport)
+            .ok_or(Outcome::Truncated)?;
+        match end {
+            End::Source => tcp.source = port.to_bytes(),
+            End::Destination => tcp.dest = port.to_bytes(),
+        }
+        tcp.check = change.apply(tcp.check);
+    } else {
+        let udp = frame
+            .view_mut::<UdpHdr>(packet.transport)
+            .ok_or(Outcome::Truncated)?;
+        match end {
+            End::Source => udp.src = port.to_bytes(),
+            End::Destination => udp.dst = port.to_bytes(),
+        }
+        udp.check = udp_checksum(udp.check, change);
+    }
+    Ok(())
+}
+
+/// A UDP checksum after `change`: none stays none, and a computed 0 is sent as all ones (RFC 768).
+#[inline(always)]
+const fn udp_checksum(checksum: [u8; 2], change: Change) -> [u8; 2] {
+    match checksum {
+        [0, 0] => [0, 0],
+        _ => match change.apply(checksum) {
+            [0, 0] => [0xff, 0xff],
+            new => new,
+        },
+    }
+}

@@ -1,0 +1,8 @@
+//! Headers as they stand on the wire.
+//!
+//! IP, TCP and UDP headers are network-types' own, whose fields are byte arrays. Its Ethernet and VLAN headers
+//! have alignment 2 and cannot be laid over packet bytes; those and what it lacks are here.
+
+pub mod checksum;
+pub mod ethernet;
+pub mod extension;
