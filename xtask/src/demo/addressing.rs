@@ -117,7 +117,7 @@ impl Link {
             Family::V4 => Ipv4Addr::new(10, 0, self.number, host).into(),
             Family::V6 => {
                 let (link, host) = (u16::from(self.number), u16::from(host));
-                Ipv6Addr::new(0xfd00, 0, 0, link, 0, 0, 0, host).into()
+                Ipv6Addr::new(0xfd00, link, 0, 0, 0, 0, 0, host).into()
             }
         }
     }

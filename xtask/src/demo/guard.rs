@@ -9,6 +9,7 @@ use std::{
     fs,
     io::{self, Read, Write},
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -21,7 +22,10 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
-use super::{lab::Lab, netns::run};
+use super::{
+    lab::{Lab, NETNS_FILES},
+    netns::run,
+};
 
 /// Said over the pipe to leave everything up.
 const KEEP: &[u8] = b"keep";
@@ -94,7 +98,7 @@ pub(super) fn watch(lab: &Lab) -> anyhow::Result<()> {
 pub(super) fn take_down(lab: &Lab) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     for name in lab.all_netns() {
-        if fs::exists(format!("/run/netns/{name}")).unwrap_or(true) {
+        if fs::exists(Path::new(NETNS_FILES).join(&name)).unwrap_or(true) {
             let removed =
                 remove_netns(&name).with_context(|| format!("remove the namespace {name}"));
             faults.extend(removed.err());

@@ -7,10 +7,16 @@ use super::{
     daemon::Daemon,
     lab::{BALANCER, Lab},
     role,
+    server::Server,
 };
 
 /// The text, with every command as one can type it.
-pub(super) fn instructions(lab: &Lab, daemon: &Daemon, lbctl: &Path) -> String {
+pub(super) fn instructions(
+    lab: &Lab,
+    daemon: &Daemon,
+    servers: &[Option<Server>],
+    lbctl: &Path,
+) -> String {
     let (client, balancer) = (lab.netns(CLIENT.name), lab.netns(BALANCER));
     let socket = lab.socket().display().to_string();
     let lbctl = format!("{} --socket {socket}", lbctl.display());
@@ -18,6 +24,17 @@ pub(super) fn instructions(lab: &Lab, daemon: &Daemon, lbctl: &Path) -> String {
     let service = Family::V4.service();
     let removed = BACKENDS[2].server(Family::V4);
     let (vip4, vip6) = (Family::V4.vip(), Family::V6.vip());
+    let pids = BACKENDS
+        .iter()
+        .zip(servers)
+        .filter_map(|(backend, server)| {
+            Some(format!(
+                "\n    kill -KILL {}    # {}",
+                server.as_ref()?.pid(),
+                backend.name
+            ))
+        });
+    let kill: String = pids.collect();
     let request = r#"{"jsonrpc":"2.0","id":1,"method":"status"}"#;
     format!(
         "
@@ -29,6 +46,7 @@ pub(super) fn instructions(lab: &Lab, daemon: &Daemon, lbctl: &Path) -> String {
     {lbctl} backend add {service} {removed}
     {lbctl} backend drain {service} {backend}
     echo '{request}' | socat -t 5 - UNIX-CONNECT:{socket}
+  Kill a backend's server:{kill}
   Look at what is in the kernel:
     ip -n {balancer} -s link show to-client
     bpftool map dump pinned {pins}/VIPS_V4

@@ -13,6 +13,9 @@ use super::addressing::Link;
 /// What every name of the demo begins with.
 const PREFIX: &str = "lb-demo-";
 
+/// Where `ip netns` keeps the files that stand for namespaces.
+pub(super) const NETNS_FILES: &str = "/run/netns";
+
 /// The balancer's namespace, among those named after the [`Link`]s.
 pub(super) const BALANCER: &str = "balancer";
 
@@ -49,6 +52,13 @@ impl Lab {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether anything of it is there.
+    pub(super) fn exists(&self) -> bool {
+        let netns = self.all_netns();
+        let mut places = netns.iter().map(|netns| Path::new(NETNS_FILES).join(netns));
+        self.directory.exists() || places.any(|place| place.exists())
     }
 
     /// Holds everything that is a file.
@@ -98,7 +108,7 @@ impl Lab {
 
     /// The file that stands for a namespace.
     pub(super) fn netns_file(&self, place: &str) -> PathBuf {
-        Path::new("/run/netns").join(self.netns(place))
+        Path::new(NETNS_FILES).join(self.netns(place))
     }
 
     /// The full names of all namespaces.

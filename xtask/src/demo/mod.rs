@@ -97,7 +97,7 @@ async fn interrupted() -> anyhow::Result<()> {
         _ = term.recv() => {}
         _ = hup.recv() => {}
     }
-    bail!("interrupted: the demo takes everything down")
+    bail!("interrupted; everything has been taken down")
 }
 
 async fn demonstrate(options: &Options) -> anyhow::Result<()> {
@@ -142,7 +142,7 @@ async fn demonstrate(options: &Options) -> anyhow::Result<()> {
     if options.keep {
         println!(
             "{}",
-            keep::instructions(&lab, &daemon, &workspace::release_binary("lbctl"))
+            keep::instructions(&lab, &daemon, &servers, &workspace::release_binary("lbctl"))
         );
         guard.release()?;
     } else {

@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Subcommand;
 
 use super::{
@@ -50,7 +50,14 @@ impl Role {
                 .context("start tokio")?
                 .block_on(server::serve(name, *port)),
             Self::Guard { demo } => guard::watch(&Lab::named(demo)?),
-            Self::TakeDown { demo } => guard::take_down(&Lab::named(demo)?),
+            Self::TakeDown { demo } => {
+                let lab = Lab::named(demo)?;
+                ensure!(
+                    lab.exists(),
+                    "there is no demo {demo}: nothing to take down"
+                );
+                guard::take_down(&lab)
+            }
         }
     }
 }

@@ -20,8 +20,8 @@ use super::{
     tally::{Answers, Failover, Tally},
 };
 
-/// Requests over which the backends' shares are measured: their standard deviation is then 1.8 %.
-const STEADY_REQUESTS: u32 = 6_000;
+/// Requests over which the backends' shares are measured: their standard deviation is then 1.6 %.
+const STEADY_REQUESTS: u32 = 8_000;
 
 /// Requests from one act to the next, so that one sees the table change.
 const PAUSE_REQUESTS: usize = 700;

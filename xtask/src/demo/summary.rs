@@ -19,6 +19,9 @@ const FEWEST_REQUESTS: u32 = 3_000;
 /// How far a backend may be from its fair share, in per cent of that share.
 const MOST_DEVIATION_PERCENT: f64 = 10.0;
 
+/// Failures that are shown to people; the JSON has all.
+const SHOWN_FAILURES: usize = 5;
+
 /// Everything that is counted once the clients have stopped.
 pub(super) struct Figures {
     pub(super) shown: Shown,
@@ -74,7 +77,14 @@ impl Summary {
         } = figures;
         let failures: Vec<_> = tally
             .failed_outside(shown.failover)
-            .filter_map(|request| request.answer.clone().err())
+            .filter_map(|request| {
+                let reason = request.answer.as_ref().err()?;
+                let since = tally.since_first(request).as_secs_f64();
+                Some(format!(
+                    "{} after {since:.2} s of requests: {reason}",
+                    request.family.label()
+                ))
+            })
             .collect();
         Self {
             requests_ok: tally.answered(),
@@ -177,6 +187,9 @@ impl Summary {
             };
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {mark}  {words}");
+        }
+        for failure in self.failures.iter().take(SHOWN_FAILURES) {
+            let _ = writeln!(text, "       failed: {failure}");
         }
         let _ = writeln!(
             text,

@@ -20,7 +20,7 @@ use super::{
 const REFRESH: Duration = Duration::from_millis(500);
 
 /// Characters of a bar that is full.
-const BAR: u32 = 24;
+const BAR: u32 = 16;
 
 /// What a drawing shows.
 struct View {
@@ -73,7 +73,7 @@ impl View {
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,
-            "\n  {} requests, {} failed · generation {} · XDP {} · {} packets received",
+            "\n  {} requests, {} failed · generation {} · {} XDP · {} packets",
             grouped(self.requests as u64),
             grouped(self.failed as u64),
             self.status.generation,
@@ -82,7 +82,7 @@ impl View {
         );
         let _ = writeln!(
             table,
-            "  {:<8} {:<10} {:>7} {:>10} {:>7} {:>12}  share of requests now",
+            "  {:<8} {:<10} {:>7} {:>10} {:>7} {:>12}  share now",
             "backend", "health", "slots", "requests", "req/s", "forwarded"
         );
         for (backend, (answers, recent)) in

@@ -111,6 +111,14 @@ impl Tally {
         })
     }
 
+    /// From the begin of the first request to that of `request`.
+    pub(super) fn since_first(&self, request: &Request) -> Duration {
+        let first = self.requests.iter().map(|request| request.started).min();
+        first.map_or(Duration::ZERO, |first| {
+            request.started.saturating_duration_since(first)
+        })
+    }
+
     /// The families in which requests were answered.
     pub(super) fn families(&self) -> Vec<Family> {
         let seen = |family: &Family| {
