@@ -22,7 +22,7 @@ use super::{
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The last lines of its log that go into an error.
-const LOG_LINES: usize = 8;
+const LOG_LINES: usize = 12;
 
 /// The running daemon. It outlives this value; the [`Guard`](super::guard::Guard) ends what is left.
 pub(super) struct Daemon {
@@ -115,12 +115,13 @@ impl Daemon {
         }
     }
 
-    fn log(&self) -> String {
+    /// The end of its log, as a part of an error.
+    pub(super) fn log(&self) -> String {
         let text = fs::read_to_string(self.lab.log("lbd")).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let last = lines
             .get(lines.len().saturating_sub(LOG_LINES)..)
             .unwrap_or_default();
-        format!("its log ends:\n{}", last.join("\n"))
+        format!("the log of lbd ends:\n{}", last.join("\n"))
     }
 }

@@ -14,7 +14,7 @@
 
 use std::{cell::RefCell, path::PathBuf};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use tokio::{
     select,
     signal::unix::{SignalKind, signal},
@@ -124,21 +124,14 @@ async fn demonstrate(options: &Options) -> anyhow::Result<()> {
         daemon.pid()
     ));
 
-    let figures = act(&lab, &screen, &mut control, &mut servers).await?;
+    let figures = act(&lab, &screen, &mut control, &mut servers)
+        .await
+        .with_context(|| format!("the demo cannot go on; {}", daemon.log()))?;
     let summary = Summary::new(&figures);
     if let Some(file) = &options.json {
         summary.write(file)?;
     }
     print!("{}", summary.text(&screen.borrow()));
-    let unmet = summary.unmet();
-    let outcome = if unmet.is_empty() {
-        Ok(())
-    } else {
-        Err(anyhow!(
-            "the demo did not show what it should: {}",
-            unmet.join("; ")
-        ))
-    };
     if options.keep {
         println!(
             "{}",
@@ -148,7 +141,7 @@ async fn demonstrate(options: &Options) -> anyhow::Result<()> {
     } else {
         daemon.stop().await?;
     }
-    outcome
+    summary.verdict()
 }
 
 /// From an empty daemon to all figures.

@@ -262,7 +262,10 @@ fn serving(status: &Status, backend: Link) -> Serving {
         .into_iter()
         .filter_map(|family| status.backend(family.service(), &backend.server(family).to_string()))
         .collect();
-    let serving = found.iter().filter(|backend| backend.serving).count();
+    let serving = found
+        .iter()
+        .filter(|backend| backend.serving || backend.slots > 0)
+        .count();
     match (found.len(), serving) {
         (0, _) => Serving::Gone,
         (_, 0) => Serving::None,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use super::{
@@ -167,13 +167,22 @@ impl Summary {
         ]
     }
 
-    /// Every expectation that is not met, in words.
-    pub(super) fn unmet(&self) -> Vec<String> {
+    /// Whether every expectation is met.
+    ///
+    /// # Errors
+    /// Names those that are not.
+    pub(super) fn verdict(&self) -> anyhow::Result<()> {
         let expectations = self.expectations().into_iter();
-        expectations
+        let unmet: Vec<_> = expectations
             .filter(|(met, _)| !met)
             .map(|(_, words)| words)
-            .collect()
+            .collect();
+        ensure!(
+            unmet.is_empty(),
+            "the demo did not show what it should: {}",
+            unmet.join("; ")
+        );
+        Ok(())
     }
 
     /// For people.
