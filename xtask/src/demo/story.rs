@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::{
     addressing::{BACKENDS, Family, Link},
-    control::{Applied, Control, Status},
+    control::{self, Applied, Control, Status},
     lab::Lab,
     load::Load,
     role,
@@ -249,7 +249,7 @@ impl Story<'_> {
 enum Serving {
     /// In both.
     All,
-    /// In one of them.
+    /// In one of them, or a change is under way.
     Some,
     /// In none.
     None,
@@ -262,15 +262,17 @@ fn serving(status: &Status, backend: Link) -> Serving {
         .into_iter()
         .filter_map(|family| status.backend(family.service(), &backend.server(family).to_string()))
         .collect();
-    let serving = found
-        .iter()
-        .filter(|backend| backend.serving || backend.slots > 0)
-        .count();
-    match (found.len(), serving) {
-        (0, _) => Serving::Gone,
-        (_, 0) => Serving::None,
-        (_, serving) if serving == Family::ALL.len() => Serving::All,
-        _ => Serving::Some,
+    let all = |takes: fn(&control::Backend) -> bool| found.iter().all(|backend| takes(backend));
+    if found.is_empty() {
+        Serving::Gone
+    } else if all(|backend| !backend.serving && backend.slots == 0) {
+        Serving::None
+    } else if found.len() == Family::ALL.len()
+        && all(|backend| backend.serving && backend.slots > 0)
+    {
+        Serving::All
+    } else {
+        Serving::Some
     }
 }
 
