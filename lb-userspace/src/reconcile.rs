@@ -1,1 +1,132 @@
-//! TODO
+//! Plans and applies: brings the data plane to what is wanted, whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracing::{debug, info};
+
+use crate::{
+    dataplane::{Dataplane, DataplaneError},
+    desired::Desired,
+    health::Target,
+    model::Health,
+    neighbor::NextHops,
+    plan::{Input, Plan, Tables, plan},
+};
+
+/// What the daemon knows of the world outside the data plane.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// What probing has concluded.
+    pub health: &'a BTreeMap<Target, Health>,
+    /// Where packets to the backends go.
+    pub next_hops: &'a NextHops,
+    /// Interfaces that replies may leave by.
+    pub interfaces: &'a BTreeSet<u32>,
+}
+
+/// Why a publication failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Something wanted does not fit into the maps; nothing was done.
+    #[error("{}", .0.join("; "))]
+    Shortage(Vec<String>),
+    /// The kernel refused a step. Some steps before it may have been done: publish what was there before.
+    #[error("the kernel refused to {}", .0.action)]
+    Step(#[source] DataplaneError),
+}
+
+/// Owns the data plane and keeps it as it should be.
+#[derive(Debug)]
+pub struct Reconciler<D> {
+    dataplane: D,
+    tables: Tables,
+}
+
+impl<D: Dataplane> Reconciler<D> {
+    /// Takes over `dataplane` as it is.
+    #[must_use]
+    pub fn new(dataplane: D) -> Self {
+        Self {
+            dataplane,
+            tables: Tables::default(),
+        }
+    }
+
+    /// The data plane, to ask.
+    pub const fn dataplane(&self) -> &D {
+        &self.dataplane
+    }
+
+    /// Reads again what the kernel holds, so that the next plan heals what somebody else has changed.
+    ///
+    /// # Errors
+    /// A map could not be read.
+    pub fn refresh(&mut self) -> Result<(), DataplaneError> {
+        self.dataplane.refresh()
+    }
+
+    /// The way from what is to what is wanted.
+    pub fn plan(&mut self, desired: &Desired, world: World<'_>) -> Plan {
+        let input = Input {
+            desired,
+            health: world.health,
+            next_hops: world.next_hops,
+            interfaces: world.interfaces,
+            actual: self.dataplane.actual(),
+            capacity: self.dataplane.capacity(),
+        };
+        plan(input, &mut self.tables)
+    }
+
+    /// Plans and publishes; what is no longer used is left for [`clean`](Self::clean). Returns the plan that
+    /// is now in the kernel.
+    ///
+    /// # Errors
+    /// [`PublishError::Shortage`] before anything is done; [`PublishError::Step`] on the way.
+    pub fn publish(&mut self, desired: &Desired, world: World<'_>) -> Result<Plan, PublishError> {
+        let plan = self.plan(desired, world);
+        if !plan.shortages.is_empty() {
+            let shortages = plan.shortages.iter().map(ToString::to_string);
+            return Err(PublishError::Shortage(shortages.collect()));
+        }
+        self.apply(&plan)?;
+        Ok(plan)
+    }
+
+    /// As [`publish`](Self::publish), but does what fits and leaves the rest: for changes of health and next
+    /// hops, which nobody can refuse.
+    ///
+    /// # Errors
+    /// [`PublishError::Step`].
+    pub fn publish_what_fits(&mut self, desired: &Desired, world: World<'_>) -> Result<Plan, PublishError> {
+        let plan = self.plan(desired, world);
+        self.apply(&plan)?;
+        Ok(plan)
+    }
+
+    fn apply(&mut self, plan: &Plan) -> Result<(), PublishError> {
+        for step in &plan.publish {
+            debug!(generation = plan.generation, %step, "step");
+            self.dataplane.apply(step).map_err(PublishError::Step)?;
+        }
+        if !plan.publish.is_empty() {
+            info!(generation = plan.generation, steps = plan.publish.len(), "published");
+        }
+        Ok(())
+    }
+
+    /// Takes away what `plan` leaves unused, after a grace period.
+    ///
+    /// # Errors
+    /// [`PublishError::Step`]; the next plan has what is left.
+    pub fn clean(&mut self, plan: &Plan) -> Result<(), PublishError> {
+        for step in &plan.clean {
+            debug!(generation = plan.generation, %step, "clean-up");
+            self.dataplane.apply(step).map_err(PublishError::Step)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

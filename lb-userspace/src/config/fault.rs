@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,4 +39,75 @@ pub struct Faults(pub Vec<Fault>);
 fn list(faults: &[Fault]) -> String {
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
     lines.join("\n")
+}
+
+/// The faults found so far, at most one for each place and none below a place that has one: what stands
+/// there could not be read, so more words about it would only mislead.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    faults: Vec<Fault>,
+    places: BTreeSet<String>,
+}
+
+impl Found {
+    /// Adds a fault at `place`.
+    pub(super) fn add(&mut self, place: impl Into<String>, message: impl Into<String>) {
+        self.add_at(place, None, message);
+    }
+
+    /// Adds a fault at `place`, which stands at `position` (line and column).
+    pub(super) fn add_at(
+        &mut self,
+        place: impl Into<String>,
+        position: Option<(u32, u32)>,
+        message: impl Into<String>,
+    ) {
+        let place = place.into();
+        if self.knows(&place) {
+            return;
+        }
+        self.places.insert(place.clone());
+        self.faults.push(Fault {
+            place,
+            line: position.map(|(line, _)| line),
+            column: position.map(|(_, column)| column),
+            message: message.into(),
+        });
+    }
+
+    /// The value, or a fault at `place`.
+    pub(super) fn keep<T, E: fmt::Display>(
+        &mut self,
+        place: impl Into<String>,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result
+            .map_err(|error| self.add(place, error.to_string()))
+            .ok()
+    }
+
+    /// Whether there is a fault at `place`, or at something that it is a part of.
+    pub(super) fn knows(&self, place: &str) -> bool {
+        let ends = place.match_indices(['.', '[']).map(|(end, _)| end);
+        ends.chain([place.len()])
+            .filter_map(|end| place.get(..end))
+            .any(|whole| self.places.contains(whole))
+    }
+
+    /// The faults, if there are any.
+    pub(super) fn faults(self) -> Result<(), Faults> {
+        if self.faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Faults(self.faults))
+        }
+    }
+}
+
+/// The place of `part` within `whole`.
+pub(super) fn part(whole: &str, part: &str) -> String {
+    match whole {
+        "" => part.to_owned(),
+        _ => format!("{whole}.{part}"),
+    }
 }

@@ -3,9 +3,17 @@
 //! [`spec`] mirrors the text, [`validate`] turns it into [`model`](crate::model) values or a list of
 //! faults, each with its place; [`text`] reads TOML and knows lines and columns.
 
+mod daemon;
 mod fault;
+mod locate;
 pub mod spec;
 pub mod text;
 pub mod validate;
+mod write;
 
+pub use daemon::{DaemonSettings, Unmatched, XdpMode};
 pub use fault::{Fault, Faults};
+pub use validate::Config;
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ pub struct ServiceSpec {
 
 /// `"auto"` or a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected \"auto\" or a number of slots")]
 pub enum TableSlotsSpec {
     /// A word: only `auto` means something.
     Word(String),

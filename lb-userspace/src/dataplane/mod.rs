@@ -1,11 +1,21 @@
 //! The kernel's side: what it holds, and the steps that change it.
 //!
 //! [`Actual`] is what the kernel holds, as values; [`Step`] is one write. Only this module and its children
-//! name aya or map types.
+//! name aya or map types; [`kernel`] is the real thing.
+
+mod abi;
+mod actual;
+mod arena;
+pub mod attach;
+pub mod kernel;
+mod load;
+#[cfg(test)]
+pub(crate) mod memory;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -20,6 +30,9 @@ use crate::{
     model::{Mode, Vip},
     neighbor::NextHop,
 };
+
+pub use actual::Actual;
+pub use load::Pins;
 
 /// The number of a service in the maps, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,25 +83,6 @@ pub struct BackendEntry {
     pub active: bool,
 }
 
-/// What the kernel holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Actual {
-    /// The last publication.
-    pub generation: u32,
-    /// The VIPs.
-    pub vips: BTreeMap<Vip, VipEntry>,
-    /// Addresses with an address entry.
-    pub addresses: BTreeSet<IpAddr>,
-    /// The backends.
-    pub backends: BTreeMap<BackendId, BackendEntry>,
-    /// The lookup tables that VIPs point to.
-    pub tables: BTreeMap<Region, Arc<[Slot]>>,
-    /// Interfaces that packets may be redirected to.
-    pub devices: BTreeSet<u32>,
-    /// Regions that no VIP points to any more, but a packet under way may still read.
-    pub retired: BTreeSet<Region>,
-}
-
 /// One write to the kernel. Each is atomic and safe to repeat.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -108,6 +102,23 @@ pub enum Step {
     RemoveBackend(BackendId),
     /// Forbids redirects to an interface.
     RemoveDevice(u32),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PutDevice(index) => write!(f, "allow redirects to interface {index}"),
+            Self::PutBackend(id, entry) => write!(f, "write backend {} as number {}", entry.address, id.0),
+            Self::WriteTable(region, _) => {
+                write!(f, "write a table of {} slots at {}", region.slots, region.offset)
+            }
+            Self::PutVip(vip, entry) => write!(f, "publish {vip} with {} slots", entry.region.slots),
+            Self::RemoveVip(vip) => write!(f, "take {vip} away"),
+            Self::Grace => f.write_str("wait for packets under way"),
+            Self::RemoveBackend(id) => write!(f, "take backend number {} away", id.0),
+            Self::RemoveDevice(index) => write!(f, "forbid redirects to interface {index}"),
+        }
+    }
 }
 
 /// Packets by outcome, all CPUs summed.

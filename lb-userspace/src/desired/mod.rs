@@ -5,6 +5,12 @@
 //! no VIP belongs to two services; backends of a service are told apart by address; a `nat` backend has the
 //! IP version of all of its service's VIPs.
 
+mod apply;
+mod refusal;
+pub mod rules;
+
+pub use refusal::{Refusal, RefusalKind};
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -70,7 +76,8 @@ pub enum Change {
         /// Replaces the state, and calls off a removal under way.
         state: Option<AdminState>,
     },
-    /// The backend drains and goes when the deadline has passed; at once if there is none.
+    /// The backend drains and goes when the deadline has passed; at once if there is none, or if it is
+    /// `down` and has nothing to drain.
     RemoveBackend {
         /// Which service.
         service: ServiceName,
@@ -82,3 +89,6 @@ pub enum Change {
     /// Everything is replaced: a file was applied.
     Replace(Desired),
 }
+
+#[cfg(test)]
+mod tests;

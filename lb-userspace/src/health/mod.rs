@@ -1,11 +1,21 @@
-//! Health of backends: [`machine`] concludes (pure), [`task`] probes, [`probe`] knows the kinds of probe.
+//! Health of backends: [`probe`] tries, [`task`] tries again and again, [`machine`] concludes,
+//! [`book`] keeps the conclusions of all targets.
+//!
+//! `machine`, `schedule` and `book` are pure: time and chance are arguments. Sockets are touched in
+//! `probe` alone.
 
-use std::net::SocketAddr;
+use std::{
+    fmt,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use crate::model::ServiceName;
 
+pub mod book;
 pub mod machine;
 pub mod probe;
+pub mod schedule;
 pub mod task;
 
 /// What is probed: a backend of a service. Ordered by service, then address.
@@ -15,4 +25,24 @@ pub struct Target {
     pub service: ServiceName,
     /// The backend.
     pub address: SocketAddr,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.address, self.service)
+    }
+}
+
+/// The result of one probe: how long it took, or in words why it failed.
+pub type Attempt = Result<Duration, String>;
+
+/// One probe of one target, on its way from a task to the [`Book`](book::Book).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What was probed.
+    pub target: Target,
+    /// What came of it.
+    pub attempt: Attempt,
+    /// When it was over.
+    pub at: SystemTime,
 }

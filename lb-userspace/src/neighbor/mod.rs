@@ -1,6 +1,17 @@
 //! Next hops from the kernel's routes and neighbours: the only module that names netlink.
+//!
+//! [`resolver`] keeps the next hops of a set of destinations fresh, [`link`] knows the interfaces. The
+//! kernel alone routes: it is asked about each destination, its tables are not read.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, io, net::IpAddr};
+
+pub mod link;
+mod netlink;
+mod resolve;
+pub mod resolver;
+
+pub use link::{InterfaceEvents, Link, Xdp, interface_index, links};
+pub use resolver::{Resolver, ResolverHandle};
 
 /// Where a frame for some destination goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,3 +79,34 @@ impl fmt::Display for Unresolved {
 
 /// The next hop, or why there is none, for every destination asked for.
 pub type NextHops = BTreeMap<IpAddr, Result<NextHop, Unresolved>>;
+
+/// What the kernel did not tell about links, routes and neighbours.
+#[derive(Debug, thiserror::Error)]
+pub enum NeighborError {
+    /// No netlink socket.
+    #[error("cannot open a netlink socket: {0}")]
+    Open(#[source] io::Error),
+    /// The kernel answered with an error.
+    #[error("cannot {action}: {source}")]
+    Refused {
+        /// What was asked for.
+        action: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel did not answer in time, its answer makes no sense, or the socket is closed.
+    #[error("cannot {action}: {why}")]
+    NoAnswer {
+        /// What was asked for.
+        action: String,
+        /// What came instead.
+        why: String,
+    },
+    /// No interface has this name.
+    #[error("there is no interface `{0}`: `ip link` lists those there are")]
+    NoInterface(String),
+}
+
+#[cfg(test)]
+mod tests;

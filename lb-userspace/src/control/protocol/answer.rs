@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Fault,
+    config::{Fault, spec::ServiceSpec},
     model::{AdminState, Health, Mode},
 };
 
@@ -40,6 +40,13 @@ pub struct Checked {
     /// Every fault, if not.
     #[serde(default)]
     pub faults: Vec<Fault>,
+}
+
+/// Answer of `service.list`; `service.get` answers one [`ServiceSpec`] by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRows {
+    /// By name, as configured.
+    pub services: Vec<ServiceSpec>,
 }
 
 /// Answer of `backend.list`.

@@ -7,6 +7,7 @@
 mod answer;
 mod error;
 mod params;
+pub mod wire;
 
 pub use answer::*;
 pub use error::{ErrorCode, RpcError};

@@ -1,0 +1,54 @@
+//! Values as they are typed: checked here as far as no daemon is needed for it, sent as they were typed.
+
+use humantime_serde::re::humantime;
+
+use crate::{
+    config::spec::TableSlotsSpec,
+    model::{Backend, ParseError, ServiceName, TableSlots, Vip, Weight},
+};
+
+/// The modes of a backend.
+pub(super) const MODES: [&str; 2] = ["l2", "nat"];
+
+/// The states that an operator gives a backend.
+pub(super) const STATES: [&str; 3] = ["up", "drain", "down"];
+
+pub(super) fn service_name(text: &str) -> Result<String, ParseError> {
+    text.parse::<ServiceName>().map(|_| text.to_owned())
+}
+
+pub(super) fn vip(text: &str) -> Result<String, ParseError> {
+    text.parse::<Vip>().map(|_| text.to_owned())
+}
+
+pub(super) fn backend_address(text: &str) -> Result<String, ParseError> {
+    Backend::parse_address(text).map(|_| text.to_owned())
+}
+
+pub(super) fn weight(text: &str) -> Result<u32, String> {
+    let number: u32 = text
+        .parse()
+        .map_err(|_| format!("write a number from 1 to {}", Weight::MAX))?;
+    Weight::try_from(number)
+        .map(Weight::get)
+        .map_err(|error| error.to_string())
+}
+
+pub(super) fn table_slots(text: &str) -> Result<TableSlotsSpec, String> {
+    if text == "auto" {
+        return Ok(TableSlotsSpec::Word(text.to_owned()));
+    }
+    let sizes = TableSlots::SIZES;
+    let number: u32 = text
+        .parse()
+        .map_err(|_| format!("write auto or one of {sizes:?}"))?;
+    TableSlots::try_from(number)
+        .map(|_| TableSlotsSpec::Number(number))
+        .map_err(|error| error.to_string())
+}
+
+pub(super) fn duration(text: &str) -> Result<String, String> {
+    humantime::parse_duration(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| "write a time with its unit, like 2s or 500ms".to_owned())
+}

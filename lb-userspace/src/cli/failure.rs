@@ -1,0 +1,83 @@
+//! What can go wrong with a command, and the exit codes.
+
+use std::{io, path::PathBuf};
+
+use crate::control::{
+    client::ClientError,
+    protocol::{ErrorCode, RpcError},
+};
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    InvalidConfig = 3,
+    Unreachable = 4,
+    NotAllowed = 5,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot print the answer: {0}")]
+    Print(#[source] io::Error),
+    #[error("the daemon's answer is not understood ({0}): are lbctl and lbd of the same version?")]
+    Answer(#[source] serde_json::Error),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Failure {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            // The reader of a pipe had enough, as in `lbctl status | head`.
+            Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Read { .. } | Self::Print(_) | Self::Answer(_) => Exit::Failed,
+            Self::Client(error) => match error {
+                ClientError::Unreachable { .. } => Exit::Unreachable,
+                ClientError::NotAllowed(_) => Exit::NotAllowed,
+                ClientError::Protocol { .. } => Exit::Failed,
+                ClientError::Refused(error) => exit_of(error),
+            },
+        }
+    }
+
+    /// Prints the failure in a sentence, or a line for each fault; with `json`, a refusal as the protocol
+    /// has it.
+    pub(super) fn print(&self, errors: &mut dyn io::Write, json: bool) -> io::Result<()> {
+        match self {
+            Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Self::Client(ClientError::Refused(error)) if json => {
+                writeln!(errors, "{}", serde_json::to_string(error)?)
+            }
+            Self::Client(error) if !error.faults().is_empty() => {
+                for fault in error.faults() {
+                    writeln!(errors, "lbctl: {fault}")?;
+                }
+                Ok(())
+            }
+            Self::Read { .. } | Self::Print(_) | Self::Answer(_) | Self::Client(_) => {
+                writeln!(errors, "lbctl: {self}")
+            }
+        }
+    }
+}
+
+fn exit_of(error: &RpcError) -> Exit {
+    if error.code == ErrorCode::InvalidConfig.number() {
+        Exit::InvalidConfig
+    } else if error.code == ErrorCode::InvalidParams.number() {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
+}

@@ -1,0 +1,305 @@
+//! Answers as text for people: lines and plain tables that can be piped.
+
+use std::{
+    fmt::{Display, Write as _},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::{Error, Value};
+
+use crate::{
+    config::spec::{ConfigSpec, ServiceSpec, TableSlotsSpec},
+    control::protocol::{
+        API_VERSION, Applied, BackendRows, BackendStatus, Call, Checked, ServiceRows,
+        ServiceStatus, Stats, Status, TrafficCounts, Version,
+    },
+};
+
+/// How an answer is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    /// Outcomes that no packet had, too.
+    pub(super) all_outcomes: bool,
+    /// What ages are counted to.
+    pub(super) now: SystemTime,
+}
+
+/// An answer in words.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    /// For standard output; whole lines.
+    pub(super) answer: String,
+    /// For standard error: what the operator should know beside.
+    pub(super) remarks: Vec<String>,
+}
+
+/// `answer`, which is that of `call`, in words.
+///
+/// # Errors
+/// The answer is not what the method answers.
+pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error> {
+    fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Error> {
+        serde_json::from_value(answer)
+    }
+    Ok(match call {
+        Call::ServiceAdd(_)
+        | Call::ServiceUpdate(_)
+        | Call::ServiceRemove(_)
+        | Call::BackendAdd(_)
+        | Call::BackendUpdate(_)
+        | Call::BackendRemove(_)
+        | Call::BackendDrain(_)
+        | Call::BackendUndrain(_)
+        | Call::BackendEnable(_)
+        | Call::BackendDisable(_)
+        | Call::ConfigApply(_) => applied(read(answer)?),
+        Call::ConfigCheck(_) => checked(&read(answer)?),
+        Call::Version(_) => version(&read(answer)?).into(),
+        Call::ServiceGet(_) => toml(&ConfigSpec {
+            daemon: None,
+            services: vec![read::<ServiceSpec>(answer)?],
+        })?
+        .into(),
+        Call::ConfigGet(_) => toml(&read(answer)?)?.into(),
+        Call::ServiceList(_) => services(&read(answer)?).into(),
+        Call::BackendList(_) => backends(&read(answer)?, view).into(),
+        Call::Status(_) => status(&read(answer)?, view).into(),
+        Call::Stats(_) => stats(&read(answer)?, view).into(),
+    })
+}
+
+impl From<String> for Text {
+    fn from(answer: String) -> Self {
+        Self {
+            answer,
+            remarks: Vec::new(),
+        }
+    }
+}
+
+fn applied(applied: Applied) -> Text {
+    let warning = |warning: String| format!("warning: {warning}");
+    Text {
+        answer: format!("generation {}\n", applied.generation),
+        remarks: applied.warnings.into_iter().map(warning).collect(),
+    }
+}
+
+fn checked(checked: &Checked) -> Text {
+    if checked.valid {
+        return Text::from("valid\n".to_owned());
+    }
+    Text {
+        answer: String::new(),
+        remarks: checked.faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn version(version: &Version) -> String {
+    format!(
+        "lbctl {} (API {API_VERSION})\nlbd {} (API {}, ABI {}), kernel {}\n",
+        env!("CARGO_PKG_VERSION"),
+        version.daemon,
+        version.api,
+        version.abi,
+        version.kernel
+    )
+}
+
+fn toml(config: &ConfigSpec) -> Result<String, Error> {
+    toml::to_string(config).map_err(Error::custom)
+}
+
+fn services(rows: &ServiceRows) -> String {
+    let mut table = Columns::new(&["NAME", "VIPS", "MODE", "SLOTS", "PROBE", "BACKENDS"]);
+    for service in &rows.services {
+        let slots = match &service.table_slots {
+            None => "auto".to_owned(),
+            Some(TableSlotsSpec::Word(word)) => word.clone(),
+            Some(TableSlotsSpec::Number(slots)) => slots.to_string(),
+        };
+        let probe = service.probe.as_ref();
+        table.row([
+            &service.name as &dyn Display,
+            &service.vips.join(","),
+            &service.mode.as_deref().unwrap_or("l2"),
+            &slots,
+            &probe.map_or("none", |probe| probe.kind.as_str()),
+            &service.backends.len(),
+        ]);
+    }
+    table.text()
+}
+
+/// The columns of a backend, after its service's name.
+const BACKEND_COLUMNS: [&str; 8] = [
+    "ADDRESS", "WEIGHT", "MODE", "STATE", "HEALTH", "SINCE", "SLOTS", "REASON",
+];
+
+fn backends(rows: &BackendRows, view: View) -> String {
+    let mut columns = vec!["SERVICE"];
+    columns.extend(BACKEND_COLUMNS);
+    let mut table = Columns::new(&columns);
+    for backend in &rows.backends {
+        let mut cells = vec![backend.service.clone()];
+        cells.extend(backend_cells(backend, view));
+        table.row(cells.iter().map(|cell| cell as &dyn Display));
+    }
+    table.text()
+}
+
+fn backend_cells(backend: &BackendStatus, view: View) -> [String; 8] {
+    let state = if backend.removing {
+        "removing".to_owned()
+    } else {
+        backend.state.to_string()
+    };
+    let since = backend.health_since_ms.map(|since| {
+        let since = UNIX_EPOCH + Duration::from_millis(since);
+        age(view.now.duration_since(since).unwrap_or_default())
+    });
+    let reason = match &backend.not_serving_because {
+        Some(reason) if !backend.serving => reason,
+        _ => &backend.health_reason,
+    };
+    [
+        backend.address.clone(),
+        backend.weight.to_string(),
+        backend.mode.to_string(),
+        state,
+        backend.health.to_string(),
+        since.unwrap_or_else(|| "-".to_owned()),
+        backend.slots.to_string(),
+        reason.clone(),
+    ]
+}
+
+fn status(status: &Status, view: View) -> String {
+    let sync = if status.in_sync {
+        "in sync"
+    } else {
+        "not in sync"
+    };
+    let uptime = age(Duration::from_millis(status.uptime_ms));
+    let mut text = format!("generation {}, {sync}, up {uptime}\n", status.generation);
+    for error in &status.errors {
+        line(&mut text, format_args!("error: {error}"));
+    }
+    for interface in &status.interfaces {
+        let (name, mode) = (&interface.name, &interface.xdp_mode);
+        line(&mut text, format_args!("interface {name}: {mode}"));
+    }
+    for service in &status.services {
+        text.push('\n');
+        text.push_str(&service_status(service, view));
+    }
+    text
+}
+
+fn service_status(service: &ServiceStatus, view: View) -> String {
+    let mut text = String::new();
+    let ServiceStatus {
+        name,
+        table_slots,
+        generation,
+        ..
+    } = service;
+    let vips = service.vips.join(", ");
+    line(
+        &mut text,
+        format_args!("service {name}: {vips}; {table_slots} slots of generation {generation}"),
+    );
+    if service.backends.is_empty() {
+        line(&mut text, format_args!("no backends"));
+        return text;
+    }
+    let mut table = Columns::new(&BACKEND_COLUMNS);
+    for backend in &service.backends {
+        let cells = backend_cells(backend, view);
+        table.row(cells.iter().map(|cell| cell as &dyn Display));
+    }
+    text + &table.text()
+}
+
+fn stats(stats: &Stats, view: View) -> String {
+    let mut outcomes = Columns::new(&["OUTCOME", "PACKETS"]);
+    for (outcome, packets) in &stats.ledger {
+        if view.all_outcomes || *packets > 0 {
+            outcomes.row([outcome as &dyn Display, packets]);
+        }
+    }
+    outcomes.row([&"all" as &dyn Display, &stats.packets]);
+    let mut traffic = Columns::new(&["SERVICE", "BACKEND", "PACKETS", "BYTES", "FLOWS"]);
+    let mut row = |service: &str, backend: &str, counts: &TrafficCounts| {
+        let TrafficCounts {
+            packets,
+            bytes,
+            flows,
+        } = counts;
+        traffic.row([&service as &dyn Display, &backend, packets, bytes, flows]);
+    };
+    for service in &stats.services {
+        for backend in &service.backends {
+            row(&service.name, &backend.address, &backend.counts);
+        }
+        row(&service.name, "all", &service.total);
+    }
+    let mut text = format!("generation {}\n\n{}", stats.generation, outcomes.text());
+    if !stats.services.is_empty() {
+        text = text + "\n" + &traffic.text();
+    }
+    text
+}
+
+/// A table without borders: columns two spaces apart, numbers to the right.
+struct Columns(Table);
+
+impl Columns {
+    /// Headers of columns that hold numbers.
+    const NUMBERS: [&'static str; 6] = ["WEIGHT", "SLOTS", "BACKENDS", "PACKETS", "BYTES", "FLOWS"];
+
+    fn new(headers: &[&str]) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(headers);
+        for (column, header) in table.column_iter_mut().zip(headers) {
+            column.set_padding((0, 2));
+            if Self::NUMBERS.contains(header) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        Self(table)
+    }
+
+    fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a dyn Display>) {
+        self.0.add_row(cells.into_iter().map(ToString::to_string));
+    }
+
+    fn text(&self) -> String {
+        self.0.trim_fmt() + "\n"
+    }
+}
+
+fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{words}");
+}
+
+/// How long ago, in the two largest units: `12s`, `3m4s`, `2h5m`, `3d4h`.
+fn age(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    if days > 0 {
+        format!("{days}d{}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h{}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m{}s", seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What people see, word for word.
+
+use serde_json::json;
+
+use super::*;
+use crate::control::protocol::{BackendList, ConfigText, NoParams, ServiceRef};
+
+/// 2001-09-09, and 100,000 s after it.
+const BEGIN_MS: u64 = 1_000_000_000_000;
+
+fn shown(call: &Call, answer: Value, all_outcomes: bool) -> String {
+    let view = View {
+        all_outcomes,
+        now: UNIX_EPOCH + Duration::from_millis(BEGIN_MS) + Duration::from_secs(100_000),
+    };
+    text(call, answer, view).unwrap().answer
+}
+
+/// Without the first line break and the margin, so that a table can stand in the source as it is shown.
+fn plain(text: &str) -> String {
+    let lines = text.lines().skip(1);
+    lines
+        .map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n")
+        .collect()
+}
+
+fn healthy() -> Value {
+    json!({
+        "service": "web", "address": "10.0.0.11:8080", "weight": 1, "mode": "l2", "state": "up",
+        "removing": false, "health": "up", "health_since_ms": BEGIN_MS, "health_reason": "200 OK in 2 ms",
+        "serving": true, "slots": 681,
+    })
+}
+
+fn failing() -> Value {
+    json!({
+        "service": "web", "address": "[fd00::12]:80", "weight": 100, "mode": "nat", "state": "drain",
+        "removing": true, "health": "unknown", "health_reason": "not probed yet",
+        "serving": false, "not_serving_because": "no route to it", "slots": 0,
+    })
+}
+
+#[test]
+fn status_shows_what_holds_and_why() {
+    let answer = json!({
+        "generation": 12, "uptime_ms": 7_500_000, "in_sync": false,
+        "errors": ["put backend 3: no space left"],
+        "interfaces": [
+            { "name": "eth0", "index": 2, "xdp_mode": "native" },
+            { "name": "eth1", "index": 3, "xdp_mode": "detached" },
+        ],
+        "services": [
+            { "name": "web", "vips": ["192.0.2.10:443/tcp", "[2001:db8::10]:443/tcp"],
+              "table_slots": 1021, "generation": 11, "backends": [healthy(), failing()] },
+            { "name": "dns", "vips": ["192.0.2.53:53/udp"], "table_slots": 0, "generation": 0, "backends": [] },
+        ],
+    });
+    let expected = plain(
+        "
+    generation 12, not in sync, up 2h5m
+    error: put backend 3: no space left
+    interface eth0: native
+    interface eth1: detached
+
+    service web: 192.0.2.10:443/tcp, [2001:db8::10]:443/tcp; 1021 slots of generation 11
+    ADDRESS         WEIGHT  MODE  STATE     HEALTH   SINCE  SLOTS  REASON
+    10.0.0.11:8080       1  l2    up        up       1d3h     681  200 OK in 2 ms
+    [fd00::12]:80      100  nat   removing  unknown  -          0  no route to it
+
+    service dns: 192.0.2.53:53/udp; 0 slots of generation 0
+    no backends
+",
+    );
+    assert_eq!(shown(&Call::Status(NoParams {}), answer, false), expected);
+}
+
+#[test]
+fn backends_are_listed_with_their_service() {
+    let expected = plain(
+        "
+    SERVICE  ADDRESS         WEIGHT  MODE  STATE  HEALTH  SINCE  SLOTS  REASON
+    web      10.0.0.11:8080       1  l2    up     up      1d3h     681  200 OK in 2 ms
+",
+    );
+    let call = Call::BackendList(BackendList::default());
+    assert_eq!(
+        shown(&call, json!({ "backends": [healthy()] }), false),
+        expected
+    );
+}
+
+#[test]
+fn stats_leave_out_what_never_happened_unless_asked() {
+    let answer = json!({
+        "generation": 12, "packets": 1_234_570,
+        "ledger": { "forward.forwarded": 1_234_567, "drop.truncated": 0, "pass.not_vip": 3 },
+        "services": [{
+            "name": "web", "packets": 30, "bytes": 1_800, "flows": 3,
+            "backends": [
+                { "address": "10.0.0.11:8080", "packets": 10, "bytes": 600, "flows": 1 },
+                { "address": "10.0.0.12:8080", "packets": 20, "bytes": 1_200, "flows": 2 },
+            ],
+        }],
+    });
+    let expected = plain(
+        "
+    generation 12
+
+    OUTCOME            PACKETS
+    forward.forwarded  1234567
+    pass.not_vip             3
+    all                1234570
+
+    SERVICE  BACKEND         PACKETS  BYTES  FLOWS
+    web      10.0.0.11:8080       10    600      1
+    web      10.0.0.12:8080       20   1200      2
+    web      all                  30   1800      3
+",
+    );
+    let call = Call::Stats(NoParams {});
+    assert_eq!(shown(&call, answer.clone(), false), expected);
+    let all = shown(&call, answer, true);
+    assert!(all.contains("\ndrop.truncated           0\n"), "{all}");
+}
+
+#[test]
+fn services_are_listed_with_their_defaults() {
+    let answer = json!({ "services": [
+        { "name": "dns", "vips": ["192.0.2.53:53/udp", "[2001:db8::53]:53/udp"], "mode": "nat", "table_slots": 4093,
+          "probe": { "type": "tcp" }, "backend": [{ "address": "10.0.0.11:53" }] },
+        { "name": "web", "vips": ["192.0.2.10:443/tcp"] },
+    ] });
+    let expected = plain(
+        "
+    NAME  VIPS                                     MODE  SLOTS  PROBE  BACKENDS
+    dns   192.0.2.53:53/udp,[2001:db8::53]:53/udp  nat    4093  tcp           1
+    web   192.0.2.10:443/tcp                       l2     auto  none          0
+",
+    );
+    assert_eq!(
+        shown(&Call::ServiceList(NoParams {}), answer, false),
+        expected
+    );
+}
+
+#[test]
+fn a_service_and_a_configuration_are_shown_as_a_file_that_can_be_applied() {
+    let service = json!({
+        "name": "web", "vips": ["192.0.2.10:443/tcp"], "table_slots": "auto", "probe": { "type": "tcp", "rise": 1 },
+        "backend": [{ "address": "10.0.0.11:8080", "weight": 2 }],
+    });
+    let expected = plain(
+        "
+    [[service]]
+    name = \"web\"
+    vips = [\"192.0.2.10:443/tcp\"]
+    table_slots = \"auto\"
+
+    [service.probe]
+    type = \"tcp\"
+    rise = 1
+
+    [[service.backend]]
+    address = \"10.0.0.11:8080\"
+    weight = 2
+",
+    );
+    let get = Call::ServiceGet(ServiceRef {
+        name: "web".to_owned(),
+    });
+    assert_eq!(shown(&get, service.clone(), false), expected);
+    let config = json!({ "service": [service] });
+    assert_eq!(
+        shown(&Call::ConfigGet(NoParams {}), config.clone(), false),
+        expected
+    );
+    let read: ConfigSpec = toml::from_str(&expected).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), config);
+}
+
+#[test]
+fn versions_of_both_ends_are_shown() {
+    let answer = json!({ "daemon": "0.2.0", "api": 1, "abi": 3, "kernel": "6.18.0" });
+    let expected = format!(
+        "lbctl {} (API 1)\nlbd 0.2.0 (API 1, ABI 3), kernel 6.18.0\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(shown(&Call::Version(NoParams {}), answer, false), expected);
+}
+
+#[test]
+fn faults_are_remarks_not_answers() {
+    let answer = json!({ "valid": false, "faults": [{ "place": "service[0]", "message": "bad" }] });
+    let view = View {
+        all_outcomes: false,
+        now: UNIX_EPOCH,
+    };
+    let text = text(&Call::ConfigCheck(ConfigText::default()), answer, view).unwrap();
+    assert_eq!(
+        (text.answer.as_str(), text.remarks),
+        ("", vec!["service[0]: bad".to_owned()])
+    );
+}
+
+#[test]
+fn ages_have_two_units_at_most() {
+    for (seconds, expected) in [
+        (0, "0s"),
+        (59, "59s"),
+        (184, "3m4s"),
+        (7_500, "2h5m"),
+        (100_000, "1d3h"),
+    ] {
+        assert_eq!(age(Duration::from_secs(seconds)), expected);
+    }
+}

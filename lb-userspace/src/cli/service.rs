@@ -1,0 +1,157 @@
+//! `lbctl service`: what clients address.
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::argument;
+use crate::{
+    config::spec::{ProbeSpec, ServiceSpec, TableSlotsSpec},
+    control::protocol::{Call, NoParams, ServiceRef, ServiceRemove, ServiceUpdate},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServiceCommand {
+    /// Add a service
+    Add(Add),
+    /// Change the parts that are given
+    Update(Update),
+    /// Remove a service and its backends
+    Remove {
+        /// Its name
+        #[arg(value_parser = argument::service_name)]
+        name: String,
+        /// Also while it has backends that are up
+        #[arg(long)]
+        force: bool,
+    },
+    /// One service as configured, as it stands in a file
+    Get {
+        /// Its name
+        #[arg(value_parser = argument::service_name)]
+        name: String,
+    },
+    /// All services
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// A new name
+    #[arg(value_parser = argument::service_name)]
+    name: String,
+    #[arg(
+        help = "What clients address, like 192.0.2.10:443/tcp or [2001:db8::10]:53/udp; \
+        may be given several times"
+    )]
+    #[arg(long = "vip", required = true, value_name = "VIP", value_delimiter = ',', value_parser = argument::vip)]
+    vips: Vec<String>,
+    /// How packets reach backends that do not name their own mode [default: l2]
+    #[arg(long, value_parser = argument::MODES)]
+    mode: Option<String>,
+    /// Size of the lookup table: auto, or a number of slots [default: auto]
+    #[arg(long, value_name = "SLOTS", value_parser = argument::table_slots)]
+    table_slots: Option<TableSlotsSpec>,
+    #[command(flatten)]
+    probe: Probe,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("changes").required(true).multiple(true)
+    .args(["vips", "mode", "table_slots", "kind", "no_probe"]))]
+pub(super) struct Update {
+    /// Its name
+    #[arg(value_parser = argument::service_name)]
+    name: String,
+    /// Replaces all VIPs; may be given several times
+    #[arg(long = "vip", value_name = "VIP", value_delimiter = ',', value_parser = argument::vip)]
+    vips: Option<Vec<String>>,
+    /// Replaces the mode of backends added from now on
+    #[arg(long, value_parser = argument::MODES)]
+    mode: Option<String>,
+    /// Replaces the size of the lookup table
+    #[arg(long, value_name = "SLOTS", value_parser = argument::table_slots)]
+    table_slots: Option<TableSlotsSpec>,
+    #[command(flatten)]
+    probe: Probe,
+    /// Take the probe away: backends are taken to be up
+    #[arg(long, conflicts_with = "kind")]
+    no_probe: bool,
+}
+
+/// How backends are probed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Probe")]
+struct Probe {
+    /// Probe the backends by a TCP handshake or an HTTP request
+    #[arg(long = "probe", value_parser = ["tcp", "http"])]
+    kind: Option<String>,
+    /// The port to try, if not the backend's own
+    #[arg(long = "probe-port", requires = "kind", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// For http: what to ask for [default: /]
+    #[arg(long = "probe-path", requires = "kind", value_name = "PATH")]
+    path: Option<String>,
+    /// For http: the Host header [default: the backend's address]
+    #[arg(long = "probe-host", requires = "kind", value_name = "HOST")]
+    host: Option<String>,
+    /// For http: the status codes that are good, like 200 or 200-399 [default: 200-299]
+    #[arg(long = "probe-status", requires = "kind", value_name = "RANGE")]
+    status: Option<String>,
+    /// From one probe to the next [default: 2s]
+    #[arg(long = "probe-interval", requires = "kind", value_name = "TIME", value_parser = argument::duration)]
+    interval: Option<String>,
+    /// How long a probe may take [default: 1s]
+    #[arg(long = "probe-timeout", requires = "kind", value_name = "TIME", value_parser = argument::duration)]
+    timeout: Option<String>,
+    /// Successes in a row that make a backend healthy [default: 2]
+    #[arg(long, requires = "kind", value_name = "COUNT")]
+    rise: Option<u32>,
+    /// Failures in a row that make it unhealthy [default: 3]
+    #[arg(long, requires = "kind", value_name = "COUNT")]
+    fall: Option<u32>,
+    /// How much an interval may be shortened at random [default: 10]
+    #[arg(long = "probe-jitter", requires = "kind", value_name = "PERCENT")]
+    jitter: Option<u32>,
+}
+
+impl ServiceCommand {
+    pub(super) fn call(self) -> Call {
+        match self {
+            Self::Add(add) => Call::ServiceAdd(ServiceSpec {
+                name: add.name,
+                vips: add.vips,
+                mode: add.mode,
+                table_slots: add.table_slots,
+                probe: add.probe.spec(),
+                backends: Vec::new(),
+            }),
+            Self::Update(update) => Call::ServiceUpdate(ServiceUpdate {
+                name: update.name,
+                vips: update.vips,
+                mode: update.mode,
+                table_slots: update.table_slots,
+                probe: update.probe.spec(),
+                no_probe: update.no_probe,
+            }),
+            Self::Remove { name, force } => Call::ServiceRemove(ServiceRemove { name, force }),
+            Self::Get { name } => Call::ServiceGet(ServiceRef { name }),
+            Self::List => Call::ServiceList(NoParams {}),
+        }
+    }
+}
+
+impl Probe {
+    fn spec(self) -> Option<ProbeSpec> {
+        Some(ProbeSpec {
+            kind: self.kind?,
+            port: self.port,
+            path: self.path,
+            host: self.host,
+            status: self.status,
+            interval: self.interval,
+            timeout: self.timeout,
+            rise: self.rise,
+            fall: self.fall,
+            jitter_percent: self.jitter,
+        })
+    }
+}

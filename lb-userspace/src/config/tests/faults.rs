@@ -1,0 +1,177 @@
+//! Every fault of a text is found at once, where it stands.
+
+use super::faults;
+
+#[track_caller]
+fn assert_faults(text: &str, expected: &[(&str, u32, u32, &str)]) {
+    let found = faults(text);
+    for (found, &(place, line, column, words)) in found.iter().zip(expected) {
+        assert_eq!(
+            (found.0.as_str(), found.1, found.2),
+            (place, line, column),
+            "{}",
+            found.3
+        );
+        assert!(found.3.contains(words), "{}\nlacks: {words}", found.3);
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+/// Wrong in every way that is not syntax.
+const FAULTY: &str = r#"[daemon]
+interfaces = ["eth0", "a/b", 5, "eth0"]
+max_flows = 12
+xdp_mode = "fast"
+bogus = 1
+read_only_group = "a b"
+
+[[service]]
+name = "web"
+vips = ["192.0.2.10:80/tcp", "192.0.2.10:80/tcp", 'ü', "[2001:db8::1]:80/tcp"]
+mode = "nat"
+table_slots = true
+adress = 1
+probe = { type = "tcp", path = "/", interval = "1s", timeout = "2s", rise = 0 }
+
+[[service.backend]]
+address = "10.0.0.11:80"
+
+    [[service.backend]]
+    address = "10.0.0.11:80"
+    wieght = 2
+
+[[service.backend]]
+weight = -1
+
+[[service]]
+name = "web"
+vips = []
+table_slots = 5
+
+[[service]]
+vips = ["192.0.2.11:80/tcp", "192.0.2.10:80/tcp"]
+mode = 'NAT'
+[service.probe]
+type = "http"
+port = 99999
+status = "700"
+interval = "soon"
+timeout = "3s"
+fall = 101
+host = "a b"
+"#;
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_place() {
+    assert_faults(
+        FAULTY,
+        &[
+            ("daemon.interfaces[1]", 2, 23, "`/`"),
+            ("daemon.interfaces[2]", 2, 30, "expected a string"),
+            ("daemon.interfaces[3]", 2, 33, "twice"),
+            ("daemon.max_flows", 3, 13, "write 1024 to 16777216"),
+            ("daemon.xdp_mode", 4, 12, "auto, native, generic"),
+            ("daemon.bogus", 5, 1, "unknown field `bogus`"),
+            ("daemon.read_only_group", 6, 19, "not the name of a group"),
+            (
+                "service[0].vips[1]",
+                10,
+                30,
+                "already at service[0].vips[0]",
+            ),
+            ("service[0].vips[2]", 10, 51, "`ü` is not a VIP"),
+            ("service[0].table_slots", 12, 15, "\"auto\" or a number"),
+            ("service[0].adress", 13, 1, "unknown field `adress`"),
+            ("service[0].probe.path", 14, 32, "a tcp probe has no path"),
+            (
+                "service[0].probe.timeout",
+                14,
+                64,
+                "longer than the interval 1s",
+            ),
+            ("service[0].probe.rise", 14, 77, "write 1 to 100"),
+            (
+                "service[0].backend[0].address",
+                17,
+                11,
+                "[2001:db8::1]:80/tcp is IPv6",
+            ),
+            (
+                "service[0].backend[1].address",
+                20,
+                15,
+                "already at service[0].backend[0]",
+            ),
+            (
+                "service[0].backend[1].wieght",
+                21,
+                5,
+                "unknown field `wieght`",
+            ),
+            ("service[0].backend[2].address", 23, 1, "missing"),
+            ("service[0].backend[2].weight", 24, 10, "-1"),
+            ("service[1].name", 27, 8, "already at service[0].name"),
+            ("service[1].vips", 28, 8, "at least one VIP"),
+            ("service[1].table_slots", 29, 15, "65537"),
+            ("service[2].name", 31, 1, "missing"),
+            (
+                "service[2].vips[1]",
+                32,
+                30,
+                "already at service[0].vips[0]",
+            ),
+            ("service[2].mode", 33, 8, "l2, nat"),
+            ("service[2].probe.port", 36, 8, "99999"),
+            ("service[2].probe.status", 37, 10, "100 to 599"),
+            ("service[2].probe.interval", 38, 12, "is not a duration"),
+            ("service[2].probe.fall", 40, 8, "write 1 to 100"),
+            ("service[2].probe.host", 41, 8, "`Host`"),
+        ],
+    );
+}
+
+#[test]
+fn tables_of_a_wrong_kind_are_one_fault_each() {
+    for (text, expected) in [
+        ("service = 5", ("service", 1, 11, "[[service]]")),
+        ("[service]\nname = 'a'", ("service", 1, 1, "[[service]]")),
+        ("service = [1]", ("service[0]", 1, 12, "of type integer")),
+        ("daemon = []", ("daemon", 1, 10, "of type array")),
+        (
+            "\nfoo.bar = 1",
+            ("foo", 2, 1, "expected `daemon` or `service`"),
+        ),
+        (
+            "[[service]]\nname = 'a'\nvips = ['192.0.2.1:1/tcp']\nprobe = 1",
+            ("service[0].probe", 4, 9, "of type integer"),
+        ),
+        (
+            "[[service]]\nname = 'a'\nvips = ['192.0.2.1:1/tcp']\nbackend = 'x'",
+            ("service[0].backend", 4, 11, "[[service.backend]]"),
+        ),
+        (
+            "[[service]]\nname = 'a'\nvips = '192.0.2.1:1/tcp'",
+            ("service[0].vips", 3, 8, "expected a sequence"),
+        ),
+    ] {
+        assert_faults(text, &[expected]);
+    }
+}
+
+#[test]
+fn faults_of_syntax_are_reported_line_by_line() {
+    assert_faults(
+        "[daemon]\ngroup = lb\n\n[[service]]\nname = 'a\nvips = []\n\n[[service]\n",
+        &[
+            ("", 2, 9, "must be quoted"),
+            ("", 5, 10, "expected `'`"),
+            ("", 8, 11, "unclosed array table"),
+        ],
+    );
+    assert_faults(
+        "[daemon]\ngroup = 'a'\ngroup = 'b'\n",
+        &[("", 3, 1, "duplicate key")],
+    );
+    let endless = format!("interfaces = [\n{}", "name = 1\n".repeat(1_000));
+    assert!(faults(&endless).len() <= 16);
+}

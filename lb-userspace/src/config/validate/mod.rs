@@ -1,0 +1,343 @@
+//! From what was typed to values that are valid, or to every fault with its place.
+//!
+//! Texts are parsed here; what must hold between values is asked of
+//! [`desired::rules`](crate::desired::rules), where the same rules hold for changes made one by one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    time::Duration,
+};
+
+use humantime_serde::re::humantime;
+
+use super::{
+    DaemonSettings, Faults, daemon,
+    fault::{Found, part},
+    spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec},
+};
+use crate::{
+    desired::{
+        Desired,
+        rules::{Breach, Part, layout_breaches, repeated},
+    },
+    model::{AdminState, Backend, Mode, ParseError, Probe, Service, TableSlots, Vip, Weight},
+};
+
+mod probe;
+mod totals;
+
+pub use super::write::{config_spec_of, spec_of};
+
+/// A whole configuration, valid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `[daemon]`.
+    pub daemon: DaemonSettings,
+    /// The services.
+    pub desired: Desired,
+}
+
+/// The longest duration that is taken: a year.
+const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
+
+/// Validates a whole configuration.
+///
+/// # Errors
+/// Every fault.
+pub fn config(spec: &ConfigSpec) -> Result<Config, Faults> {
+    check(spec, Found::default())
+}
+
+/// Validates one service; `place` is where it stands, empty if it stands alone.
+///
+/// # Errors
+/// Every fault of it.
+pub fn service(spec: &ServiceSpec, place: &str) -> Result<Service, Faults> {
+    whole(|found| {
+        let draft = draft(spec, place, found);
+        repeated_vips(draft.claims, found);
+        draft.service
+    })
+}
+
+/// Validates one backend; `default_mode` is its service's.
+///
+/// # Errors
+/// Every fault of it.
+pub fn backend(spec: &BackendSpec, default_mode: Mode, place: &str) -> Result<Backend, Faults> {
+    whole(|found| {
+        let address = address(spec, place, found);
+        read_backend(spec, address, default_mode, place, found)
+    })
+}
+
+/// Validates one probe.
+///
+/// # Errors
+/// Every fault of it.
+pub fn probe(spec: &ProbeSpec, place: &str) -> Result<Probe, Faults> {
+    whole(|found| probe::read(spec, place, found))
+}
+
+/// Validates the VIPs of one service.
+///
+/// # Errors
+/// Every fault of them.
+pub fn vips(texts: &[String], place: &str) -> Result<BTreeSet<Vip>, Faults> {
+    whole(|found| {
+        let claims = claims(texts, place, found);
+        let vips: BTreeSet<Vip> = claims.iter().map(|&(vip, _)| vip).collect();
+        for (_, breach) in layout_breaches(&vips, &BTreeMap::new(), TableSlots::Auto) {
+            found.add(place, breach.to_string());
+        }
+        repeated_vips(claims, found);
+        Some(vips)
+    })
+}
+
+/// Validates a mode: `l2` or `nat`.
+///
+/// # Errors
+/// It is none.
+pub fn mode(text: &str, place: &str) -> Result<Mode, Faults> {
+    whole(|found| read_mode(found, place, Some(text), Mode::default()))
+}
+
+/// Validates a weight: 1 to 1,000.
+///
+/// # Errors
+/// It is out of range.
+pub fn weight(weight: u32, place: &str) -> Result<Weight, Faults> {
+    whole(|found| found.keep(place, Weight::try_from(weight)))
+}
+
+/// Validates a table's size.
+///
+/// # Errors
+/// There is no such size.
+pub fn table_slots(spec: &TableSlotsSpec, place: &str) -> Result<TableSlots, Faults> {
+    whole(|found| found.keep(place, read_table_slots(spec)))
+}
+
+/// Validates a duration like `2s`, `500ms` or `1m 30s`; at most a year.
+///
+/// # Errors
+/// It is none, or too long.
+pub fn duration(text: &str, place: &str) -> Result<Duration, Faults> {
+    whole(|found| found.keep(place, read_duration(text)))
+}
+
+/// Validates `spec`; `found` are the faults known of its text.
+pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Faults> {
+    let daemon_spec = spec.daemon.clone().unwrap_or_default();
+    let daemon = daemon::settings(&daemon_spec, &mut found);
+    let drafts: Vec<Draft> = spec
+        .services
+        .iter()
+        .enumerate()
+        .map(|(index, spec)| draft(spec, &format!("service[{index}]"), &mut found))
+        .collect();
+
+    let named = drafts.iter().enumerate().filter_map(|(index, draft)| {
+        let service = draft.service.as_ref()?;
+        Some((service.name.clone(), format!("service[{index}].name")))
+    });
+    for (name, first, again) in repeated(named) {
+        let message = format!("service `{name}` stands already at {first}: names are unique");
+        found.add(again, message);
+    }
+    let claims = drafts.iter().flat_map(|draft| draft.claims.clone());
+    repeated_vips(claims, &mut found);
+
+    let services = drafts.into_iter().filter_map(|draft| draft.service);
+    let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), s)).collect();
+    let desired = Desired { services };
+    totals::check(&daemon_spec, &desired, &mut found);
+    found.faults().map(|()| Config { daemon, desired })
+}
+
+/// The value that `read` reads, if it finds no fault.
+fn whole<T>(read: impl FnOnce(&mut Found) -> Option<T>) -> Result<T, Faults> {
+    let mut found = Found::default();
+    let value = read(&mut found);
+    found.faults()?;
+    Ok(value.unwrap_or_else(|| unreachable!("a reader that yields nothing has found a fault")))
+}
+
+/// What could be read of a service.
+struct Draft {
+    /// Its VIPs, each with its place.
+    claims: Vec<(Vip, String)>,
+    /// The service without its faulty parts, if at least its name is valid.
+    service: Option<Service>,
+}
+
+fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
+    let name = found.keep(part(place, "name"), spec.name.parse());
+    let claims = claims(&spec.vips, &part(place, "vips"), found);
+    let vips: BTreeSet<Vip> = claims.iter().map(|&(vip, _)| vip).collect();
+    // Mode l2 stands in for a faulty one: nothing else depends on it.
+    let mode = read_mode(found, &part(place, "mode"), spec.mode.as_deref(), Mode::L2);
+    let mode = mode.unwrap_or_default();
+    let table_slots = spec.table_slots.as_ref().and_then(|table_slots| {
+        found.keep(part(place, "table_slots"), read_table_slots(table_slots))
+    });
+    let table_slots = table_slots.unwrap_or_default();
+    let probe = spec
+        .probe
+        .as_ref()
+        .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
+    let (backends, places) = read_backends(&spec.backends, mode, place, found);
+    for (broken, breach) in layout_breaches(&vips, &backends, table_slots) {
+        // VIPs were typed, but none could be read: that has been said.
+        if breach == Breach::NoVips && !spec.vips.is_empty() {
+            continue;
+        }
+        let place = match broken {
+            Part::Vips => part(place, "vips"),
+            Part::TableSlots => part(place, "table_slots"),
+            Part::Backends => part(place, "backend"),
+            Part::Backend(address) => places.get(&address).cloned().unwrap_or_default(),
+            Part::Probe(field) => part(&part(place, "probe"), field),
+        };
+        found.add(place, breach.to_string());
+    }
+    let service = name.map(|name| Service {
+        name,
+        vips,
+        mode,
+        table_slots,
+        probe,
+        backends,
+    });
+    Draft { claims, service }
+}
+
+/// The VIPs that could be read, each with its place.
+fn claims(texts: &[String], place: &str, found: &mut Found) -> Vec<(Vip, String)> {
+    let mut claims = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let place = format!("{place}[{index}]");
+        if let Some(vip) = found.keep(place.as_str(), text.parse()) {
+            claims.push((vip, place));
+        }
+    }
+    claims
+}
+
+fn repeated_vips(claims: impl IntoIterator<Item = (Vip, String)>, found: &mut Found) {
+    for (vip, first, again) in repeated(claims) {
+        let message =
+            format!("VIP {vip} stands already at {first}: a VIP belongs to one service, once");
+        found.add(again, message);
+    }
+}
+
+/// The backends that could be read, and the places of their addresses.
+fn read_backends(
+    specs: &[BackendSpec],
+    default_mode: Mode,
+    place: &str,
+    found: &mut Found,
+) -> (BTreeMap<SocketAddr, Backend>, BTreeMap<SocketAddr, String>) {
+    let mut backends = BTreeMap::new();
+    let mut addresses = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let place = part(place, &format!("backend[{index}]"));
+        let address = address(spec, &place, found);
+        addresses.extend(address.map(|address| (address, part(&place, "address"))));
+        if let Some(backend) = read_backend(spec, address, default_mode, &place, found) {
+            backends.entry(backend.address).or_insert(backend);
+        }
+    }
+    for (address, first, again) in repeated(addresses.iter().cloned()) {
+        let message = format!(
+            "backend {address} stands already at {first}: addresses are unique in a service, to give it a larger share raise its weight"
+        );
+        found.add(again, message);
+    }
+    // The first of equal addresses is the one that was kept.
+    (backends, addresses.into_iter().rev().collect())
+}
+
+fn address(spec: &BackendSpec, place: &str, found: &mut Found) -> Option<SocketAddr> {
+    found.keep(
+        part(place, "address"),
+        Backend::parse_address(&spec.address),
+    )
+}
+
+fn read_backend(
+    spec: &BackendSpec,
+    address: Option<SocketAddr>,
+    default_mode: Mode,
+    place: &str,
+    found: &mut Found,
+) -> Option<Backend> {
+    let weight = match spec.weight {
+        Some(weight) => found.keep(part(place, "weight"), Weight::try_from(weight)),
+        None => Some(Weight::default()),
+    };
+    let mode_place = part(place, "mode");
+    let mode = read_mode(found, &mode_place, spec.mode.as_deref(), default_mode);
+    let states = [AdminState::Up, AdminState::Drain, AdminState::Down].map(|s| (s.to_string(), s));
+    let state_place = part(place, "state");
+    let state = word(found, &state_place, spec.state.as_deref(), &states);
+    Some(Backend {
+        address: address?,
+        weight: weight?,
+        mode: mode.filter(|_| !found.knows(&mode_place))?,
+        state: state?,
+        remove_at: None,
+    })
+}
+
+fn read_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= MAX_DURATION => Ok(duration),
+        Ok(_) => Err(format!("`{text}` is too long: write at most 365days")),
+        Err(_) => Err(format!(
+            "`{text}` is not a duration: write a number and a unit, like \"2s\", \"500ms\" or \"1m 30s\""
+        )),
+    }
+}
+
+fn read_mode(found: &mut Found, place: &str, text: Option<&str>, default: Mode) -> Option<Mode> {
+    let modes = [Mode::L2, Mode::Nat].map(|mode| (mode.to_string(), mode));
+    text.map_or(Some(default), |text| word(found, place, Some(text), &modes))
+}
+
+fn read_table_slots(spec: &TableSlotsSpec) -> Result<TableSlots, ParseError> {
+    match spec {
+        TableSlotsSpec::Number(slots) => TableSlots::try_from(*slots),
+        TableSlotsSpec::Word(word) if word == "auto" => Ok(TableSlots::Auto),
+        TableSlotsSpec::Word(word) => Err(ParseError::new(format!(
+            "`{word}` is not a table size: write \"auto\" or one of {:?}",
+            TableSlots::SIZES
+        ))),
+    }
+}
+
+/// The meaning of `text` among `words`; the type's default if there is no text; a fault if it is none.
+pub(super) fn word<T: Copy + Default>(
+    found: &mut Found,
+    place: &str,
+    text: Option<&str>,
+    words: &[(impl AsRef<str> + fmt::Debug, T)],
+) -> Option<T> {
+    let Some(text) = text else {
+        return Some(T::default());
+    };
+    let meaning = words.iter().find(|(word, _)| word.as_ref() == text);
+    if let Some(&(_, meaning)) = meaning {
+        return Some(meaning);
+    }
+    let words: Vec<&str> = words.iter().map(|(word, _)| word.as_ref()).collect();
+    found.add(
+        place,
+        format!("`{text}` is not one of: {}", words.join(", ")),
+    );
+    None
+}

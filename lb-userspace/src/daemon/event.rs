@@ -1,0 +1,26 @@
+//! Everything that can happen to the daemon.
+
+use crate::{
+    control::server::Request,
+    health::Observation,
+    neighbor::{Link, NextHops},
+};
+
+/// One thing that happened. Closed: whatever is added must be decided about in [`Core::take`](super::core::Core).
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A client asks for something.
+    Call(Request),
+    /// A probe has ended.
+    Observed(Observation),
+    /// Next hops have changed.
+    NextHops(NextHops),
+    /// Interfaces have come, gone or changed.
+    Interfaces(Vec<Link>),
+    /// Something is due: a removal, a retry, or the periodic full pass.
+    Tick,
+    /// The operator wants the file to be applied (SIGHUP).
+    Reload,
+    /// The operator wants the daemon to end (SIGTERM, SIGINT).
+    Stop,
+}

@@ -1,0 +1,177 @@
+//! Which interfaces the program is attached to, and how.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, anyhow};
+use tracing::{info, warn};
+
+use crate::{
+    config::XdpMode,
+    control::protocol::InterfaceStatus,
+    dataplane::attach::{AttachError, AttachMode, Attached, Attachments},
+    neighbor::{Link, Xdp},
+};
+
+/// The interfaces of one instance.
+pub(super) struct Interfaces {
+    attachments: Attachments,
+    mode: XdpMode,
+    /// By name: those that are wanted.
+    wanted: BTreeMap<String, State>,
+}
+
+/// What is known of one wanted interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// There is no interface of that name now.
+    #[default]
+    Missing,
+    /// It is there, and the program is attached to it.
+    Attached {
+        index: u32,
+        /// As the kernel says; `None` until it has been asked.
+        xdp: Option<Xdp>,
+    },
+    /// It is there, and the program could not be attached to it.
+    Failed { index: u32, why: String },
+}
+
+impl Interfaces {
+    pub(super) fn new(attachments: Attachments, mode: XdpMode, names: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            attachments,
+            mode,
+            wanted: names.into_iter().map(|name| (name, State::Missing)).collect(),
+        }
+    }
+
+    /// Attaches to all wanted interfaces, which must be there, and takes the program off others that an
+    /// earlier process attached it to.
+    pub(super) fn attach_all(&mut self, links: &[Link]) -> Result<()> {
+        self.follow(links);
+        for (name, state) in &self.wanted {
+            match state {
+                State::Attached { .. } => {}
+                State::Missing => {
+                    let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+                    return Err(anyhow!("there is no interface `{name}`; there are: {}", names.join(", ")));
+                }
+                State::Failed { why, .. } => return Err(anyhow!("cannot attach to interface `{name}`: {why}")),
+            }
+        }
+        let attached = self.indexes();
+        for index in self.attachments.pinned()? {
+            if !attached.contains(&index) {
+                info!(index, "detaching from an interface that is no longer configured");
+                self.attachments.detach(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows what has happened to the host's interfaces: attaches to those that have come (back).
+    /// Answers whether the set of attached interfaces has changed.
+    pub(super) fn follow(&mut self, links: &[Link]) -> bool {
+        let before = self.indexes();
+        for (name, state) in &mut self.wanted {
+            let link = links.iter().find(|link| link.name == *name);
+            let next = match (link, &*state) {
+                (None, State::Missing) => State::Missing,
+                (None, State::Attached { .. } | State::Failed { .. }) => {
+                    warn!(interface = name, "the interface is gone; waiting for it to come back");
+                    State::Missing
+                }
+                (Some(link), State::Attached { index, .. }) if *index == link.index => State::Attached {
+                    index: link.index,
+                    xdp: link.xdp,
+                },
+                (Some(link), State::Failed { index, why }) if *index == link.index => State::Failed {
+                    index: link.index,
+                    why: why.clone(),
+                },
+                (Some(link), _) => attach(&mut self.attachments, self.mode, link),
+            };
+            *state = next;
+        }
+        before != self.indexes()
+    }
+
+    /// Indexes of the interfaces that the program is attached to.
+    pub(super) fn indexes(&self) -> BTreeSet<u32> {
+        let index = |state: &State| match state {
+            State::Attached { index, .. } => Some(*index),
+            State::Missing | State::Failed { .. } => None,
+        };
+        self.wanted.values().filter_map(index).collect()
+    }
+
+    /// What is wrong with wanted interfaces.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let problem = |(name, state): (&String, &State)| match state {
+            State::Attached { .. } => None,
+            State::Missing => Some(format!("there is no interface `{name}` now")),
+            State::Failed { why, .. } => Some(format!("cannot attach to interface `{name}`: {why}")),
+        };
+        self.wanted.iter().filter_map(problem).collect()
+    }
+
+    pub(super) fn status(&self) -> Vec<InterfaceStatus> {
+        let row = |(name, state): (&String, &State)| {
+            let (index, xdp_mode) = match state {
+                State::Attached { index, xdp } => (*index, mode_name(*xdp)),
+                State::Failed { index, .. } => (*index, "detached"),
+                State::Missing => (0, "detached"),
+            };
+            InterfaceStatus {
+                name: name.clone(),
+                index,
+                xdp_mode: xdp_mode.to_owned(),
+            }
+        };
+        self.wanted.iter().map(row).collect()
+    }
+}
+
+const fn mode_name(xdp: Option<Xdp>) -> &'static str {
+    match xdp {
+        Some(Xdp::Native) => "native",
+        Some(Xdp::Generic) => "generic",
+        None => "detached",
+    }
+}
+
+fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
+    let Link { index, name, .. } = link;
+    let attached = match mode {
+        XdpMode::Native => attachments.attach(*index, AttachMode::Native),
+        XdpMode::Generic => attachments.attach(*index, AttachMode::Generic),
+        XdpMode::Auto => attachments.attach(*index, AttachMode::Native).or_else(|error| {
+            let no_native = matches!(error.downcast_ref(), Some(AttachError::NoNative));
+            if !no_native {
+                return Err(error);
+            }
+            warn!(interface = name, "the driver has no native XDP: attaching in generic mode, which is slower");
+            attachments.attach(*index, AttachMode::Generic)
+        }),
+    };
+    match attached.with_context(|| format!("attach to {name}")) {
+        Ok(how) => {
+            let how = match how {
+                Attached::Adopted => "took over the link of an earlier process",
+                Attached::New => "attached",
+            };
+            info!(interface = name, index, "{how}");
+            State::Attached {
+                index: *index,
+                xdp: link.xdp,
+            }
+        }
+        Err(error) => {
+            warn!(interface = name, error = format!("{error:#}"), "cannot attach");
+            State::Failed {
+                index: *index,
+                why: format!("{:#}", error.root_cause()),
+            }
+        }
+    }
+}

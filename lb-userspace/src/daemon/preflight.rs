@@ -1,0 +1,106 @@
+//! What must hold before anything is touched: privileges, kernel, no second daemon.
+
+use std::{env, fs, fs::File, path::Path};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::exit::{ExitCode, Failure};
+
+/// The oldest kernel: links for XDP programs, hash maps of devices, BPF ring buffers.
+const OLDEST_KERNEL: (u32, u32) = (5, 10);
+
+/// Capabilities (capabilities(7)) by their bit in `CapEff`.
+const CAPABILITIES: [(&str, u64); 2] = [("CAP_NET_ADMIN", 1 << 12), ("CAP_BPF", 1 << 39)];
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+
+/// Checks that this process may do its work on this kernel.
+///
+/// # Errors
+/// Exit code 5, with what is missing.
+pub fn check() -> Result<(), Failure> {
+    kernel(&kernel_release()).and_then(|()| privileges()).map_err(|error| Failure::new(ExitCode::NotAllowed, error))
+}
+
+/// The running kernel's release, like `6.1.0-13-amd64`.
+#[must_use]
+pub fn kernel_release() -> String {
+    env::var("LB_KERNEL_RELEASE").unwrap_or_else(|_| rustix::system::uname().release().to_string_lossy().into_owned())
+}
+
+fn kernel(release: &str) -> Result<()> {
+    let (major, minor) = OLDEST_KERNEL;
+    let version = parse_release(release).with_context(|| format!("kernel release `{release}` is not understood"))?;
+    if version < OLDEST_KERNEL {
+        bail!("this kernel is {release}, and lbd needs {major}.{minor} or newer");
+    }
+    Ok(())
+}
+
+fn parse_release(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn privileges() -> Result<()> {
+    let status = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+    let effective = effective_capabilities(&status).context("find CapEff in /proc/self/status")?;
+    let missing = missing_capabilities(effective);
+    if !missing.is_empty() {
+        bail!("lbd lacks {}: start it as root, or give it these capabilities", missing.join(" and "));
+    }
+    Ok(())
+}
+
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn missing_capabilities(effective: u64) -> Vec<&'static str> {
+    let lacks = |bit: u64| effective & bit == 0;
+    let missing = CAPABILITIES.into_iter().filter(|(name, bit)| {
+        // CAP_BPF was split off CAP_SYS_ADMIN in 5.8.
+        lacks(*bit) && (*name != "CAP_BPF" || lacks(CAP_SYS_ADMIN))
+    });
+    missing.map(|(name, _)| name).collect()
+}
+
+/// Makes this process the only daemon of the instance with pins under `root`: the lock ends with it.
+///
+/// # Errors
+/// Another daemon has it.
+pub fn lock(root: &Path) -> Result<File> {
+    let directory = File::open(root).with_context(|| format!("open {}", root.display()))?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
+        Err(fs::TryLockError::WouldBlock) => Err(anyhow!(
+            "another lbd runs on the instance at {}: stop it first, or name another place with --bpffs",
+            root.display()
+        )),
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", root.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_before_the_oldest_are_refused_with_both_versions() {
+        for release in ["5.10.0-30-amd64", "5.15", "6.1.0+", "10.0-rc1"] {
+            assert!(kernel(release).is_ok(), "{release}");
+        }
+        for release in ["5.9.16", "4.19.0-27-amd64"] {
+            let message = kernel(release).unwrap_err().to_string();
+            assert!(message.contains(release) && message.contains("5.10"), "{message}");
+        }
+        assert!(kernel("unknown").is_err());
+    }
+
+    #[test]
+    fn missing_capabilities_are_named() {
+        assert_eq!(missing_capabilities(0), ["CAP_NET_ADMIN", "CAP_BPF"]);
+        assert_eq!(missing_capabilities(1 << 12 | 1 << 21), Vec::<&str>::new());
+        assert_eq!(effective_capabilities("Name:\tlbd\nCapEff:\t0000000000001000\n"), Some(1 << 12));
+    }
+}

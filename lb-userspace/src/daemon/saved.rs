@@ -1,0 +1,76 @@
+//! What is wanted at start: the file, or what was saved of it and of changes over the socket.
+
+use std::{fs, io, path::Path};
+
+use anyhow::{Context, anyhow};
+use tracing::{info, warn};
+
+use super::exit::{ExitCode, Failure};
+use crate::{
+    config::{Config, DaemonSettings, text},
+    desired::Desired,
+    state::{self, Saved},
+};
+
+/// What to start with.
+pub(super) struct Beginning {
+    pub(super) settings: DaemonSettings,
+    pub(super) desired: Desired,
+    /// The last generation that was saved.
+    pub(super) generation: u32,
+    /// Digest of the file that `desired` goes back to.
+    pub(super) digest: Option<String>,
+}
+
+/// Reads the file and the saved state. Changes over the socket survive a restart; a file that was edited since
+/// it was applied is applied instead, as a reload would.
+pub(super) fn beginning(config: &Path, must_exist: bool, state_dir: &Path) -> Result<Beginning, Failure> {
+    let file = read(config, must_exist)?;
+    let saved = state::load(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
+    let digest = file.as_ref().map(|(text, _)| state::digest(text));
+    let (settings, from_file) = match file {
+        Some((_, config)) => (config.daemon, Some(config.desired)),
+        None => (DaemonSettings::default(), None),
+    };
+    let generation = saved.as_ref().map_or(0, |saved| saved.generation);
+    let desired = match (saved, from_file) {
+        (Some(saved), None) => saved.desired,
+        (Some(saved), Some(_)) if saved.file_digest == digest => saved.desired,
+        (Some(_), Some(desired)) => {
+            warn!(file = %config.display(), "the file was edited since it was last applied: applying it, in place of the saved state");
+            desired
+        }
+        (None, Some(desired)) => {
+            info!(file = %config.display(), "applying the file");
+            desired
+        }
+        (None, None) => Desired::default(),
+    };
+    Ok(Beginning {
+        settings,
+        desired,
+        generation,
+        digest,
+    })
+}
+
+/// The file's text and what it says; `None` if it is absent and may be.
+fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failure> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(None),
+        Err(error) => {
+            let error = anyhow!(error).context(format!("read the configuration {}", path.display()));
+            return Err(Failure::new(ExitCode::InvalidConfig, error));
+        }
+    };
+    let config = text::load(&text)
+        .with_context(|| format!("the configuration {} has faults", path.display()))
+        .map_err(|error| Failure::new(ExitCode::InvalidConfig, error))?;
+    Ok(Some((text, config)))
+}
+
+/// Keeps what is wanted for the next start.
+pub(super) fn keep(dir: &Path, generation: u32, digest: Option<&str>, desired: &Desired) -> Result<(), state::StateError> {
+    state::save(dir, &Saved::new(generation, digest.map(str::to_owned), desired.clone()))
+}

@@ -1,0 +1,231 @@
+//! From the command line to a running daemon, and its end.
+
+use std::{io, time::Duration};
+
+use anyhow::{Context, anyhow};
+use lb_common::settings::Settings;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    core::{Core, Parts},
+    event::Event,
+    exit::{ExitCode, Failure},
+    interfaces::Interfaces,
+    options::{Command, LogFormat, Options, RunOptions},
+    preflight, saved,
+};
+use crate::{
+    config::{DaemonSettings, Unmatched},
+    control::{
+        access::Access,
+        server::{self, Limits},
+    },
+    dataplane::{Capacity, Pins, kernel::Kernel},
+    health::task::Prober,
+    neighbor::{self, InterfaceEvents, Resolver},
+    reconcile::Reconciler,
+};
+
+/// Events that may wait for the core before senders wait too.
+const QUEUE: usize = 1_024;
+/// How long to wait after listening for interface events has failed.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs `lbd`.
+///
+/// # Errors
+/// Why it ended, with the exit code.
+pub fn run(options: Options) -> Result<(), Failure> {
+    match options.command {
+        Command::Run(options) => {
+            log(options.log_format);
+            preflight::check()?;
+            raise_limits();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .context("start the runtime")?;
+            runtime.block_on(serve(options))
+        }
+        Command::Detach { bpffs } => {
+            preflight::check()?;
+            let pins = Pins::at(&bpffs)?;
+            let _lock = preflight::lock(pins.root())?;
+            Ok(pins.remove()?)
+        }
+    }
+}
+
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("LB_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => subscriber.with_target(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+/// Probes need descriptors; maps on kernels before 5.11 count as locked memory.
+fn raise_limits() {
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    let descriptors = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: descriptors.maximum,
+        ..descriptors
+    };
+    for (resource, limit) in [(Resource::Memlock, unlimited), (Resource::Nofile, all)] {
+        if let Err(error) = setrlimit(resource, limit) {
+            warn!(?resource, %error, "cannot raise a limit");
+        }
+    }
+}
+
+async fn serve(options: RunOptions) -> Result<(), Failure> {
+    let (file, must_exist) = options.config_file();
+    let beginning = saved::beginning(&file, must_exist, &options.state_dir)?;
+    let settings = beginning.settings.clone();
+    let pins = Pins::at(&options.bpffs)?;
+    let _lock = preflight::lock(pins.root())?;
+    let access = Access::new(
+        Some(settings.group.as_deref().unwrap_or("lb")),
+        settings.read_only_group.as_deref(),
+    );
+    let listener = server::bind(&options.socket, &access).await.map_err(|error| anyhow!(error))?;
+
+    let (events, queue) = mpsc::channel(QUEUE);
+    let interface_events = InterfaceEvents::listen().map_err(|error| anyhow!(error))?;
+    let links = neighbor::links().await.map_err(|error| anyhow!(error))?;
+    let (kernel, attachments, adopted) = Kernel::load(&pins, program_settings(&settings), capacity(&settings))
+        .map_err(|error| explain_load(error))?;
+    if adopted {
+        info!("took over the maps of an earlier process");
+    }
+    let names = if options.interfaces.is_empty() { settings.interfaces.clone() } else { options.interfaces.clone() };
+    if names.is_empty() {
+        warn!("no interface is configured: nothing will be balanced");
+    }
+    let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
+    let interfaces = Interfaces::new(attachments, mode, names);
+
+    let (observations, observed) = mpsc::channel(QUEUE);
+    let (updates, next_hops) = mpsc::channel(QUEUE);
+    let core = Core::new(Parts {
+        reconciler: Reconciler::new(kernel),
+        interfaces,
+        prober: Prober::new(observations),
+        resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
+        next_hop_updates: next_hops,
+        file,
+        state_dir: options.state_dir.clone(),
+    });
+    let (shutdown, stopping) = watch::channel(false);
+    let (requests, calls) = mpsc::channel(QUEUE);
+    let mut core = core;
+    core.begin(beginning, &links).await?;
+    let server = tokio::spawn(server::serve(listener, access, Limits::default(), requests, stopping));
+    forward(observed, events.clone(), Event::Observed);
+    forward(calls, events.clone(), Event::Call);
+    tokio::spawn(watch_interfaces(interface_events, events.clone()));
+    signals(&events)?;
+    info!("ready");
+    core.run(queue).await;
+
+    let _ = shutdown.send(true);
+    drop(core);
+    let _ = server.await;
+    if options.detach_on_stop {
+        pins.remove()?;
+        info!("took the data plane off");
+    }
+    Ok(())
+}
+
+/// A kernel that refuses for lack of rights is told apart from one that refuses the program.
+fn explain_load(error: anyhow::Error) -> Failure {
+    let denied = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
+    let code = if denied { ExitCode::NotAllowed } else { ExitCode::Failed };
+    Failure::new(code, error)
+}
+
+const fn program_settings(settings: &DaemonSettings) -> Settings {
+    Settings {
+        hash_seed: settings.hash_seed,
+        drop_unmatched: match settings.unmatched {
+            Unmatched::Pass => 0,
+            Unmatched::Drop => 1,
+        },
+        reserved: 0,
+    }
+}
+
+const fn capacity(settings: &DaemonSettings) -> Capacity {
+    Capacity {
+        slots: settings.max_slots,
+        backends: settings.max_backends,
+        vips: settings.max_vips,
+        flows: settings.max_flows,
+    }
+}
+
+/// Turns what comes out of `source` into events, until either end is gone.
+fn forward<T: Send + 'static>(mut source: mpsc::Receiver<T>, events: mpsc::Sender<Event>, event: fn(T) -> Event) {
+    tokio::spawn(async move {
+        while let Some(item) = source.recv().await {
+            if events.send(event(item)).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+async fn watch_interfaces(mut source: InterfaceEvents, events: mpsc::Sender<Event>) {
+    loop {
+        match source.changed().await {
+            Ok(links) => {
+                if events.send(Event::Interfaces(links)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(%error, "cannot follow interfaces; trying again");
+                tokio::time::sleep(LISTEN_PAUSE).await;
+                if let Ok(listening) = InterfaceEvents::listen() {
+                    source = listening;
+                }
+            }
+        }
+    }
+}
+
+fn signals(events: &mpsc::Sender<Event>) -> Result<(), Failure> {
+    let kinds: [(SignalKind, fn() -> Event); 3] = [
+        (SignalKind::hangup(), || Event::Reload),
+        (SignalKind::terminate(), || Event::Stop),
+        (SignalKind::interrupt(), || Event::Stop),
+    ];
+    for (kind, event) in kinds {
+        let mut signal = signal(kind).context("listen for signals")?;
+        let events = events.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                if events.send(event()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}

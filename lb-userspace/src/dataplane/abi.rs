@@ -1,0 +1,195 @@
+//! Between the model's values and the integers in the maps. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::{
+    backend::{self, Backend},
+    be::{Be16, Be32},
+    family::{Address, Address4, Address6},
+    table::SLOTS_PER_ELEMENT,
+    vip,
+};
+
+use super::{BackendEntry, Region, ServiceId, VipEntry};
+use crate::{
+    model::{Mode, Protocol, Vip},
+    neighbor::NextHop,
+};
+
+/// The key of a VIP or address entry, in the map of its family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VipKey {
+    V4(vip::VipKey<Address4>),
+    V6(vip::VipKey<Address6>),
+}
+
+impl VipKey {
+    pub(super) fn of(vip: Vip) -> Self {
+        let (port, protocol) = (Be16::new(vip.port), vip.protocol.number());
+        match vip.address {
+            IpAddr::V4(address) => Self::V4(vip::VipKey::new(address.into(), port, protocol)),
+            IpAddr::V6(address) => Self::V6(vip::VipKey::new(address.into(), port, protocol)),
+        }
+    }
+
+    pub(super) fn address_entry(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(vip::VipKey::address_entry(address.into())),
+            IpAddr::V6(address) => Self::V6(vip::VipKey::address_entry(address.into())),
+        }
+    }
+}
+
+/// What a key in a VIP map stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Vip(Vip),
+    AddressEntry(IpAddr),
+    /// Nothing that this version writes.
+    Foreign,
+}
+
+pub(super) fn key_from_map<A: Copy + Into<IpAddr>>(key: &vip::VipKey<A>) -> Key {
+    let address = key.address.into();
+    match (key.port.get(), key.protocol) {
+        (0, 0) => Key::AddressEntry(address),
+        (port, number) => Protocol::from_number(number).map_or(Key::Foreign, |protocol| {
+            Key::Vip(Vip {
+                address,
+                port,
+                protocol,
+            })
+        }),
+    }
+}
+
+pub(super) fn vip_to_map(entry: &VipEntry) -> vip::Vip {
+    vip::Vip {
+        table_offset: entry.region.offset,
+        table_slots: entry.region.slots,
+        generation: entry.generation,
+        service: entry.service.0,
+        flags: 0,
+        reserved: 0,
+    }
+}
+
+pub(super) fn vip_from_map(value: &vip::Vip) -> VipEntry {
+    VipEntry {
+        region: Region {
+            offset: value.table_offset,
+            slots: value.table_slots,
+        },
+        generation: value.generation,
+        service: ServiceId(value.service),
+    }
+}
+
+pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
+    let (version, address) = match entry.address.ip() {
+        IpAddr::V4(address) => {
+            let Address([word]) = Address4::from(address);
+            (4, [word, Be32::default(), Be32::default(), Be32::default()])
+        }
+        IpAddr::V6(address) => (6, Address6::from(address).0),
+    };
+    Backend {
+        generation: entry.generation,
+        service: entry.service.0,
+        address,
+        destination_mac: entry.next_hop.destination_mac,
+        source_mac: entry.next_hop.source_mac,
+        egress: entry.next_hop.interface,
+        port: Be16::new(entry.address.port()),
+        mode: mode_to_map(entry.mode),
+        version,
+        flags: if entry.active { 0 } else { Backend::INACTIVE },
+        reserved: [0; 4],
+    }
+}
+
+/// The entry, if the number is in use and was written by a version that this one understands.
+pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
+    if value.generation == 0 {
+        return None;
+    }
+    let address: IpAddr = match value.version {
+        4 => value.address_v4().into(),
+        6 => value.address_v6().into(),
+        _ => return None,
+    };
+    let mode = mode_from_map(value.mode)?;
+    Some(BackendEntry {
+        generation: value.generation,
+        service: ServiceId(value.service),
+        address: SocketAddr::new(address, value.port.get()),
+        mode,
+        next_hop: NextHop {
+            interface: value.egress,
+            source_mac: value.source_mac,
+            destination_mac: value.destination_mac,
+            // Not in the map, and only asked of fresh next hops: true for what `l2` was published with.
+            on_link: mode == Mode::L2,
+        },
+        active: value.flags & Backend::INACTIVE == 0,
+    })
+}
+
+const fn mode_to_map(mode: Mode) -> backend::Mode {
+    match mode {
+        Mode::L2 => backend::Mode::L2,
+        Mode::Nat => backend::Mode::NAT,
+    }
+}
+
+const fn mode_from_map(mode: backend::Mode) -> Option<Mode> {
+    match mode {
+        backend::Mode::L2 => Some(Mode::L2),
+        backend::Mode::NAT => Some(Mode::Nat),
+        _ => None,
+    }
+}
+
+/// Arena elements that hold `slots` slots.
+pub(super) const fn elements(slots: u32) -> u32 {
+    slots.div_ceil(SLOTS_PER_ELEMENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_survive_the_way_into_the_maps_and_back() {
+        for (address, mode) in [("10.0.0.11:80", Mode::Nat), ("[fd00::11]:8080", Mode::L2)] {
+            let entry = BackendEntry {
+                generation: 7,
+                service: ServiceId(3),
+                address: address.parse().unwrap(),
+                mode,
+                next_hop: NextHop {
+                    interface: 5,
+                    source_mac: [2, 0, 0, 0, 0, 1],
+                    destination_mac: [2, 0, 0, 0, 0, 2],
+                    on_link: mode == Mode::L2,
+                },
+                active: false,
+            };
+            assert_eq!(backend_from_map(&backend_to_map(&entry)), Some(entry));
+        }
+        assert_eq!(backend_from_map(&Backend::default()), None);
+    }
+
+    #[test]
+    fn keys_tell_vips_and_address_entries_apart() {
+        let vip: Vip = "[2001:db8::1]:53/udp".parse().unwrap();
+        let VipKey::V6(key) = VipKey::of(vip) else {
+            panic!("an IPv6 VIP belongs in the IPv6 map");
+        };
+        assert_eq!(key_from_map(&key), Key::Vip(vip));
+        let VipKey::V4(key) = VipKey::address_entry([192, 0, 2, 1].into()) else {
+            panic!("an IPv4 address belongs in the IPv4 map");
+        };
+        assert_eq!(key_from_map(&key), Key::AddressEntry([192, 0, 2, 1].into()));
+    }
+}

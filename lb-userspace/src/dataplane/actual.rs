@@ -1,0 +1,93 @@
+//! What the kernel holds, as values.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use lb_common::{backend::BackendId, table::Slot};
+
+use super::{BackendEntry, Region, Step, VipEntry};
+use crate::model::Vip;
+
+/// What the kernel holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Actual {
+    /// The last publication.
+    pub generation: u32,
+    /// The VIPs.
+    pub vips: BTreeMap<Vip, VipEntry>,
+    /// Addresses with an address entry.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The backends.
+    pub backends: BTreeMap<BackendId, BackendEntry>,
+    /// The lookup tables that VIPs point to.
+    pub tables: BTreeMap<Region, Arc<[Slot]>>,
+    /// Interfaces that packets may be redirected to.
+    pub devices: BTreeSet<u32>,
+    /// Regions that no VIP points to any more, but a packet under way may still read.
+    pub retired: BTreeSet<Region>,
+}
+
+impl Actual {
+    /// Whether `vip` is the only one left of its address.
+    #[must_use]
+    pub fn is_last_of_address(&self, vip: Vip) -> bool {
+        let others = self.vips.keys().filter(|other| **other != vip);
+        others.into_iter().all(|other| other.address != vip.address)
+    }
+
+    /// Whether a VIP points to `region`.
+    #[must_use]
+    pub fn is_published(&self, region: Region) -> bool {
+        self.vips.values().any(|entry| entry.region == region)
+    }
+
+    /// What the kernel holds after `step` has been done.
+    pub fn record(&mut self, step: &Step) {
+        match step {
+            Step::PutDevice(index) => {
+                self.devices.insert(*index);
+            }
+            Step::RemoveDevice(index) => {
+                self.devices.remove(index);
+            }
+            Step::PutBackend(id, entry) => {
+                self.generation = self.generation.max(entry.generation);
+                self.backends.insert(*id, *entry);
+            }
+            Step::RemoveBackend(id) => {
+                self.backends.remove(id);
+            }
+            Step::WriteTable(region, table) => {
+                self.tables.insert(*region, Arc::clone(table));
+            }
+            Step::PutVip(vip, entry) => {
+                self.generation = self.generation.max(entry.generation);
+                self.addresses.insert(vip.address);
+                let before = self.vips.insert(*vip, *entry);
+                self.retire(before);
+            }
+            Step::RemoveVip(vip) => {
+                if self.is_last_of_address(*vip) {
+                    self.addresses.remove(&vip.address);
+                }
+                let before = self.vips.remove(vip);
+                self.retire(before);
+            }
+            Step::Grace => self.retired.clear(),
+        }
+    }
+
+    /// A region that `before` pointed to and nobody does any more is kept until the next grace period.
+    fn retire(&mut self, before: Option<VipEntry>) {
+        let Some(VipEntry { region, .. }) = before else {
+            return;
+        };
+        if region.slots > 0 && !self.is_published(region) {
+            self.tables.remove(&region);
+            self.retired.insert(region);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Attaches the program to interfaces, by links that are pinned and outlive this process.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf,
+    programs::{
+        ProgramError, Xdp, XdpMode as KernelMode,
+        links::{FdLink, PinnedLink},
+        xdp::XdpLink,
+    },
+};
+use lb_common::names;
+use rustix::io::Errno;
+
+use super::load::Pins;
+
+/// How the program is to be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// By the driver: before the kernel has made a socket buffer of the packet.
+    Native,
+    /// By the stack: works on every interface, and is slower.
+    Generic,
+}
+
+impl AttachMode {
+    const fn in_kernel(self) -> KernelMode {
+        match self {
+            Self::Native => KernelMode::Driver,
+            Self::Generic => KernelMode::Skb,
+        }
+    }
+}
+
+/// Why the program could not be attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// Another program is there.
+    #[error("another XDP program is attached: take it off first (`ip link set dev NAME xdp off`)")]
+    Occupied,
+    /// The driver has no native XDP.
+    #[error("its driver has no native XDP: use xdp_mode = \"auto\" or \"generic\"")]
+    NoNative,
+    /// There is no such interface any more.
+    #[error("the interface is gone")]
+    Gone,
+    /// Anything else.
+    #[error("the kernel refused")]
+    Refused(#[source] ProgramError),
+}
+
+/// What came of attaching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// A link of an earlier process was found, and its program replaced in one step.
+    Adopted,
+    /// A new link.
+    New,
+}
+
+/// The loaded program and its links.
+pub struct Attachments {
+    ebpf: Ebpf,
+    links: PathBuf,
+}
+
+impl Attachments {
+    pub(super) fn new(ebpf: Ebpf, pins: &Pins) -> Self {
+        Self {
+            ebpf,
+            links: pins.links(),
+        }
+    }
+
+    /// The loaded object, for the program's log lines.
+    #[cfg(feature = "log")]
+    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Interfaces with a pinned link, by index.
+    ///
+    /// # Errors
+    /// The directory of pins could not be read.
+    pub fn pinned(&self) -> Result<Vec<u32>> {
+        let entries = fs::read_dir(&self.links).with_context(|| format!("read {}", self.links.display()))?;
+        let mut indexes = Vec::new();
+        for entry in entries {
+            if let Some(index) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+                indexes.push(index);
+            }
+        }
+        indexes.sort_unstable();
+        Ok(indexes)
+    }
+
+    /// Attaches the program to interface `index`. A link that an earlier process left is taken over, so
+    /// that no packet is missed.
+    ///
+    /// # Errors
+    /// The driver cannot do it, another program is there, or the interface is gone.
+    pub fn attach(&mut self, index: u32, mode: AttachMode) -> Result<Attached> {
+        let pin = self.links.join(index.to_string());
+        let program: &mut Xdp = self
+            .ebpf
+            .program_mut(names::BALANCER)
+            .context("the eBPF object has no program `balancer`")?
+            .try_into()?;
+        if pin.exists() {
+            if adopt(program, &pin)? {
+                return Ok(Attached::Adopted);
+            }
+            // The interface that the link was for is gone, and its index was given out again.
+            fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))?;
+        }
+        let id = program.attach_to_if_index(index, mode.in_kernel()).map_err(explain)?;
+        let link: FdLink = program
+            .take_link(id)?
+            .try_into()
+            .context("this kernel has no links for XDP programs: 5.10 or newer is needed")?;
+        link.pin(&pin).with_context(|| format!("pin the link at {}", pin.display()))?;
+        Ok(Attached::New)
+    }
+
+    /// Takes the program off interface `index`.
+    ///
+    /// # Errors
+    /// The pin could not be removed.
+    pub fn detach(&self, index: u32) -> Result<()> {
+        let pin = self.links.join(index.to_string());
+        fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))
+    }
+}
+
+/// Replaces the program of the link pinned at `pin`; `false` if the link's interface is gone.
+fn adopt(program: &mut Xdp, pin: &Path) -> Result<bool> {
+    let link: FdLink = PinnedLink::from_pin(pin)
+        .with_context(|| format!("open the link pinned at {}", pin.display()))?
+        .into();
+    let link = XdpLink::try_from(link).with_context(|| format!("{} is not an XDP link", pin.display()))?;
+    match program.attach_to_link(link) {
+        Ok(_) => Ok(true),
+        Err(error) if errno(&error) == Some(Errno::NOLINK) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("replace the program of the link {}", pin.display())),
+    }
+}
+
+/// What the kernel said, if it was the kernel.
+fn errno(error: &ProgramError) -> Option<Errno> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Errno::from_io_error(error);
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// The refusal in an operator's words.
+fn explain(error: ProgramError) -> AttachError {
+    match errno(&error) {
+        Some(Errno::BUSY | Errno::EXIST) => AttachError::Occupied,
+        Some(Errno::OPNOTSUPP) => AttachError::NoNative,
+        Some(Errno::NODEV) => AttachError::Gone,
+        _ => AttachError::Refused(error),
+    }
+}

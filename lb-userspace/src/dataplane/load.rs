@@ -1,0 +1,149 @@
+//! Loads the programs and creates or adopts the pinned maps.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, MapError},
+    programs::Xdp,
+};
+use lb_common::{
+    names::{self, ABI_VERSION},
+    settings::Settings,
+    table::SLOTS_PER_ELEMENT,
+};
+
+use super::{Capacity, abi};
+
+/// The eBPF object that was built with this binary.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
+
+/// Redirect targets; more interfaces than that on one host are refused by the map.
+const MAX_DEVICES: u32 = 256;
+
+/// Where an instance has its pins in bpffs.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    root: PathBuf,
+}
+
+impl Pins {
+    /// The pins under `root`, a directory in a mounted bpffs; it is created with its parents.
+    ///
+    /// # Errors
+    /// `root` is not in a bpffs, or cannot be created.
+    pub fn at(root: &Path) -> Result<Self> {
+        let existing = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        let file_system =
+            rustix::fs::statfs(existing).with_context(|| format!("look at the file system of {}", existing.display()))?;
+        const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+        if i64::from(file_system.f_type) & 0xffff_ffff != BPF_FS_MAGIC {
+            bail!(
+                "{} is not in a BPF file system: mount one (`mount -t bpf bpf /sys/fs/bpf`) or name another place with --bpffs",
+                root.display()
+            );
+        }
+        let pins = Self {
+            root: root.to_owned(),
+        };
+        for directory in [pins.maps(), pins.links()] {
+            fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+        }
+        Ok(pins)
+    }
+
+    /// The instance's directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Maps of this ABI.
+    #[must_use]
+    pub fn maps(&self) -> PathBuf {
+        self.root.join(format!("maps-v{ABI_VERSION}"))
+    }
+
+    /// Links, each named after the index of its interface.
+    #[must_use]
+    pub fn links(&self) -> PathBuf {
+        self.root.join("links")
+    }
+
+    /// Takes everything away: programs whose links are pinned here are detached.
+    ///
+    /// # Errors
+    /// A file or directory could not be removed.
+    pub fn remove(&self) -> Result<()> {
+        for directory in [self.links(), self.maps()] {
+            let entries = fs::read_dir(&directory).with_context(|| format!("read {}", directory.display()))?;
+            for entry in entries {
+                let path = entry?.path();
+                fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+            }
+            fs::remove_dir(&directory).with_context(|| format!("remove {}", directory.display()))?;
+        }
+        fs::remove_dir(&self.root).with_context(|| format!("remove {}", self.root.display()))
+    }
+}
+
+/// The loaded object: maps and the program, not yet attached.
+pub(super) struct Loaded {
+    pub(super) ebpf: Ebpf,
+    /// Sizes of the maps as they are: those of adopted maps may differ from what was asked for.
+    pub(super) capacity: Capacity,
+    /// Whether maps were there already.
+    pub(super) adopted: bool,
+}
+
+/// Loads the object with the maps pinned under `pins`, creating those that are missing.
+pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<Loaded> {
+    if OBJECT.is_empty() {
+        bail!("this lbd was built without the eBPF object: build it with `cargo xtask build`");
+    }
+    let maps = pins.maps();
+    let adopted = maps.join(names::BACKENDS).exists();
+    let mut loader = EbpfLoader::new();
+    for name in names::MAPS {
+        loader.map_pin_path(name, maps.join(name));
+    }
+    loader
+        .override_global(names::SETTINGS, &settings, true)
+        .map_max_entries(names::VIPS_V4, wanted.vips)
+        .map_max_entries(names::VIPS_V6, wanted.vips)
+        .map_max_entries(names::TABLES, abi::elements(wanted.slots))
+        .map_max_entries(names::BACKENDS, wanted.backends)
+        .map_max_entries(names::TRAFFIC, wanted.backends)
+        .map_max_entries(names::FLOWS_V4, wanted.flows)
+        .map_max_entries(names::FLOWS_V6, wanted.flows)
+        .map_max_entries(names::REPLIES_V4, wanted.flows)
+        .map_max_entries(names::REPLIES_V6, wanted.flows)
+        .map_max_entries(names::DEVICES, MAX_DEVICES);
+    let mut ebpf = loader.load(OBJECT).context("create the BPF maps")?;
+    let program: &mut Xdp = ebpf
+        .program_mut(names::BALANCER)
+        .context("the eBPF object has no program `balancer`")?
+        .try_into()
+        .context("`balancer` is not an XDP program")?;
+    program.load().context("load the program `balancer` into the kernel")?;
+    let capacity = Capacity {
+        slots: max_entries(&maps, names::TABLES)? * SLOTS_PER_ELEMENT,
+        backends: max_entries(&maps, names::BACKENDS)?,
+        vips: max_entries(&maps, names::VIPS_V4)?,
+        flows: max_entries(&maps, names::FLOWS_V4)?,
+    };
+    Ok(Loaded {
+        ebpf,
+        capacity,
+        adopted,
+    })
+}
+
+fn max_entries(maps: &Path, name: &str) -> Result<u32> {
+    let read = || -> Result<u32, MapError> { Ok(MapData::from_pin(maps.join(name))?.info()?.max_entries()) };
+    read().with_context(|| format!("read the size of map {name}"))
+}

@@ -1,0 +1,226 @@
+//! How a change is made: on a copy of the service, which replaces the service if it passes every rule.
+
+use std::{collections::btree_map::Entry, net::SocketAddr, time::SystemTime};
+
+use super::{
+    Change, Desired, Refusal,
+    rules::{breaches, repeated},
+};
+use crate::model::{AdminState, Backend, Service, ServiceName};
+
+impl Desired {
+    /// Makes `change`, whole or not at all.
+    ///
+    /// # Errors
+    /// What stands in the way; nothing has changed.
+    pub fn apply(&mut self, change: Change) -> Result<(), Refusal> {
+        match change {
+            Change::AddService(service) => {
+                if self.services.contains_key(&service.name) {
+                    let service = service.name;
+                    return Err(Refusal::ServiceExists { service });
+                }
+                self.admit(service)
+            }
+            Change::UpdateService {
+                name,
+                vips,
+                mode,
+                table_slots,
+                probe,
+            } => self.revise(&name, |service| {
+                service.vips = vips.unwrap_or_else(|| std::mem::take(&mut service.vips));
+                service.mode = mode.unwrap_or(service.mode);
+                service.table_slots = table_slots.unwrap_or(service.table_slots);
+                service.probe = probe.unwrap_or_else(|| service.probe.take());
+                Ok(())
+            }),
+            Change::RemoveService { name, force } => self.remove_service(name, force),
+            Change::AddBackend { service, backend } => {
+                self.revise(&service, |service| add_backend(service, backend))
+            }
+            Change::UpdateBackend {
+                service,
+                address,
+                weight,
+                mode,
+                state,
+            } => self.revise(&service, |service| {
+                let backend = backend_mut(service, address)?;
+                backend.weight = weight.unwrap_or(backend.weight);
+                backend.mode = mode.unwrap_or(backend.mode);
+                if let Some(state) = state {
+                    backend.state = state;
+                    backend.remove_at = None;
+                }
+                Ok(())
+            }),
+            Change::RemoveBackend {
+                service,
+                address,
+                at,
+            } => self.revise(&service, |service| remove_backend(service, address, at)),
+            Change::Replace(desired) => {
+                if let Some(refusal) = desired.check().into_iter().next() {
+                    return Err(refusal);
+                }
+                *self = desired;
+                Ok(())
+            }
+        }
+    }
+
+    /// Everything that breaks a rule: empty for whatever came about by [`apply`](Self::apply), not
+    /// necessarily for what was read from somewhere.
+    #[must_use]
+    pub fn check(&self) -> Vec<Refusal> {
+        let misfiled = self
+            .services
+            .iter()
+            .filter(|(key, service)| **key != service.name)
+            .map(|(key, service)| Refusal::Misfiled {
+                service: service.name.clone(),
+                key: key.clone(),
+            });
+        let within = self.services.values().flat_map(invalid);
+        let claims = self
+            .services
+            .iter()
+            .flat_map(|(name, service)| service.vips.iter().map(move |&vip| (vip, name)));
+        let taken = repeated(claims)
+            .into_iter()
+            .map(|(vip, owner, service)| Refusal::VipTaken {
+                vip,
+                owner: owner.clone(),
+                service: service.clone(),
+            });
+        misfiled.chain(within).chain(taken).collect()
+    }
+
+    /// The removals whose time has come by `now`, as changes to apply.
+    #[must_use]
+    pub fn due(&self, now: SystemTime) -> Vec<Change> {
+        self.removals()
+            .filter(|&(_, _, at)| at <= now)
+            .map(|(service, address, _)| Change::RemoveBackend {
+                service: service.clone(),
+                address,
+                at: None,
+            })
+            .collect()
+    }
+
+    /// When the next removal is due, if any is under way.
+    #[must_use]
+    pub fn next_due(&self) -> Option<SystemTime> {
+        self.removals().map(|(_, _, at)| at).min()
+    }
+
+    fn removals(&self) -> impl Iterator<Item = (&ServiceName, SocketAddr, SystemTime)> {
+        self.services.values().flat_map(|service| {
+            service.backends.values().filter_map(|backend| {
+                let at = backend.remove_at?;
+                Some((&service.name, backend.address, at))
+            })
+        })
+    }
+
+    fn remove_service(&mut self, name: ServiceName, force: bool) -> Result<(), Refusal> {
+        let Entry::Occupied(entry) = self.services.entry(name.clone()) else {
+            return Err(Refusal::NoService { service: name });
+        };
+        let backends = entry.get().backends.values();
+        let up = backends
+            .filter(|backend| backend.state == AdminState::Up)
+            .count();
+        if up > 0 && !force {
+            return Err(Refusal::BackendsUp { service: name, up });
+        }
+        entry.remove();
+        Ok(())
+    }
+
+    /// Replaces the service `name` by a revision of it, if the revision may stand.
+    fn revise(
+        &mut self,
+        name: &ServiceName,
+        revision: impl FnOnce(&mut Service) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let Some(service) = self.services.get(name) else {
+            let service = name.clone();
+            return Err(Refusal::NoService { service });
+        };
+        let mut revised = service.clone();
+        revision(&mut revised)?;
+        self.admit(revised)
+    }
+
+    /// Puts `service` in, instead of one with the same name, if it may stand beside the others.
+    fn admit(&mut self, service: Service) -> Result<(), Refusal> {
+        if let Some(refusal) = invalid(&service).into_iter().next() {
+            return Err(refusal);
+        }
+        let others = self.services.values().filter(|s| s.name != service.name);
+        for other in others {
+            if let Some(&vip) = other.vips.intersection(&service.vips).next() {
+                return Err(Refusal::VipTaken {
+                    vip,
+                    owner: other.name.clone(),
+                    service: service.name,
+                });
+            }
+        }
+        self.services.insert(service.name.clone(), service);
+        Ok(())
+    }
+}
+
+fn invalid(service: &Service) -> Vec<Refusal> {
+    let refusal = |(_, breach)| Refusal::Invalid {
+        service: service.name.clone(),
+        breach,
+    };
+    breaches(service).into_iter().map(refusal).collect()
+}
+
+/// A backend that is being removed does not stand in the way of its successor.
+fn add_backend(service: &mut Service, backend: Backend) -> Result<(), Refusal> {
+    let address = backend.address;
+    match service.backends.get(&address) {
+        Some(present) if present.remove_at.is_none() => Err(Refusal::BackendExists {
+            service: service.name.clone(),
+            backend: address,
+        }),
+        _ => {
+            service.backends.insert(address, backend);
+            Ok(())
+        }
+    }
+}
+
+/// A backend that is down has nothing to drain and goes at once: draining would let its old flows back.
+fn remove_backend(
+    service: &mut Service,
+    address: SocketAddr,
+    at: Option<SystemTime>,
+) -> Result<(), Refusal> {
+    let backend = backend_mut(service, address)?;
+    if at.is_some() && backend.state != AdminState::Down {
+        backend.state = AdminState::Drain;
+        backend.remove_at = at;
+    } else {
+        service.backends.remove(&address);
+    }
+    Ok(())
+}
+
+fn backend_mut(service: &mut Service, address: SocketAddr) -> Result<&mut Backend, Refusal> {
+    let name = &service.name;
+    service
+        .backends
+        .get_mut(&address)
+        .ok_or_else(|| Refusal::NoBackend {
+            service: name.clone(),
+            backend: address,
+        })
+}

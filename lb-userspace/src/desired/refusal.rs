@@ -1,0 +1,104 @@
+//! Why a change was not made.
+
+use std::net::SocketAddr;
+
+use super::rules::Breach;
+use crate::model::{ServiceName, Vip};
+
+/// Why a change was refused. Nothing has changed. The message says what stands in the way and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such service.
+    #[error("there is no service `{service}`")]
+    NoService {
+        /// The name asked for.
+        service: ServiceName,
+    },
+    /// The service has no such backend.
+    #[error("service `{service}` has no backend {backend}")]
+    NoBackend {
+        /// The service.
+        service: ServiceName,
+        /// The address asked for.
+        backend: SocketAddr,
+    },
+    /// The name is taken.
+    #[error("service `{service}` exists already: update it, or remove it first")]
+    ServiceExists {
+        /// The name.
+        service: ServiceName,
+    },
+    /// The address is taken.
+    #[error("service `{service}` has backend {backend} already: update it, or remove it first")]
+    BackendExists {
+        /// The service.
+        service: ServiceName,
+        /// The address.
+        backend: SocketAddr,
+    },
+    /// A VIP belongs to one service.
+    #[error(
+        "VIP {vip} belongs to service `{owner}` already, so service `{service}` cannot have it: take it from `{owner}` first"
+    )]
+    VipTaken {
+        /// The VIP.
+        vip: Vip,
+        /// Who has it.
+        owner: ServiceName,
+        /// Who asked for it.
+        service: ServiceName,
+    },
+    /// The service still takes new flows.
+    #[error(
+        "service `{service}` has {up} backends that are up: drain or disable them first, or force the removal"
+    )]
+    BackendsUp {
+        /// The service.
+        service: ServiceName,
+        /// How many.
+        up: usize,
+    },
+    /// A rule within the service would be broken.
+    #[error("service `{service}`: {breach}")]
+    Invalid {
+        /// The service.
+        service: ServiceName,
+        /// The rule.
+        #[source]
+        breach: Breach,
+    },
+    /// The service is filed under another name.
+    #[error("service `{service}` is filed under `{key}`")]
+    Misfiled {
+        /// Its name.
+        service: ServiceName,
+        /// The other name.
+        key: ServiceName,
+    },
+}
+
+/// What kind of refusal: an error code for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// What the change is about is not there.
+    NotFound,
+    /// Something else is there, or stands in the way.
+    Conflict,
+    /// The values asked for cannot be.
+    Invalid,
+}
+
+impl Refusal {
+    /// What kind of refusal it is.
+    #[must_use]
+    pub const fn kind(&self) -> RefusalKind {
+        match self {
+            Self::NoService { .. } | Self::NoBackend { .. } => RefusalKind::NotFound,
+            Self::ServiceExists { .. }
+            | Self::BackendExists { .. }
+            | Self::VipTaken { .. }
+            | Self::BackendsUp { .. } => RefusalKind::Conflict,
+            Self::Invalid { .. } | Self::Misfiled { .. } => RefusalKind::Invalid,
+        }
+    }
+}

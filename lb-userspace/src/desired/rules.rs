@@ -1,0 +1,273 @@
+//! What must hold within one service, and the words for what does not.
+//!
+//! The only place where these rules stand: the file, the socket and the saved state are held to them alike.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+use crate::model::{
+    AdminState, Backend, Mode, Probe, ProbeKind, Service, StatusRange, TableSlots, Vip,
+};
+
+/// The most VIPs of a service.
+pub const MAX_VIPS: usize = 64;
+/// The most backends of a service.
+pub const MAX_BACKENDS: usize = 10_000;
+/// How often a backend may be probed.
+pub const PROBE_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_hours(1);
+/// The shortest time that a probe may be given.
+pub const MIN_PROBE_TIMEOUT: Duration = Duration::from_millis(1);
+/// Successes or failures in a row until a conclusion.
+pub const PROBE_STREAK: RangeInclusive<u32> = 1..=100;
+/// The most jitter, in per cent of the interval.
+pub const MAX_JITTER_PERCENT: u32 = 50;
+/// The longest request target or `Host` header, in bytes.
+pub const MAX_HTTP_TEXT: usize = 1_024;
+
+/// The part of a service that breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its VIPs.
+    Vips,
+    /// The table's size.
+    TableSlots,
+    /// Its backends as a whole.
+    Backends,
+    /// One backend.
+    Backend(SocketAddr),
+    /// A field of the probe, by its name in a file.
+    Probe(&'static str),
+}
+
+/// A broken rule: what is wrong, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Breach {
+    #[error(
+        "a service needs at least one VIP: write ADDRESS:PORT/PROTOCOL, for example 192.0.2.10:443/tcp"
+    )]
+    NoVips,
+    #[error(
+        "{0} VIPs are too many: a service has at most {MAX_VIPS}, spread them over more services"
+    )]
+    TooManyVips(usize),
+    #[error("{0} backends are too many: a service has at most {MAX_BACKENDS}")]
+    TooManyBackends(usize),
+    #[error(
+        "a table of {slots} slots is too small for {backends} backends: write \"auto\" or a larger size"
+    )]
+    TableTooSmall { slots: u32, backends: usize },
+    #[error(
+        "mode nat cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
+        version(vip.address.is_ipv4()), version(backend.is_ipv4())
+    )]
+    OtherVersion { backend: SocketAddr, vip: Vip },
+    #[error("backend {backend} is filed under {key}")]
+    Misfiled {
+        backend: SocketAddr,
+        key: SocketAddr,
+    },
+    #[error("backend {0} is to be removed when it has drained, but its state is not drain")]
+    RemovedUndrained(SocketAddr),
+    #[error("port 0: write a port from 1 to 65535, or leave it out to probe the backend's own")]
+    ProbePort,
+    #[error("the interval {0:?} is out of range: write 10ms to 1h")]
+    ProbeInterval(Duration),
+    #[error("the timeout {0:?} is too short: write at least 1ms")]
+    ProbeTimeout(Duration),
+    #[error(
+        "the timeout {timeout:?} is longer than the interval {interval:?}: a probe must end before the next begins"
+    )]
+    TimeoutAboveInterval {
+        timeout: Duration,
+        interval: Duration,
+    },
+    #[error("{0} in a row is out of range: write 1 to 100")]
+    ProbeStreak(u32),
+    #[error("a jitter of {0} % is out of range: write 0 to {MAX_JITTER_PERCENT}")]
+    ProbeJitter(u32),
+    #[error(
+        "{0:?} is not a request target: write a path that begins with `/`, without spaces or `#`, at most {MAX_HTTP_TEXT} characters"
+    )]
+    ProbePath(String),
+    #[error(
+        "{0:?} is not a `Host` header: write a host name or address, at most {MAX_HTTP_TEXT} characters"
+    )]
+    ProbeHost(String),
+    #[error("status codes {} to {} are not a range: write a lowest and a highest from 100 to 599, like \"200-399\"", .0.from, .0.to)]
+    ProbeStatus(StatusRange),
+}
+
+const fn version(ipv4: bool) -> &'static str {
+    if ipv4 { "IPv4" } else { "IPv6" }
+}
+
+/// Every rule that `service` breaks.
+#[must_use]
+pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
+    let Service {
+        vips,
+        backends,
+        table_slots,
+        probe,
+        ..
+    } = service;
+    let mut found = layout_breaches(vips, backends, *table_slots);
+    let probe = probe.iter().flat_map(probe_breaches);
+    found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
+    found
+}
+
+/// Every rule that VIPs, backends and table of one service break together.
+#[must_use]
+pub fn layout_breaches(
+    vips: &BTreeSet<Vip>,
+    backends: &BTreeMap<SocketAddr, Backend>,
+    table_slots: TableSlots,
+) -> Vec<(Part, Breach)> {
+    let mut found = sizes(vips, backends.len(), table_slots);
+    for (key, backend) in backends {
+        let breach = backend_breach(*key, backend, vips);
+        found.extend(breach.map(|breach| (Part::Backend(*key), breach)));
+    }
+    found
+}
+
+fn sizes(vips: &BTreeSet<Vip>, backends: usize, table: TableSlots) -> Vec<(Part, Breach)> {
+    let slots = table.slots(backends);
+    let mut found = Vec::new();
+    if vips.is_empty() {
+        found.push((Part::Vips, Breach::NoVips));
+    }
+    if vips.len() > MAX_VIPS {
+        found.push((Part::Vips, Breach::TooManyVips(vips.len())));
+    }
+    if backends > MAX_BACKENDS {
+        found.push((Part::Backends, Breach::TooManyBackends(backends)));
+    }
+    if (slots as usize) < backends {
+        found.push((Part::TableSlots, Breach::TableTooSmall { slots, backends }));
+    }
+    found
+}
+
+fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> Option<Breach> {
+    let address = backend.address;
+    if key != address {
+        return Some(Breach::Misfiled {
+            backend: address,
+            key,
+        });
+    }
+    if backend.remove_at.is_some() && backend.state != AdminState::Drain {
+        return Some(Breach::RemovedUndrained(address));
+    }
+    let other = |vip: &&Vip| vip.address.is_ipv4() != address.is_ipv4();
+    match backend.mode {
+        Mode::L2 => None,
+        Mode::Nat => vips.iter().find(other).map(|&vip| Breach::OtherVersion {
+            backend: address,
+            vip,
+        }),
+    }
+}
+
+/// Every rule that `probe` breaks, with the name of the field.
+#[must_use]
+pub fn probe_breaches(probe: &Probe) -> Vec<(&'static str, Breach)> {
+    let Probe {
+        kind,
+        port,
+        interval,
+        timeout,
+        rise,
+        fall,
+        jitter_percent,
+    } = probe;
+    let (interval, timeout) = (*interval, *timeout);
+    let mut found = match kind {
+        ProbeKind::Tcp => Vec::new(),
+        ProbeKind::Http { path, host, status } => http_breaches(path, host.as_deref(), *status),
+    };
+    let mut rule = |holds: bool, field, breach| {
+        if !holds {
+            found.push((field, breach));
+        }
+    };
+    rule(*port != Some(0), "port", Breach::ProbePort);
+    rule(
+        PROBE_INTERVAL.contains(&interval),
+        "interval",
+        Breach::ProbeInterval(interval),
+    );
+    rule(
+        timeout >= MIN_PROBE_TIMEOUT,
+        "timeout",
+        Breach::ProbeTimeout(timeout),
+    );
+    rule(
+        timeout <= interval,
+        "timeout",
+        Breach::TimeoutAboveInterval { timeout, interval },
+    );
+    for (field, streak) in [("rise", *rise), ("fall", *fall)] {
+        rule(
+            PROBE_STREAK.contains(&streak),
+            field,
+            Breach::ProbeStreak(streak),
+        );
+    }
+    rule(
+        *jitter_percent <= MAX_JITTER_PERCENT,
+        "jitter_percent",
+        Breach::ProbeJitter(*jitter_percent),
+    );
+    found
+}
+
+/// What goes into a request is kept to visible ASCII: nothing typed here can add a line to it
+/// (RFC 9112, section 3.2; RFC 9110, section 7.2).
+fn http_breaches(
+    path: &str,
+    host: Option<&str>,
+    status: StatusRange,
+) -> Vec<(&'static str, Breach)> {
+    let visible = |text: &str| {
+        (1..=MAX_HTTP_TEXT).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    };
+    let mut found = Vec::new();
+    if !(visible(path) && path.starts_with('/') && !path.contains('#')) {
+        found.push(("path", Breach::ProbePath(path.to_owned())));
+    }
+    if let Some(host) = host
+        && (!visible(host) || host.contains(['/', '?', '#', '@']))
+    {
+        found.push(("host", Breach::ProbeHost(host.to_owned())));
+    }
+    let codes = 100..=599;
+    if !(codes.contains(&status.from) && codes.contains(&status.to) && status.from <= status.to) {
+        found.push(("status", Breach::ProbeStatus(status)));
+    }
+    found
+}
+
+/// Those of `claims` whose key was claimed before: the key, by whom first, and by whom again.
+pub fn repeated<K: Ord + Clone, O: Clone>(
+    claims: impl IntoIterator<Item = (K, O)>,
+) -> Vec<(K, O, O)> {
+    let mut first: BTreeMap<K, O> = BTreeMap::new();
+    let mut repeated = Vec::new();
+    for (key, owner) in claims {
+        if let Some(first) = first.get(&key) {
+            repeated.push((key, first.clone(), owner));
+        } else {
+            first.insert(key, owner);
+        }
+    }
+    repeated
+}

@@ -1,0 +1,401 @@
+//! Changes are made whole or refused with a reason, and whatever was made is valid.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOON: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn name(text: &str) -> ServiceName {
+    text.parse().unwrap()
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn vips(texts: &[&str]) -> BTreeSet<Vip> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn backend(text: &str, mode: Mode) -> Backend {
+    Backend {
+        address: address(text),
+        weight: Weight::default(),
+        mode,
+        state: AdminState::Up,
+        remove_at: None,
+    }
+}
+
+fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
+    let backends = backends.iter().map(|text| backend(text, Mode::Nat));
+    Service {
+        name: name(text),
+        vips: vips(&[vip]),
+        mode: Mode::Nat,
+        table_slots: TableSlots::Auto,
+        probe: None,
+        backends: backends.map(|backend| (backend.address, backend)).collect(),
+    }
+}
+
+/// `web` with a backend that is up, and `dns` without backends.
+fn desired() -> Desired {
+    let mut desired = Desired::default();
+    for service in [
+        service("web", "192.0.2.10:80/tcp", &["10.0.0.11:80"]),
+        service("dns", "[2001:db8::10]:53/udp", &[]),
+    ] {
+        desired.apply(Change::AddService(service)).unwrap();
+    }
+    desired
+}
+
+fn update(service: &str) -> Change {
+    Change::UpdateService {
+        name: name(service),
+        vips: None,
+        mode: None,
+        table_slots: None,
+        probe: None,
+    }
+}
+
+fn set_state(service: &str, backend: &str, state: AdminState) -> Change {
+    Change::UpdateBackend {
+        service: name(service),
+        address: address(backend),
+        weight: None,
+        mode: None,
+        state: Some(state),
+    }
+}
+
+fn remove(service: &str, backend: &str, at: Option<SystemTime>) -> Change {
+    Change::RemoveBackend {
+        service: name(service),
+        address: address(backend),
+        at,
+    }
+}
+
+fn add(to: &str, backend: Backend) -> Change {
+    Change::AddBackend {
+        service: name(to),
+        backend,
+    }
+}
+
+fn web(desired: &Desired) -> &Backend {
+    &desired.services[&name("web")].backends[&address("10.0.0.11:80")]
+}
+
+#[track_caller]
+fn assert_refused(desired: &Desired, change: Change, kind: RefusalKind, words: &str) {
+    let mut after = desired.clone();
+    let refusal = after.apply(change).unwrap_err();
+    assert_eq!(refusal.kind(), kind, "{refusal}");
+    let message = refusal.to_string();
+    assert!(message.contains(words), "{message}\nlacks: {words}");
+    assert_eq!(&after, desired, "{refusal}");
+}
+
+#[test]
+fn what_is_not_there_cannot_be_changed() {
+    let nope = "there is no service `nope`";
+    let force = true;
+    for (change, words) in [
+        (update("nope"), nope),
+        (
+            Change::RemoveService {
+                name: name("nope"),
+                force,
+            },
+            nope,
+        ),
+        (add("nope", backend("10.0.0.1:80", Mode::L2)), nope),
+        (
+            set_state("web", "10.0.0.99:80", AdminState::Up),
+            "service `web` has no backend 10.0.0.99:80",
+        ),
+        (
+            remove("web", "10.0.0.99:80", None),
+            "service `web` has no backend 10.0.0.99:80",
+        ),
+    ] {
+        assert_refused(&desired(), change, RefusalKind::NotFound, words);
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    let mut twins = desired();
+    twins
+        .services
+        .insert(name("dns"), service("dns", "192.0.2.10:80/tcp", &[]));
+    let force = false;
+    for (change, words) in [
+        (
+            Change::AddService(service("web", "192.0.2.11:80/tcp", &[])),
+            "service `web` exists already: update it",
+        ),
+        (
+            Change::AddService(service("new", "192.0.2.10:80/tcp", &[])),
+            "VIP 192.0.2.10:80/tcp belongs to service `web` already",
+        ),
+        (
+            with_vips("dns", &["192.0.2.10:80/tcp"]),
+            "VIP 192.0.2.10:80/tcp belongs to service `web` already",
+        ),
+        (
+            Change::RemoveService {
+                name: name("web"),
+                force,
+            },
+            "drain or disable them first, or force",
+        ),
+        (
+            add("web", backend("10.0.0.11:80", Mode::L2)),
+            "service `web` has backend 10.0.0.11:80 already",
+        ),
+        (
+            Change::Replace(twins),
+            "VIP 192.0.2.10:80/tcp belongs to service `dns`",
+        ),
+    ] {
+        assert_refused(&desired(), change, RefusalKind::Conflict, words);
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_what_can() {
+    let mut misfiled = Desired::default();
+    misfiled
+        .services
+        .insert(name("web"), service("dns", "192.0.2.10:80/tcp", &[]));
+    for (change, words) in [
+        (
+            with_vips("web", &[]),
+            "service `web`: a service needs at least one VIP",
+        ),
+        (
+            with_vips("web", &["[2001:db8::1]:80/tcp"]),
+            "VIP [2001:db8::1]:80/tcp is IPv6, backend 10.0.0.11:80 is IPv4",
+        ),
+        (
+            add("web", backend("[fd00::1]:80", Mode::Nat)),
+            "use mode l2",
+        ),
+        (
+            Change::Replace(misfiled),
+            "service `dns` is filed under `web`",
+        ),
+    ] {
+        assert_refused(&desired(), change, RefusalKind::Invalid, words);
+    }
+}
+
+#[test]
+fn tables_cannot_shrink_below_the_number_of_backends() {
+    let mut desired = desired();
+    for port in 1..=1_022 {
+        let backend = backend(&format!("10.0.0.12:{port}"), Mode::Nat);
+        desired.apply(add("web", backend)).unwrap();
+    }
+    let shrink = Change::UpdateService {
+        name: name("web"),
+        vips: None,
+        mode: None,
+        table_slots: Some(TableSlots::Fixed(1_021)),
+        probe: None,
+    };
+    let words = "1021 slots is too small for 1023 backends";
+    assert_refused(&desired, shrink, RefusalKind::Invalid, words);
+}
+
+fn with_vips(service: &str, texts: &[&str]) -> Change {
+    Change::UpdateService {
+        name: name(service),
+        vips: Some(vips(texts)),
+        mode: None,
+        table_slots: None,
+        probe: None,
+    }
+}
+
+#[test]
+fn modes_are_held_to_the_ip_version_when_they_change() {
+    let mut desired = desired();
+    let l2 = backend("[fd00::1]:80", Mode::L2);
+    desired.apply(add("web", l2)).unwrap();
+    let nat = Change::UpdateBackend {
+        service: name("web"),
+        address: address("[fd00::1]:80"),
+        weight: None,
+        mode: Some(Mode::Nat),
+        state: None,
+    };
+    let refusal = desired.apply(nat).unwrap_err();
+    assert_eq!(refusal.kind(), RefusalKind::Invalid, "{refusal}");
+}
+
+#[test]
+fn removed_backends_drain_until_their_time_has_come() {
+    let mut desired = desired();
+    let later = NOON + Duration::from_secs(30);
+    desired
+        .apply(remove("web", "10.0.0.11:80", Some(later)))
+        .unwrap();
+    assert_eq!(web(&desired).state, AdminState::Drain);
+    assert_eq!(desired.next_due(), Some(later));
+    assert_eq!(desired.due(NOON), []);
+    let due = desired.due(later);
+    assert_eq!(due, [remove("web", "10.0.0.11:80", None)]);
+    for change in due {
+        desired.apply(change).unwrap();
+    }
+    assert!(desired.services[&name("web")].backends.is_empty());
+    assert_eq!(desired.next_due(), None);
+}
+
+#[test]
+fn removals_are_called_off_by_a_new_state_or_by_adding_again() {
+    let again = backend("10.0.0.11:80", Mode::L2);
+    for revival in [
+        set_state("web", "10.0.0.11:80", AdminState::Up),
+        add("web", again),
+    ] {
+        let mut desired = desired();
+        desired
+            .apply(remove("web", "10.0.0.11:80", Some(NOON)))
+            .unwrap();
+        desired.apply(revival).unwrap();
+        assert_eq!(web(&desired).state, AdminState::Up);
+        assert_eq!(desired.next_due(), None);
+    }
+}
+
+#[test]
+fn backends_that_are_down_are_removed_at_once() {
+    let mut desired = desired();
+    for change in [
+        set_state("web", "10.0.0.11:80", AdminState::Down),
+        remove("web", "10.0.0.11:80", Some(NOON)),
+    ] {
+        desired.apply(change).unwrap();
+    }
+    assert!(desired.services[&name("web")].backends.is_empty());
+}
+
+#[test]
+fn services_go_when_drained_or_by_force() {
+    let gentle = |force| Change::RemoveService {
+        name: name("web"),
+        force,
+    };
+    let mut forced = desired();
+    forced.apply(gentle(true)).unwrap();
+    let mut drained = desired();
+    for change in [
+        set_state("web", "10.0.0.11:80", AdminState::Drain),
+        gentle(false),
+    ] {
+        drained.apply(change).unwrap();
+    }
+    assert_eq!(forced, drained);
+    assert!(!forced.services.contains_key(&name("web")));
+}
+
+fn any_change() -> impl Strategy<Value = Change> {
+    let name = || prop::sample::select(vec!["web", "dns", "nope"]).prop_map(name);
+    let address = || {
+        let texts = vec!["10.0.0.11:80", "10.0.0.12:80", "[fd00::11]:80"];
+        prop::sample::select(texts).prop_map(address)
+    };
+    let vips = || {
+        let all = vec![
+            "192.0.2.10:80/tcp",
+            "192.0.2.11:80/tcp",
+            "[2001:db8::10]:80/tcp",
+        ];
+        prop::sample::subsequence(all, 0..=3).prop_map(|texts| vips(&texts))
+    };
+    let mode = || prop::sample::select(vec![Mode::L2, Mode::Nat]);
+    let state = || prop::sample::select(vec![AdminState::Up, AdminState::Drain, AdminState::Down]);
+    let at = || prop::option::of((0..100_u64).prop_map(|s| NOON + Duration::from_secs(s)));
+    let backend =
+        (address(), mode(), state(), at()).prop_map(|(address, mode, state, at)| Backend {
+            address,
+            weight: Weight::default(),
+            mode,
+            state,
+            remove_at: at,
+        });
+    let backends = prop::collection::btree_map(address(), backend.clone(), 0..3);
+    let service =
+        (name(), vips(), mode(), backends).prop_map(|(name, vips, mode, backends)| Service {
+            name,
+            vips,
+            mode,
+            table_slots: TableSlots::Auto,
+            probe: None,
+            backends,
+        });
+    let services = prop::collection::btree_map(name(), service.clone(), 0..3);
+    prop_oneof![
+        service.prop_map(Change::AddService),
+        (name(), prop::option::of(vips()), prop::option::of(mode())).prop_map(
+            |(name, vips, mode)| {
+                Change::UpdateService {
+                    name,
+                    vips,
+                    mode,
+                    table_slots: None,
+                    probe: None,
+                }
+            }
+        ),
+        (name(), any::<bool>()).prop_map(|(name, force)| Change::RemoveService { name, force }),
+        (name(), backend).prop_map(|(service, backend)| Change::AddBackend { service, backend }),
+        (
+            name(),
+            address(),
+            prop::option::of(mode()),
+            prop::option::of(state())
+        )
+            .prop_map(|(service, address, mode, state)| Change::UpdateBackend {
+                service,
+                address,
+                weight: None,
+                mode,
+                state
+            }),
+        (name(), address(), at()).prop_map(|(service, address, at)| {
+            Change::RemoveBackend {
+                service,
+                address,
+                at,
+            }
+        }),
+        services.prop_map(|services| Change::Replace(Desired { services })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_change_leaves_anything_invalid_and_refused_ones_change_nothing(
+        changes in prop::collection::vec(any_change(), 1..30),
+    ) {
+        let mut desired = desired();
+        for change in changes {
+            let before = desired.clone();
+            if let Err(refusal) = desired.apply(change) {
+                prop_assert_eq!(&desired, &before, "refused with: {}", refusal);
+            }
+            prop_assert_eq!(desired.check(), []);
+        }
+    }
+}

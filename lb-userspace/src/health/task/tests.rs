@@ -1,0 +1,179 @@
+//! Targets are probed apart from each other, and no longer than they are watched.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{net::TcpListener, time::timeout};
+
+use super::*;
+use crate::model::ProbeKind;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn probe(interval: Duration) -> Probe {
+    Probe {
+        interval,
+        timeout: interval,
+        jitter_percent: 0,
+        ..Probe::new(ProbeKind::Tcp)
+    }
+}
+
+fn target(address: SocketAddr) -> Target {
+    Target {
+        service: "web".parse().expect("a valid name"),
+        address,
+    }
+}
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// The next result of `address`.
+async fn result(results: &mut mpsc::Receiver<Observation>, address: SocketAddr) -> Observation {
+    let found = async {
+        loop {
+            let observation = results.recv().await.expect("the prober lives");
+            if observation.target.address == address {
+                return observation;
+            }
+        }
+    };
+    timeout(DEADLINE, found)
+        .await
+        .unwrap_or_else(|_| panic!("no result of {address} within {DEADLINE:?}"))
+}
+
+#[tokio::test]
+async fn every_target_is_probed_again_and_again() {
+    let (_up, up) = listener().await;
+    let (gone, down) = listener().await;
+    drop(gone);
+    let (sender, mut results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender);
+    let interval = Duration::from_millis(20);
+    prober.watch(
+        &[up, down]
+            .map(|address| (target(address), probe(interval)))
+            .into(),
+    );
+    for _ in 0..3 {
+        assert!(result(&mut results, up).await.attempt.is_ok());
+        let refused = result(&mut results, down).await.attempt;
+        assert_eq!(refused, Err("connection refused".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_hangs_delays_no_other() {
+    let (_up, up) = listener().await;
+    let (_silent, silent) = listener().await;
+    let (sender, mut results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender);
+    let hanging = Probe {
+        kind: ProbeKind::Http {
+            path: "/".to_owned(),
+            host: None,
+            status: crate::model::StatusRange { from: 200, to: 299 },
+        },
+        ..probe(Duration::from_hours(1))
+    };
+    prober.watch(
+        &[
+            (target(silent), hanging),
+            (target(up), probe(Duration::from_millis(10))),
+        ]
+        .into(),
+    );
+    for _ in 0..100 {
+        let observation = timeout(DEADLINE, results.recv()).await.unwrap().unwrap();
+        assert_eq!(observation.target.address, up);
+    }
+}
+
+#[tokio::test]
+async fn targets_that_are_watched_no_more_are_left_alone() {
+    let (_first, first) = listener().await;
+    let (_second, second) = listener().await;
+    let (sender, mut results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender);
+    let interval = Duration::from_millis(10);
+    prober.watch(
+        &[first, second]
+            .map(|address| (target(address), probe(interval)))
+            .into(),
+    );
+    result(&mut results, first).await;
+    let second_alone = [(target(second), probe(interval))].into();
+    prober.watch(&second_alone);
+    // One result may have been on its way.
+    let mut late = 0;
+    for _ in 0..50 {
+        let observation = timeout(DEADLINE, results.recv()).await.unwrap().unwrap();
+        late += usize::from(observation.target.address == first);
+    }
+    assert!(late <= 1, "{late} results after the end");
+    prober.watch(&second_alone);
+    assert_eq!(prober.tasks.len(), 1, "no trace is left of the other");
+}
+
+#[tokio::test]
+async fn a_changed_probe_takes_effect_without_waiting_for_the_old_interval() {
+    let (_listener, address) = listener().await;
+    let (sender, mut results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender);
+    prober.watch(&[(target(address), probe(Duration::from_hours(1)))].into());
+    result(&mut results, address).await;
+    prober.watch(&[(target(address), probe(Duration::from_millis(10)))].into());
+    for _ in 0..3 {
+        result(&mut results, address).await;
+    }
+}
+
+#[tokio::test]
+async fn watching_the_same_targets_again_disturbs_nothing() {
+    let (_listener, address) = listener().await;
+    let (sender, _results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender);
+    let targets = [(target(address), probe(Duration::from_hours(1)))].into();
+    prober.watch(&targets);
+    let before = prober.watched[&target(address)].task.id();
+    prober.watch(&targets);
+    assert_eq!(prober.watched[&target(address)].task.id(), before);
+}
+
+#[tokio::test]
+async fn a_target_in_a_hurry_does_not_wait_for_the_rest_of_its_interval() {
+    let probe = probe(Duration::from_hours(1));
+    let (pending, mut confirming) = watch::channel(false);
+    // Half of the interval is over: more than a quarter, which is the interval of the hurried.
+    let last = Instant::now() - probe.interval / 2;
+    let mut waiting = Box::pin(next(last, &probe, &mut confirming));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    pending.send_replace(true);
+    timeout(DEADLINE, waiting)
+        .await
+        .expect("the next probe is due");
+}
+
+#[tokio::test]
+async fn dropping_the_prober_ends_all_tasks() {
+    let (_listener, address) = listener().await;
+    let (sender, mut results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender);
+    prober.watch(&[(target(address), probe(Duration::from_millis(10)))].into());
+    result(&mut results, address).await;
+    drop(prober);
+    let closed = async { while results.recv().await.is_some() {} };
+    timeout(DEADLINE, closed)
+        .await
+        .expect("all senders are gone");
+}
+
+#[test]
+fn chance_differs_from_one_call_to_the_next() {
+    let first = chance();
+    assert!((0..10).any(|_| (chance() - first).abs() > f64::EPSILON));
+}

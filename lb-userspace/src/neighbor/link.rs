@@ -1,0 +1,101 @@
+//! The host's interfaces: which there are, and when that changes.
+
+use std::time::Duration;
+
+use rtnetlink::MulticastGroup;
+
+use super::{
+    NeighborError,
+    netlink::{Events, Netlink},
+};
+
+/// Events that follow each other this closely are told as one.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its index, from 1; not used again as long as the network namespace lives.
+    pub index: u32,
+    /// Its name, unique at any one time.
+    pub name: String,
+    /// Its MAC address; `None` if it is not an Ethernet interface (loopback, a tunnel).
+    pub mac: Option<[u8; 6]>,
+    /// Whether it is set up and has a carrier.
+    pub up: bool,
+    /// The largest IP packet it carries, in bytes.
+    pub mtu: u32,
+    /// How an XDP program is attached to it, if one is, whoever's it may be.
+    pub xdp: Option<Xdp>,
+}
+
+/// Where XDP programs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Xdp {
+    /// In the driver, or on the card.
+    Native,
+    /// In the stack.
+    Generic,
+}
+
+/// All interfaces of this network namespace, by index.
+///
+/// # Errors
+/// The kernel could not be asked.
+pub async fn links() -> Result<Vec<Link>, NeighborError> {
+    Netlink::open()?.links().await
+}
+
+/// The index of the interface called `name`.
+///
+/// # Errors
+/// There is none, or the kernel could not be asked.
+pub async fn interface_index(name: &str) -> Result<u32, NeighborError> {
+    links()
+        .await?
+        .into_iter()
+        .find(|link| link.name == name)
+        .map(|link| link.index)
+        .ok_or_else(|| NeighborError::NoInterface(name.to_owned()))
+}
+
+/// Tells when an interface comes, goes or changes.
+#[derive(Debug)]
+pub struct InterfaceEvents {
+    netlink: Netlink,
+    events: Events,
+    /// Whether a change has been heard of and not yet been told.
+    due: bool,
+}
+
+impl InterfaceEvents {
+    /// Listens from now on. To miss nothing, read [`links`] after this. Must be called within a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// The kernel gave no socket.
+    pub fn listen() -> Result<Self, NeighborError> {
+        Ok(Self {
+            netlink: Netlink::open()?,
+            events: Events::listen(&[MulticastGroup::Link])?,
+            due: false,
+        })
+    }
+
+    /// Waits until something changes, then answers all interfaces, by index. They may be the same as before:
+    /// the kernel tells more than [`Link`] holds. Loses nothing when cancelled.
+    ///
+    /// # Errors
+    /// The kernel could not be asked: listen anew, after a pause.
+    pub async fn changed(&mut self) -> Result<Vec<Link>, NeighborError> {
+        if !self.due {
+            self.events.relevant(|_| true).await?;
+            self.due = true;
+        }
+        tokio::time::sleep(SETTLE).await;
+        self.events.drain();
+        let links = self.netlink.links().await?;
+        self.due = false;
+        Ok(links)
+    }
+}

@@ -1,0 +1,320 @@
+//! The kernel's side of routes, links and neighbours: questions and events over netlink sockets.
+
+use std::{fmt, io, net::IpAddr, time::Duration};
+
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc::UnboundedReceiver};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
+    neighbour::{
+        NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+    },
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
+};
+use rtnetlink::{
+    Error, Handle, MulticastGroup, RouteMessageBuilder,
+    packet_core::{NetlinkMessage, NetlinkPayload},
+    sys::SocketAddr,
+};
+use rustix::io::Errno;
+
+use super::{
+    Link, NeighborError, Xdp,
+    resolve::{Neighbor, NeighborKey, Neighbors, Route},
+};
+
+/// How long the kernel may take for one answer. It answers at once; this is for the case that an answer was
+/// lost or could not be read.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A socket for questions. Each answer is what the kernel holds at that moment.
+pub(super) struct Netlink {
+    handle: Handle,
+}
+
+impl fmt::Debug for Netlink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Netlink").finish_non_exhaustive()
+    }
+}
+
+impl Netlink {
+    /// Opens a socket in the calling thread's network namespace; it stays there. Must be called within a
+    /// Tokio runtime.
+    pub(super) fn open() -> Result<Self, NeighborError> {
+        let (connection, handle, _no_events) =
+            rtnetlink::new_connection().map_err(NeighborError::Open)?;
+        // Ends with the handle.
+        tokio::spawn(connection);
+        Ok(Self { handle })
+    }
+
+    /// All interfaces, by index.
+    pub(super) async fn links(&self) -> Result<Vec<Link>, NeighborError> {
+        let request = self
+            .handle
+            .link()
+            .get()
+            .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+        let messages = all("list the interfaces", request.execute()).await?;
+        let mut links: Vec<_> = messages.iter().map(link).collect();
+        links.sort_by_key(|link| link.index);
+        Ok(links)
+    }
+
+    /// The neighbours whose MAC addresses are known, of both IP versions.
+    pub(super) async fn neighbors(&self) -> Result<Neighbors, NeighborError> {
+        let request = self.handle.neighbours().get();
+        let messages = all("list the neighbours", request.execute()).await?;
+        let known = |message| Some((neighbor_key(message)?, neighbor(message)?));
+        Ok(messages.iter().filter_map(known).collect())
+    }
+
+    /// What the kernel does with packets to `destination`.
+    pub(super) async fn route(&self, destination: IpAddr) -> Result<Route, NeighborError> {
+        let prefix_length = if destination.is_ipv4() { 32 } else { 128 };
+        let action = || format!("ask for the route to {destination}");
+        let request = RouteMessageBuilder::<IpAddr>::new()
+            .destination_prefix(destination, prefix_length)
+            .map_err(|error| no_answer(action(), error))?
+            .build();
+        match all(action(), self.handle.route().get(request).execute()).await {
+            Ok(messages) => match messages.first() {
+                Some(message) => Ok(route(message)),
+                None => Err(no_answer(action(), "the answer is empty")),
+            },
+            Err(NeighborError::Refused { source, .. }) if says_no_route(&source) => {
+                Ok(Route::Refused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the kernel to find out, or to confirm, the MAC address of a neighbour: what it does by itself
+    /// before it sends a packet. The answer comes as an event. Needs `CAP_NET_ADMIN`.
+    pub(super) async fn solicit(&self, neighbor: NeighborKey) -> Result<(), NeighborError> {
+        let (interface, address) = neighbor;
+        let request = self
+            .handle
+            .neighbours()
+            .add(interface, address)
+            .state(NeighbourState::None)
+            .flags(NeighbourFlags::Use)
+            .replace();
+        let action = || format!("look for the neighbour {address} on interface {interface}");
+        tokio::time::timeout(ANSWER_TIMEOUT, request.execute())
+            .await
+            .map_err(|_| no_answer(action(), "no answer"))?
+            .map_err(|error| refused(action(), error))
+    }
+}
+
+/// All messages of one answer.
+async fn all<T>(
+    action: impl Into<String>,
+    answer: impl Stream<Item = Result<T, Error>>,
+) -> Result<Vec<T>, NeighborError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer.try_collect()).await {
+        Ok(Ok(messages)) => Ok(messages),
+        Ok(Err(error)) => Err(refused(action.into(), error)),
+        Err(_) => Err(no_answer(
+            action.into(),
+            format!("no answer within {ANSWER_TIMEOUT:?}"),
+        )),
+    }
+}
+
+fn refused(action: String, error: Error) -> NeighborError {
+    if let Error::NetlinkError(message) = error {
+        let source = message.to_io();
+        NeighborError::Refused { action, source }
+    } else {
+        no_answer(action, error)
+    }
+}
+
+fn no_answer(action: String, why: impl fmt::Display) -> NeighborError {
+    let why = why.to_string();
+    NeighborError::NoAnswer { action, why }
+}
+
+/// Whether the kernel refused to answer because there is no route, or one of type unreachable, prohibit or
+/// blackhole (in this order).
+fn says_no_route(error: &io::Error) -> bool {
+    let no_route = [
+        Errno::NETUNREACH,
+        Errno::HOSTUNREACH,
+        Errno::ACCESS,
+        Errno::INVAL,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| no_route.contains(&errno))
+}
+
+fn link(message: &LinkMessage) -> Link {
+    let header = &message.header;
+    let mut link = Link {
+        index: header.index,
+        name: String::new(),
+        mac: None,
+        up: header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+        mtu: 0,
+        xdp: None,
+    };
+    let ethernet = header.link_layer_type == LinkLayerType::Ether;
+    for attribute in &message.attributes {
+        if let LinkAttribute::IfName(name) = attribute {
+            link.name.clone_from(name);
+        } else if let LinkAttribute::Mtu(mtu) = attribute {
+            link.mtu = *mtu;
+        } else if let LinkAttribute::Address(address) = attribute
+            && ethernet
+        {
+            link.mac = address.as_slice().try_into().ok();
+        } else if let LinkAttribute::Xdp(attributes) = attribute {
+            link.xdp = attributes.iter().find_map(xdp);
+        }
+    }
+    link
+}
+
+fn xdp(attribute: &LinkXdp) -> Option<Xdp> {
+    if let LinkXdp::Attached(XdpAttached::Driver | XdpAttached::Hardware) = attribute {
+        Some(Xdp::Native)
+    } else if let LinkXdp::Attached(XdpAttached::SocketBuffer) = attribute {
+        Some(Xdp::Generic)
+    } else {
+        None
+    }
+}
+
+fn route(message: &RouteMessage) -> Route {
+    if matches!(message.header.kind, RouteType::Local | RouteType::Anycast) {
+        return Route::Local;
+    }
+    let mut egress = None;
+    let mut gateway = None;
+    for attribute in &message.attributes {
+        if let RouteAttribute::Oif(index) = attribute {
+            egress = Some(*index);
+        } else if let RouteAttribute::Gateway(RouteAddress::Inet(address))
+        | RouteAttribute::Via(RouteVia::Inet(address)) = attribute
+        {
+            gateway = Some(IpAddr::V4(*address));
+        } else if let RouteAttribute::Gateway(RouteAddress::Inet6(address))
+        | RouteAttribute::Via(RouteVia::Inet6(address)) = attribute
+        {
+            gateway = Some(IpAddr::V6(*address));
+        }
+    }
+    match (message.header.kind, egress) {
+        (RouteType::Unicast, Some(interface)) => Route::Through { interface, gateway },
+        _ => Route::Refused,
+    }
+}
+
+/// Which neighbour `message` is about; `None` if it is no neighbour of IP (a bridge's forwarding entry).
+fn neighbor_key(message: &NeighbourMessage) -> Option<NeighborKey> {
+    let address = message.attributes.iter().find_map(|attribute| {
+        if let NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) = attribute {
+            Some(IpAddr::V4(*address))
+        } else if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) = attribute
+        {
+            Some(IpAddr::V6(*address))
+        } else {
+            None
+        }
+    })?;
+    Some((message.header.ifindex, address))
+}
+
+/// The neighbour, if its MAC address is known and believed.
+fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
+    let state = message.header.state;
+    let known = [
+        NeighbourState::Reachable,
+        NeighbourState::Stale,
+        NeighbourState::Delay,
+        NeighbourState::Probe,
+        NeighbourState::Permanent,
+        NeighbourState::Noarp,
+    ];
+    if !known.contains(&state) {
+        return None;
+    }
+    let mac = message.attributes.iter().find_map(|attribute| {
+        if let NeighbourAttribute::LinkLayerAddress(address) = attribute {
+            address.as_slice().try_into().ok()
+        } else {
+            None
+        }
+    })?;
+    Some(Neighbor {
+        mac,
+        stale: state == NeighbourState::Stale,
+    })
+}
+
+/// A socket that the kernel tells of changes.
+pub(super) struct Events {
+    messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
+    /// Dropped after `messages`: that wakes the connection's task, which then ends.
+    _handle: Handle,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+/// Something that changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A neighbour.
+    Neighbor(NeighborKey),
+    /// A link, an address, a route or a rule; or so much that events were lost.
+    Anything,
+}
+
+impl Events {
+    /// Listens in the calling thread's network namespace. Must be called within a Tokio runtime.
+    pub(super) fn listen(groups: &[MulticastGroup]) -> Result<Self, NeighborError> {
+        let (connection, handle, messages) =
+            rtnetlink::new_multicast_connection(groups).map_err(NeighborError::Open)?;
+        tokio::spawn(connection);
+        Ok(Self {
+            messages,
+            _handle: handle,
+        })
+    }
+
+    /// Waits for a change that `matters`. Loses nothing when cancelled.
+    pub(super) async fn relevant(
+        &mut self,
+        matters: impl Fn(Change) -> bool,
+    ) -> Result<(), NeighborError> {
+        while let Some((message, _)) = self.messages.next().await {
+            if change(&message).is_some_and(&matters) {
+                return Ok(());
+            }
+        }
+        let action = "listen to netlink events".to_owned();
+        Err(no_answer(action, "the socket is closed"))
+    }
+
+    /// Forgets the changes that have been told but not waited for.
+    pub(super) fn drain(&mut self) {
+        while let Some(Some(_)) = self.messages.next().now_or_never() {}
+    }
+}
+
+fn change(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Change> {
+    if let NetlinkPayload::InnerMessage(
+        RouteNetlinkMessage::NewNeighbour(message) | RouteNetlinkMessage::DelNeighbour(message),
+    ) = &message.payload
+    {
+        neighbor_key(message).map(Change::Neighbor)
+    } else {
+        Some(Change::Anything)
+    }
+}

@@ -1,0 +1,184 @@
+//! What must survive a restart, on disk: one JSON file that is replaced whole.
+//!
+//! A crash at any moment leaves the old file or the new one. What cannot be read is never overwritten:
+//! the daemon stops and says what to do with it.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, Permissions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{desired::Desired, maglev::stable_hash};
+
+/// The version of the file's layout: raised when an older daemon could not read it rightly.
+pub const VERSION: u32 = 1;
+
+/// The file's name in the state directory.
+pub const FILE: &str = "state.json";
+
+/// Where the next file is written before it takes the name of the present one.
+const NEXT_FILE: &str = ".state.json.next";
+
+const FILE_MODE: u32 = 0o640;
+const DIRECTORY_MODE: u32 = 0o750;
+
+/// What survives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    /// [`VERSION`] of the daemon that wrote it.
+    pub version: u32,
+    /// The last publication.
+    pub generation: u32,
+    /// [`digest`] of the configuration file that was applied last, if one was: as long as the file is
+    /// the same, changes made over the socket stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_digest: Option<String>,
+    /// What the operator wants.
+    pub desired: Desired,
+}
+
+impl Saved {
+    /// What is to be saved, in the present layout.
+    #[must_use]
+    pub const fn new(generation: u32, file_digest: Option<String>, desired: Desired) -> Self {
+        Self {
+            version: VERSION,
+            generation,
+            file_digest,
+            desired,
+        }
+    }
+}
+
+/// A state that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file system refused; what was saved before is still there.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not one that this daemon wrote.
+    #[error(
+        "the saved state {} cannot be used: {reason}; move the file away to start from the configuration file alone",
+        path.display()
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A newer daemon wrote the file.
+    #[error(
+        "the saved state {} has version {found}, this daemon knows versions up to {VERSION}: start the newer daemon, or move the file away to start from the configuration file alone",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// A digest of a configuration's text, to tell whether it has changed: 16 hexadecimal digits. Not
+/// cryptographic.
+#[must_use]
+pub fn digest(text: &str) -> String {
+    format!("{:016x}", stable_hash(text.as_bytes(), 0))
+}
+
+/// Reads what was saved in `directory`; `None` if nothing was.
+///
+/// # Errors
+/// The file cannot be read, is not a saved state, or holds what cannot be wanted. It is left as it is.
+pub fn load(directory: &Path) -> Result<Option<Saved>, StateError> {
+    /// The one field that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+
+    let path = directory.join(FILE);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(refused("read", &path)(source)),
+    };
+    let corrupt = |reason: String| StateError::Corrupt {
+        path: path.clone(),
+        reason,
+    };
+    let unreadable = |error: serde_json::Error| corrupt(error.to_string());
+    let Versioned { version: found } = serde_json::from_slice(&text).map_err(unreadable)?;
+    if found > VERSION {
+        return Err(StateError::Newer { path, found });
+    }
+    let saved: Saved = serde_json::from_slice(&text).map_err(unreadable)?;
+    match saved.desired.check().first() {
+        Some(refusal) => Err(corrupt(refusal.to_string())),
+        None => Ok(Some(saved)),
+    }
+}
+
+/// Saves in `directory`, which is made if it is not there. On return the state is on the disk.
+///
+/// # Errors
+/// The file system refused; what was saved before is still there.
+pub fn save(directory: &Path, saved: &Saved) -> Result<(), StateError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(directory)
+        .map_err(refused("make the state directory", directory))?;
+    let path = directory.join(FILE);
+    let next = directory.join(NEXT_FILE);
+    write_synced(&next, saved).map_err(refused("write", &next))?;
+    std::fs::rename(&next, &path).map_err(refused("replace", &path))?;
+    // The new name itself is on the disk only when the directory is.
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(refused("sync", directory))
+}
+
+/// Writes a file of its own: one left by a crash is taken away, never written through.
+fn write_synced(path: &Path, saved: &Saved) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut text = serde_json::to_vec_pretty(saved)?;
+    text.push(b'\n');
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path)?;
+    // The mode above is subject to the umask; this one is not.
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    file.write_all(&text)?;
+    file.sync_all()
+}
+
+fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |source| StateError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;
