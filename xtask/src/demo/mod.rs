@@ -151,7 +151,6 @@ async fn act(
     control: &mut Control,
     servers: &mut [Option<Server>],
 ) -> anyhow::Result<Figures> {
-    let before = Counts::read(lab, control).await?;
     let mut watching = Control::connect(&lab.socket()).await?;
     let mut story = Story {
         lab,
@@ -159,6 +158,8 @@ async fn act(
         control,
         servers,
     };
+    story.attached().await?;
+    let before = Counts::read(lab, story.control).await?;
     story.configure().await?;
     let load = Load::start(lab);
     let shown = select! {

@@ -64,6 +64,19 @@ pub(super) struct Story<'a> {
 }
 
 impl Story<'_> {
+    /// Waits until the program is attached to the balancer's end of every link.
+    ///
+    /// # Errors
+    /// It is not in time.
+    pub(super) async fn attached(&mut self) -> anyhow::Result<()> {
+        self.until("the program to be attached", |status| {
+            let mut interfaces = status.interfaces.iter();
+            status.interfaces.len() == Link::all().count()
+                && interfaces.all(|interface| interface.xdp_mode != "detached")
+        })
+        .await
+    }
+
     /// Adds the services and their backends over the control socket, and waits until these take traffic.
     ///
     /// # Errors
