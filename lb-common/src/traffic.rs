@@ -1,8 +1,8 @@
 //! Counters per backend, one set per CPU.
 //!
 //! Written by the program, read and summed by the daemon; indexed by
-//! [`BackendId`](crate::backend::BackendId). Never reset: the daemon keeps what a recycled number began
-//! with.
+//! [`BackendId`](crate::backend::BackendId). The daemon sets them to 0
+//! before it gives a number out.
 
 /// What has been forwarded to a backend, on one CPU. 24 bytes; free-running, wrapping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -98,7 +98,11 @@ impl<D: Dataplane> Reconciler<D> {
     ///
     /// # Errors
     /// [`PublishError::Step`].
-    pub fn publish_what_fits(&mut self, desired: &Desired, world: World<'_>) -> Result<Plan, PublishError> {
+    pub fn publish_what_fits(
+        &mut self,
+        desired: &Desired,
+        world: World<'_>,
+    ) -> Result<Plan, PublishError> {
         let plan = self.plan(desired, world);
         self.apply(&plan)?;
         Ok(plan)
@@ -110,7 +114,11 @@ impl<D: Dataplane> Reconciler<D> {
             self.dataplane.apply(step).map_err(PublishError::Step)?;
         }
         if !plan.publish.is_empty() {
-            info!(generation = plan.generation, steps = plan.publish.len(), "published");
+            info!(
+                generation = plan.generation,
+                steps = plan.publish.len(),
+                "published"
+            );
         }
         Ok(())
     }

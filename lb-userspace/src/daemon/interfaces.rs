@@ -37,11 +37,18 @@ enum State {
 }
 
 impl Interfaces {
-    pub(super) fn new(attachments: Attachments, mode: XdpMode, names: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn new(
+        attachments: Attachments,
+        mode: XdpMode,
+        names: impl IntoIterator<Item = String>,
+    ) -> Self {
         Self {
             attachments,
             mode,
-            wanted: names.into_iter().map(|name| (name, State::Missing)).collect(),
+            wanted: names
+                .into_iter()
+                .map(|name| (name, State::Missing))
+                .collect(),
         }
     }
 
@@ -54,15 +61,23 @@ impl Interfaces {
                 State::Attached { .. } => {}
                 State::Missing => {
                     let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
-                    return Err(anyhow!("there is no interface `{name}`; there are: {}", names.join(", ")));
+                    return Err(anyhow!(
+                        "there is no interface `{name}`; there are: {}",
+                        names.join(", ")
+                    ));
                 }
-                State::Failed { why, .. } => return Err(anyhow!("cannot attach to interface `{name}`: {why}")),
+                State::Failed { why, .. } => {
+                    return Err(anyhow!("cannot attach to interface `{name}`: {why}"));
+                }
             }
         }
         let attached = self.indexes();
         for index in self.attachments.pinned()? {
             if !attached.contains(&index) {
-                info!(index, "detaching from an interface that is no longer configured");
+                info!(
+                    index,
+                    "detaching from an interface that is no longer configured"
+                );
                 self.attachments.detach(index)?;
             }
         }
@@ -78,22 +93,37 @@ impl Interfaces {
             let next = match (link, &*state) {
                 (None, State::Missing) => State::Missing,
                 (None, State::Attached { .. } | State::Failed { .. }) => {
-                    warn!(interface = name, "the interface is gone; waiting for it to come back");
+                    warn!(
+                        interface = name,
+                        "the interface is gone; waiting for it to come back"
+                    );
                     State::Missing
                 }
-                (Some(link), State::Attached { index, .. }) if *index == link.index => State::Attached {
-                    index: link.index,
-                    xdp: link.xdp,
-                },
-                (Some(link), State::Failed { index, why }) if *index == link.index => State::Failed {
-                    index: link.index,
-                    why: why.clone(),
-                },
+                (Some(link), State::Attached { index, .. }) if *index == link.index => {
+                    State::Attached {
+                        index: link.index,
+                        xdp: link.xdp,
+                    }
+                }
+                (Some(link), State::Failed { index, why }) if *index == link.index => {
+                    State::Failed {
+                        index: link.index,
+                        why: why.clone(),
+                    }
+                }
                 (Some(link), _) => attach(&mut self.attachments, self.mode, link),
             };
             *state = next;
         }
         before != self.indexes()
+    }
+
+    /// Indexes of those among `links` that are wanted.
+    pub(super) fn present(&self, links: &[Link]) -> BTreeSet<u32> {
+        let wanted = links
+            .iter()
+            .filter(|link| self.wanted.contains_key(&link.name));
+        wanted.map(|link| link.index).collect()
     }
 
     /// Indexes of the interfaces that the program is attached to.
@@ -110,7 +140,9 @@ impl Interfaces {
         let problem = |(name, state): (&String, &State)| match state {
             State::Attached { .. } => None,
             State::Missing => Some(format!("there is no interface `{name}` now")),
-            State::Failed { why, .. } => Some(format!("cannot attach to interface `{name}`: {why}")),
+            State::Failed { why, .. } => {
+                Some(format!("cannot attach to interface `{name}`: {why}"))
+            }
         };
         self.wanted.iter().filter_map(problem).collect()
     }
@@ -145,14 +177,19 @@ fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
     let attached = match mode {
         XdpMode::Native => attachments.attach(*index, AttachMode::Native),
         XdpMode::Generic => attachments.attach(*index, AttachMode::Generic),
-        XdpMode::Auto => attachments.attach(*index, AttachMode::Native).or_else(|error| {
-            let no_native = matches!(error.downcast_ref(), Some(AttachError::NoNative));
-            if !no_native {
-                return Err(error);
-            }
-            warn!(interface = name, "the driver has no native XDP: attaching in generic mode, which is slower");
-            attachments.attach(*index, AttachMode::Generic)
-        }),
+        XdpMode::Auto => attachments
+            .attach(*index, AttachMode::Native)
+            .or_else(|error| {
+                let no_native = matches!(error.downcast_ref(), Some(AttachError::NoNative));
+                if !no_native {
+                    return Err(error);
+                }
+                warn!(
+                    interface = name,
+                    "the driver has no native XDP: attaching in generic mode, which is slower"
+                );
+                attachments.attach(*index, AttachMode::Generic)
+            }),
     };
     match attached.with_context(|| format!("attach to {name}")) {
         Ok(how) => {
@@ -167,7 +204,11 @@ fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
             }
         }
         Err(error) => {
-            warn!(interface = name, error = format!("{error:#}"), "cannot attach");
+            warn!(
+                interface = name,
+                error = format!("{error:#}"),
+                "cannot attach"
+            );
             State::Failed {
                 index: *index,
                 why: format!("{:#}", error.root_cause()),

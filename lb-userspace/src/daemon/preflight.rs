@@ -17,19 +17,26 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 ///
 /// # Errors
 /// Exit code 5, with what is missing.
-pub fn check() -> Result<(), Failure> {
-    kernel(&kernel_release()).and_then(|()| privileges()).map_err(|error| Failure::new(ExitCode::NotAllowed, error))
+pub(super) fn check() -> Result<(), Failure> {
+    kernel(&kernel_release())
+        .and_then(|()| privileges())
+        .map_err(|error| Failure::new(ExitCode::NotAllowed, error))
 }
 
 /// The running kernel's release, like `6.1.0-13-amd64`.
-#[must_use]
-pub fn kernel_release() -> String {
-    env::var("LB_KERNEL_RELEASE").unwrap_or_else(|_| rustix::system::uname().release().to_string_lossy().into_owned())
+pub(super) fn kernel_release() -> String {
+    env::var("LB_KERNEL_RELEASE").unwrap_or_else(|_| {
+        rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned()
+    })
 }
 
 fn kernel(release: &str) -> Result<()> {
     let (major, minor) = OLDEST_KERNEL;
-    let version = parse_release(release).with_context(|| format!("kernel release `{release}` is not understood"))?;
+    let version = parse_release(release)
+        .with_context(|| format!("kernel release `{release}` is not understood"))?;
     if version < OLDEST_KERNEL {
         bail!("this kernel is {release}, and lbd needs {major}.{minor} or newer");
     }
@@ -46,13 +53,18 @@ fn privileges() -> Result<()> {
     let effective = effective_capabilities(&status).context("find CapEff in /proc/self/status")?;
     let missing = missing_capabilities(effective);
     if !missing.is_empty() {
-        bail!("lbd lacks {}: start it as root, or give it these capabilities", missing.join(" and "));
+        bail!(
+            "lbd lacks {}: start it as root, or give it these capabilities",
+            missing.join(" and ")
+        );
     }
     Ok(())
 }
 
 fn effective_capabilities(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
@@ -69,7 +81,7 @@ fn missing_capabilities(effective: u64) -> Vec<&'static str> {
 ///
 /// # Errors
 /// Another daemon has it.
-pub fn lock(root: &Path) -> Result<File> {
+pub(super) fn lock(root: &Path) -> Result<File> {
     let directory = File::open(root).with_context(|| format!("open {}", root.display()))?;
     match directory.try_lock() {
         Ok(()) => Ok(directory),
@@ -77,7 +89,9 @@ pub fn lock(root: &Path) -> Result<File> {
             "another lbd runs on the instance at {}: stop it first, or name another place with --bpffs",
             root.display()
         )),
-        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", root.display())),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("lock {}", root.display()))
+        }
     }
 }
 
@@ -92,7 +106,10 @@ mod tests {
         }
         for release in ["5.9.16", "4.19.0-27-amd64"] {
             let message = kernel(release).unwrap_err().to_string();
-            assert!(message.contains(release) && message.contains("5.10"), "{message}");
+            assert!(
+                message.contains(release) && message.contains("5.10"),
+                "{message}"
+            );
         }
         assert!(kernel("unknown").is_err());
     }
@@ -101,6 +118,9 @@ mod tests {
     fn missing_capabilities_are_named() {
         assert_eq!(missing_capabilities(0), ["CAP_NET_ADMIN", "CAP_BPF"]);
         assert_eq!(missing_capabilities(1 << 12 | 1 << 21), Vec::<&str>::new());
-        assert_eq!(effective_capabilities("Name:\tlbd\nCapEff:\t0000000000001000\n"), Some(1 << 12));
+        assert_eq!(
+            effective_capabilities("Name:\tlbd\nCapEff:\t0000000000001000\n"),
+            Some(1 << 12)
+        );
     }
 }

@@ -24,7 +24,11 @@ pub(super) struct Beginning {
 
 /// Reads the file and the saved state. Changes over the socket survive a restart; a file that was edited since
 /// it was applied is applied instead, as a reload would.
-pub(super) fn beginning(config: &Path, must_exist: bool, state_dir: &Path) -> Result<Beginning, Failure> {
+pub(super) fn beginning(
+    config: &Path,
+    must_exist: bool,
+    state_dir: &Path,
+) -> Result<Beginning, Failure> {
     let file = read(config, must_exist)?;
     let saved = state::load(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
     let digest = file.as_ref().map(|(text, _)| state::digest(text));
@@ -60,7 +64,8 @@ fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failu
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(None),
         Err(error) => {
-            let error = anyhow!(error).context(format!("read the configuration {}", path.display()));
+            let error =
+                anyhow!(error).context(format!("read the configuration {}", path.display()));
             return Err(Failure::new(ExitCode::InvalidConfig, error));
         }
     };
@@ -71,6 +76,14 @@ fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failu
 }
 
 /// Keeps what is wanted for the next start.
-pub(super) fn keep(dir: &Path, generation: u32, digest: Option<&str>, desired: &Desired) -> Result<(), state::StateError> {
-    state::save(dir, &Saved::new(generation, digest.map(str::to_owned), desired.clone()))
+pub(super) fn keep(
+    dir: &Path,
+    generation: u32,
+    digest: Option<&str>,
+    desired: &Desired,
+) -> Result<(), state::StateError> {
+    state::save(
+        dir,
+        &Saved::new(generation, digest.map(str::to_owned), desired.clone()),
+    )
 }

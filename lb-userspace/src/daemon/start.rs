@@ -65,7 +65,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
 
 fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("LB_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match format {
         LogFormat::Text => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().init(),
@@ -100,17 +102,28 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         Some(settings.group.as_deref().unwrap_or("lb")),
         settings.read_only_group.as_deref(),
     );
-    let listener = server::bind(&options.socket, &access).await.map_err(|error| anyhow!(error))?;
+    let listener = server::bind(&options.socket, &access)
+        .await
+        .map_err(|error| anyhow!(error))?;
 
     let (events, queue) = mpsc::channel(QUEUE);
     let interface_events = InterfaceEvents::listen().map_err(|error| anyhow!(error))?;
     let links = neighbor::links().await.map_err(|error| anyhow!(error))?;
-    let (kernel, attachments, adopted) = Kernel::load(&pins, program_settings(&settings), capacity(&settings))
-        .map_err(|error| explain_load(error))?;
+    let (kernel, attachments, adopted) = Kernel::load(
+        &pins,
+        program_settings(&settings),
+        capacity(&settings),
+        beginning.generation,
+    )
+    .map_err(explain_load)?;
     if adopted {
         info!("took over the maps of an earlier process");
     }
-    let names = if options.interfaces.is_empty() { settings.interfaces.clone() } else { options.interfaces.clone() };
+    let names = if options.interfaces.is_empty() {
+        settings.interfaces.clone()
+    } else {
+        options.interfaces.clone()
+    };
     if names.is_empty() {
         warn!("no interface is configured: nothing will be balanced");
     }
@@ -132,7 +145,13 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     let (requests, calls) = mpsc::channel(QUEUE);
     let mut core = core;
     core.begin(beginning, &links).await?;
-    let server = tokio::spawn(server::serve(listener, access, Limits::default(), requests, stopping));
+    let server = tokio::spawn(server::serve(
+        listener,
+        access,
+        Limits::default(),
+        requests,
+        stopping,
+    ));
     forward(observed, events.clone(), Event::Observed);
     forward(calls, events.clone(), Event::Call);
     tokio::spawn(watch_interfaces(interface_events, events.clone()));
@@ -156,7 +175,11 @@ fn explain_load(error: anyhow::Error) -> Failure {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
-    let code = if denied { ExitCode::NotAllowed } else { ExitCode::Failed };
+    let code = if denied {
+        ExitCode::NotAllowed
+    } else {
+        ExitCode::Failed
+    };
     Failure::new(code, error)
 }
 
@@ -181,7 +204,11 @@ const fn capacity(settings: &DaemonSettings) -> Capacity {
 }
 
 /// Turns what comes out of `source` into events, until either end is gone.
-fn forward<T: Send + 'static>(mut source: mpsc::Receiver<T>, events: mpsc::Sender<Event>, event: fn(T) -> Event) {
+fn forward<T: Send + 'static>(
+    mut source: mpsc::Receiver<T>,
+    events: mpsc::Sender<Event>,
+    event: fn(T) -> Event,
+) {
     tokio::spawn(async move {
         while let Some(item) = source.recv().await {
             if events.send(event(item)).await.is_err() {

@@ -38,13 +38,17 @@ impl Arena {
         // SAFETY: the mapping is `slots` words long (`new`), page-aligned, lives as long as `self`, and is
         // shared with the kernel only, which reads whole words: `AtomicU32` has that layout and allows
         // others to read and write at any time. `region` was checked to lie within.
-        Some(unsafe { std::slice::from_raw_parts(first.add(region.offset as usize), region.slots as usize) })
+        Some(unsafe {
+            std::slice::from_raw_parts(first.add(region.offset as usize), region.slots as usize)
+        })
     }
 
     /// Writes a table. Whoever publishes `region` afterwards makes it visible: the map update is a
     /// system call, and the kernel's write of the element is ordered after these stores.
     pub(super) fn write(&self, region: Region, table: &[Slot]) -> io::Result<()> {
-        let cells = self.cells(region).filter(|cells| cells.len() == table.len());
+        let cells = self
+            .cells(region)
+            .filter(|cells| cells.len() == table.len());
         let cells = cells.ok_or_else(|| outside(region))?;
         for (cell, slot) in cells.iter().zip(table) {
             cell.store(slot.raw(), Ordering::Relaxed);

@@ -88,10 +88,15 @@ impl Attachments {
     /// # Errors
     /// The directory of pins could not be read.
     pub fn pinned(&self) -> Result<Vec<u32>> {
-        let entries = fs::read_dir(&self.links).with_context(|| format!("read {}", self.links.display()))?;
+        let entries =
+            fs::read_dir(&self.links).with_context(|| format!("read {}", self.links.display()))?;
         let mut indexes = Vec::new();
         for entry in entries {
-            if let Some(index) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+            if let Some(index) = entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            {
                 indexes.push(index);
             }
         }
@@ -118,12 +123,15 @@ impl Attachments {
             // The interface that the link was for is gone, and its index was given out again.
             fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))?;
         }
-        let id = program.attach_to_if_index(index, mode.in_kernel()).map_err(explain)?;
+        let id = program
+            .attach_to_if_index(index, mode.in_kernel())
+            .map_err(explain)?;
         let link: FdLink = program
             .take_link(id)?
             .try_into()
             .context("this kernel has no links for XDP programs: 5.10 or newer is needed")?;
-        link.pin(&pin).with_context(|| format!("pin the link at {}", pin.display()))?;
+        link.pin(&pin)
+            .with_context(|| format!("pin the link at {}", pin.display()))?;
         Ok(Attached::New)
     }
 
@@ -142,11 +150,14 @@ fn adopt(program: &mut Xdp, pin: &Path) -> Result<bool> {
     let link: FdLink = PinnedLink::from_pin(pin)
         .with_context(|| format!("open the link pinned at {}", pin.display()))?
         .into();
-    let link = XdpLink::try_from(link).with_context(|| format!("{} is not an XDP link", pin.display()))?;
+    let link =
+        XdpLink::try_from(link).with_context(|| format!("{} is not an XDP link", pin.display()))?;
     match program.attach_to_link(link) {
         Ok(_) => Ok(true),
         Err(error) if errno(&error) == Some(Errno::NOLINK) => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("replace the program of the link {}", pin.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("replace the program of the link {}", pin.display()))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, os::fd::AsFd, sync::Arc};
 use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, xdp::DevMapHash},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, xdp::DevMapHash},
 };
 use lb_common::{
     backend::{Backend, BackendId},
@@ -41,18 +41,25 @@ pub struct Kernel {
 impl Kernel {
     /// Loads the program and creates or adopts the maps pinned under `pins`.
     ///
+    /// Publications are numbered from `generation` on, or from the last one that the maps tell of.
+    ///
     /// Returns the maps, the program ready to be attached, and whether maps were adopted.
     ///
     /// # Errors
     /// Says which part the kernel refused.
-    pub fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<(Self, Attachments, bool)> {
+    pub fn load(
+        pins: &Pins,
+        settings: Settings,
+        wanted: Capacity,
+        generation: u32,
+    ) -> Result<(Self, Attachments, bool)> {
         let loaded = load::load(pins, settings, wanted)?;
         let mut ebpf = loaded.ebpf;
         let Some(Map::Array(tables)) = ebpf.take_map(names::TABLES) else {
             bail!("map {} is not an array", names::TABLES);
         };
-        let arena =
-            Arena::new(&tables.fd().as_fd(), abi::elements(loaded.capacity.slots)).context("map the arena")?;
+        let arena = Arena::new(&tables.fd().as_fd(), abi::elements(loaded.capacity.slots))
+            .context("map the arena")?;
         let mut kernel = Self {
             vips_v4: take(&mut ebpf, names::VIPS_V4)?,
             vips_v6: take(&mut ebpf, names::VIPS_V6)?,
@@ -62,7 +69,10 @@ impl Kernel {
             devices: take(&mut ebpf, names::DEVICES)?,
             arena,
             capacity: loaded.capacity,
-            actual: Actual::default(),
+            actual: Actual {
+                generation,
+                ..Actual::default()
+            },
         };
         kernel.refresh().context("read the adopted maps")?;
         Ok((kernel, Attachments::new(ebpf, pins), loaded.adopted))
@@ -80,7 +90,12 @@ impl Kernel {
                 actual.backends.insert(BackendId(number), entry);
             }
         }
-        let regions: BTreeSet<Region> = actual.vips.values().map(|vip| vip.region).filter(|region| region.slots > 0).collect();
+        let regions: BTreeSet<Region> = actual
+            .vips
+            .values()
+            .map(|vip| vip.region)
+            .filter(|region| region.slots > 0)
+            .collect();
         for region in regions {
             let table = match self.actual.tables.get(&region) {
                 Some(known) if self.arena.holds(region, known) => Arc::clone(known),
@@ -93,7 +108,11 @@ impl Kernel {
         }
         let published = actual.vips.values().map(|vip| vip.generation);
         let used = actual.backends.values().map(|backend| backend.generation);
-        actual.generation = published.chain(used).max().unwrap_or_default().max(self.actual.generation);
+        actual.generation = published
+            .chain(used)
+            .max()
+            .unwrap_or_default()
+            .max(self.actual.generation);
         Ok(actual)
     }
 
@@ -115,12 +134,25 @@ impl Kernel {
         }
     }
 
+    /// A number that is given out begins with counters at 0; nobody counts on it before.
+    fn reset_traffic(&mut self, id: BackendId) -> Result<()> {
+        let cpus =
+            aya::util::nr_cpus().map_err(|(path, error)| anyhow::anyhow!("{path}: {error}"))?;
+        let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus])?;
+        Ok(self.traffic.set(id.0, zero, 0)?)
+    }
+
     /// Does the write; `actual` follows in [`Actual::record`] if it worked.
     fn write(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::PutDevice(index) => self.devices.insert(*index, *index, None, 0)?,
             Step::RemoveDevice(index) => self.devices.remove(*index)?,
-            Step::PutBackend(id, entry) => self.backends.set(id.0, abi::backend_to_map(entry), 0)?,
+            Step::PutBackend(id, entry) => {
+                if !self.actual.backends.contains_key(id) {
+                    self.reset_traffic(*id)?;
+                }
+                self.backends.set(id.0, abi::backend_to_map(entry), 0)?;
+            }
             Step::RemoveBackend(id) => self.backends.set(id.0, Backend::default(), 0)?,
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
@@ -174,17 +206,22 @@ impl Dataplane for Kernel {
             Ok((outcome, cells.iter().sum()))
         };
         let cells = Outcome::ALL.iter().copied().map(read);
-        cells.collect::<Result<_>>().map_err(|source| DataplaneError {
-            action: "read the ledger".to_owned(),
-            source,
-        })
+        cells
+            .collect::<Result<_>>()
+            .map_err(|source| DataplaneError {
+                action: "read the ledger".to_owned(),
+                source,
+            })
     }
 
     fn traffic(&self, backend: BackendId) -> Result<Traffic, DataplaneError> {
-        let cells = self.traffic.get(&backend.0, 0).map_err(|error| DataplaneError {
-            action: format!("read the counters of backend number {}", backend.0),
-            source: error.into(),
-        })?;
+        let cells = self
+            .traffic
+            .get(&backend.0, 0)
+            .map_err(|error| DataplaneError {
+                action: format!("read the counters of backend number {}", backend.0),
+                source: error.into(),
+            })?;
         Ok(cells.iter().fold(Traffic::default(), |sum, cell| Traffic {
             packets: sum.packets + cell.packets,
             bytes: sum.bytes + cell.bytes,
@@ -220,6 +257,8 @@ fn take<M>(ebpf: &mut Ebpf, name: &str) -> Result<M>
 where
     M: TryFrom<Map, Error = MapError>,
 {
-    let map = ebpf.take_map(name).with_context(|| format!("the eBPF object has no map {name}"))?;
+    let map = ebpf
+        .take_map(name)
+        .with_context(|| format!("the eBPF object has no map {name}"))?;
     M::try_from(map).with_context(|| format!("map {name} is not of the expected type"))
 }

@@ -37,9 +37,12 @@ impl Pins {
     /// # Errors
     /// `root` is not in a bpffs, or cannot be created.
     pub fn at(root: &Path) -> Result<Self> {
-        let existing = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-        let file_system =
-            rustix::fs::statfs(existing).with_context(|| format!("look at the file system of {}", existing.display()))?;
+        let existing = root
+            .ancestors()
+            .find(|path| path.exists())
+            .unwrap_or(Path::new("/"));
+        let file_system = rustix::fs::statfs(existing)
+            .with_context(|| format!("look at the file system of {}", existing.display()))?;
         const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
         if i64::from(file_system.f_type) & 0xffff_ffff != BPF_FS_MAGIC {
             bail!(
@@ -51,7 +54,8 @@ impl Pins {
             root: root.to_owned(),
         };
         for directory in [pins.maps(), pins.links()] {
-            fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("create {}", directory.display()))?;
         }
         Ok(pins)
     }
@@ -80,12 +84,14 @@ impl Pins {
     /// A file or directory could not be removed.
     pub fn remove(&self) -> Result<()> {
         for directory in [self.links(), self.maps()] {
-            let entries = fs::read_dir(&directory).with_context(|| format!("read {}", directory.display()))?;
+            let entries = fs::read_dir(&directory)
+                .with_context(|| format!("read {}", directory.display()))?;
             for entry in entries {
                 let path = entry?.path();
                 fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
             }
-            fs::remove_dir(&directory).with_context(|| format!("remove {}", directory.display()))?;
+            fs::remove_dir(&directory)
+                .with_context(|| format!("remove {}", directory.display()))?;
         }
         fs::remove_dir(&self.root).with_context(|| format!("remove {}", self.root.display()))
     }
@@ -129,7 +135,9 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .context("the eBPF object has no program `balancer`")?
         .try_into()
         .context("`balancer` is not an XDP program")?;
-    program.load().context("load the program `balancer` into the kernel")?;
+    program
+        .load()
+        .context("load the program `balancer` into the kernel")?;
     let capacity = Capacity {
         slots: max_entries(&maps, names::TABLES)? * SLOTS_PER_ELEMENT,
         backends: max_entries(&maps, names::BACKENDS)?,
@@ -144,6 +152,8 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
 }
 
 fn max_entries(maps: &Path, name: &str) -> Result<u32> {
-    let read = || -> Result<u32, MapError> { Ok(MapData::from_pin(maps.join(name))?.info()?.max_entries()) };
+    let read = || -> Result<u32, MapError> {
+        Ok(MapData::from_pin(maps.join(name))?.info()?.max_entries())
+    };
     read().with_context(|| format!("read the size of map {name}"))
 }

@@ -12,12 +12,7 @@ mod load;
 #[cfg(test)]
 pub(crate) mod memory;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use lb_common::{
     backend::BackendId,
@@ -108,11 +103,19 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PutDevice(index) => write!(f, "allow redirects to interface {index}"),
-            Self::PutBackend(id, entry) => write!(f, "write backend {} as number {}", entry.address, id.0),
-            Self::WriteTable(region, _) => {
-                write!(f, "write a table of {} slots at {}", region.slots, region.offset)
+            Self::PutBackend(id, entry) => {
+                write!(f, "write backend {} as number {}", entry.address, id.0)
             }
-            Self::PutVip(vip, entry) => write!(f, "publish {vip} with {} slots", entry.region.slots),
+            Self::WriteTable(region, _) => {
+                write!(
+                    f,
+                    "write a table of {} slots at {}",
+                    region.slots, region.offset
+                )
+            }
+            Self::PutVip(vip, entry) => {
+                write!(f, "publish {vip} with {} slots", entry.region.slots)
+            }
             Self::RemoveVip(vip) => write!(f, "take {vip} away"),
             Self::Grace => f.write_str("wait for packets under way"),
             Self::RemoveBackend(id) => write!(f, "take backend number {} away", id.0),

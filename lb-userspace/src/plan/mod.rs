@@ -106,9 +106,9 @@ impl fmt::Display for NotServing {
             Self::Unhealthy => f.write_str("unhealthy"),
             Self::NextHopPending => f.write_str("its next hop is being looked up"),
             Self::Unresolved(why) => why.fmt(f),
-            Self::BehindGateway => {
-                f.write_str("mode l2 needs a backend on the same link, and the route to it has a gateway")
-            }
+            Self::BehindGateway => f.write_str(
+                "mode l2 needs a backend on the same link, and the route to it has a gateway",
+            ),
             Self::NoRoom => f.write_str("no room in the maps"),
         }
     }
@@ -150,7 +150,11 @@ impl fmt::Display for Shortage {
                 "no number left for backend {} of service {}: there are {capacity}, raise max_backends",
                 target.address, target.service
             ),
-            Self::Slots { service, slots, capacity } => write!(
+            Self::Slots {
+                service,
+                slots,
+                capacity,
+            } => write!(
                 f,
                 "no room for a table of {slots} slots for service {service} among {capacity}: raise max_slots or choose smaller tables"
             ),
@@ -170,7 +174,9 @@ pub fn plan(input: Input<'_>, tables: &mut Tables) -> Plan {
     let mut planner = Planner::new(input);
     planner.devices();
     let services = input.desired.services.values();
-    let numbered: Vec<(ServiceId, &Service)> = services.map(|service| (planner.number(service), service)).collect();
+    let numbered: Vec<(ServiceId, &Service)> = services
+        .map(|service| (planner.number(service), service))
+        .collect();
     for &(id, service) in &numbered {
         planner.service(id, service, tables);
     }
@@ -232,7 +238,8 @@ impl<'a> Planner<'a> {
         let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
         wanted.extend(self.input.interfaces);
         let have = &self.input.actual.devices;
-        self.write_devices.extend(wanted.difference(have).copied().map(Step::PutDevice));
+        self.write_devices
+            .extend(wanted.difference(have).copied().map(Step::PutDevice));
         let unused = have.difference(&wanted).copied().map(Step::RemoveDevice);
         self.plan.clean.extend(unused);
     }
@@ -240,10 +247,16 @@ impl<'a> Planner<'a> {
     /// The service's number: the one under which its VIPs are published already, or the lowest free one.
     fn number(&mut self, service: &Service) -> ServiceId {
         let published = |vip| self.input.actual.vips.get(vip).map(|entry| entry.service);
-        let kept = service.vips.iter().filter_map(published).find(|id| !self.given.contains(id));
+        let kept = service
+            .vips
+            .iter()
+            .filter_map(published)
+            .find(|id| !self.given.contains(id));
         let id = kept.unwrap_or_else(|| {
             let mut numbers = (1..u32::MAX).map(ServiceId);
-            numbers.find(|id| !self.services.contains(id)).unwrap_or(ServiceId(u32::MAX))
+            numbers
+                .find(|id| !self.services.contains(id))
+                .unwrap_or(ServiceId(u32::MAX))
         });
         self.services.insert(id);
         self.given.insert(id);
@@ -267,7 +280,11 @@ impl<'a> Planner<'a> {
             self.plan.serving.insert(target, serving);
         }
         let slots = service.table_slots.slots(service.backends.len());
-        let table = tables.table(id, slots, members.iter().map(|(_, member)| member.clone()).collect());
+        let table = tables.table(
+            id,
+            slots,
+            members.iter().map(|(_, member)| member.clone()).collect(),
+        );
         let mut counts: BTreeMap<BackendId, u32> = BTreeMap::new();
         for slot in table.iter() {
             *counts.entry(slot.backend()).or_default() += 1;
@@ -282,7 +299,12 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans one backend; its number if new flows are to go to it.
-    fn backend(&mut self, service: ServiceId, backend: &Backend, target: &Target) -> Result<BackendId, NotServing> {
+    fn backend(
+        &mut self,
+        service: ServiceId,
+        backend: &Backend,
+        target: &Target,
+    ) -> Result<BackendId, NotServing> {
         let health = self.input.health.get(target).copied().unwrap_or(Health::Up);
         let serves = match (backend.state, health) {
             (AdminState::Down, _) => Err(NotServing::Disabled),
@@ -292,8 +314,13 @@ impl<'a> Planner<'a> {
             (AdminState::Up, Health::Up) => Ok(()),
         };
         let next_hop = self.next_hop(backend);
-        let known = self.known.get(&(service, backend.address, backend.mode)).copied();
-        let before = known.and_then(|id| self.input.actual.backends.get(&id)).copied();
+        let known = self
+            .known
+            .get(&(service, backend.address, backend.mode))
+            .copied();
+        let before = known
+            .and_then(|id| self.input.actual.backends.get(&id))
+            .copied();
         let why_not = serves.err().or(next_hop.clone().err());
         // A known backend whose next hop is lost keeps the old one for the flows it has.
         let Some(hop) = next_hop.ok().or(before.map(|entry| entry.next_hop)) else {
@@ -336,7 +363,9 @@ impl<'a> Planner<'a> {
         match self.input.next_hops.get(&backend.address.ip()) {
             None => Err(NotServing::NextHopPending),
             Some(Err(why)) => Err(NotServing::Unresolved(why.clone())),
-            Some(Ok(hop)) if backend.mode == Mode::L2 && !hop.on_link => Err(NotServing::BehindGateway),
+            Some(Ok(hop)) if backend.mode == Mode::L2 && !hop.on_link => {
+                Err(NotServing::BehindGateway)
+            }
             Some(Ok(hop)) => Ok(*hop),
         }
     }
@@ -344,7 +373,8 @@ impl<'a> Planner<'a> {
     fn new_number(&mut self, target: &Target) -> Result<BackendId, NotServing> {
         let capacity = self.input.capacity.backends;
         let taken = &self.input.actual.backends;
-        let free = (self.lowest_free..capacity).find(|number| !taken.contains_key(&BackendId(*number)));
+        let free =
+            (self.lowest_free..capacity).find(|number| !taken.contains_key(&BackendId(*number)));
         let Some(number) = free else {
             self.lowest_free = capacity;
             self.plan.shortages.push(Shortage::Backends {
@@ -371,7 +401,8 @@ impl<'a> Planner<'a> {
         let slots = u32::try_from(table.len()).unwrap_or(u32::MAX);
         let region = self.regions.take(slots, &mut self.write_tables);
         if let Some(region) = region {
-            self.write_tables.push(Step::WriteTable(region, Arc::clone(table)));
+            self.write_tables
+                .push(Step::WriteTable(region, Arc::clone(table)));
         } else {
             self.plan.shortages.push(Shortage::Slots {
                 service: service.name.to_string(),
@@ -385,7 +416,8 @@ impl<'a> Planner<'a> {
     fn vips(&mut self, service: ServiceId, vips: &BTreeSet<Vip>, region: Region) {
         for vip in vips {
             let before = self.input.actual.vips.get(vip);
-            let unchanged = before.filter(|entry| entry.region == region && entry.service == service);
+            let unchanged =
+                before.filter(|entry| entry.region == region && entry.service == service);
             let has_address = self.input.actual.addresses.contains(&vip.address);
             if unchanged.is_none() || !has_address {
                 let entry = VipEntry {
@@ -400,7 +432,12 @@ impl<'a> Planner<'a> {
 
     /// Whether all VIPs and their address entries fit.
     fn vip_room(&mut self) {
-        let vips = self.input.desired.services.values().flat_map(|service| &service.vips);
+        let vips = self
+            .input
+            .desired
+            .services
+            .values()
+            .flat_map(|service| &service.vips);
         let mut entries = [BTreeSet::new(), BTreeSet::new()];
         for vip in vips {
             let [v4, v6] = &mut entries;
@@ -409,20 +446,47 @@ impl<'a> Planner<'a> {
             family.insert((vip.address, Some((vip.port, vip.protocol))));
         }
         let capacity = self.input.capacity.vips;
-        for wanted in entries.iter().map(BTreeSet::len).filter(|wanted| *wanted > capacity as usize) {
-            self.plan.shortages.push(Shortage::Vips { wanted, capacity });
+        for wanted in entries
+            .iter()
+            .map(BTreeSet::len)
+            .filter(|wanted| *wanted > capacity as usize)
+        {
+            self.plan
+                .shortages
+                .push(Shortage::Vips { wanted, capacity });
         }
     }
 
     fn finish(mut self) -> Plan {
         let actual = self.input.actual;
-        let wanted: BTreeSet<&Vip> = self.input.desired.services.values().flat_map(|service| &service.vips).collect();
-        let unwanted = actual.vips.keys().filter(|vip| !wanted.contains(vip)).copied();
+        let wanted: BTreeSet<&Vip> = self
+            .input
+            .desired
+            .services
+            .values()
+            .flat_map(|service| &service.vips)
+            .collect();
+        let unwanted = actual
+            .vips
+            .keys()
+            .filter(|vip| !wanted.contains(vip))
+            .copied();
         let remove_vips: Vec<Step> = unwanted.map(Step::RemoveVip).collect();
-        let unused: Vec<BackendId> = actual.backends.keys().filter(|id| !self.backends.contains(id)).copied().collect();
+        let unused: Vec<BackendId> = actual
+            .backends
+            .keys()
+            .filter(|id| !self.backends.contains(id))
+            .copied()
+            .collect();
         for id in unused {
             if let Some(entry) = actual.backends.get(&id).filter(|entry| entry.active) {
-                self.write_backend(id, BackendEntry { active: false, ..*entry });
+                self.write_backend(
+                    id,
+                    BackendEntry {
+                        active: false,
+                        ..*entry
+                    },
+                );
             }
             self.plan.clean.push(Step::RemoveBackend(id));
         }
@@ -436,7 +500,11 @@ impl<'a> Planner<'a> {
         if !plan.clean.is_empty() {
             plan.clean.insert(0, Step::Grace);
         }
-        plan.generation = if plan.publish.is_empty() { next - 1 } else { next };
+        plan.generation = if plan.publish.is_empty() {
+            next - 1
+        } else {
+            next
+        };
         plan
     }
 }

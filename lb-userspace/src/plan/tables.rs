@@ -41,9 +41,15 @@ struct Computed {
 
 impl Tables {
     /// The table of `slots` slots over `members`; empty if there are none.
-    pub(super) fn table(&mut self, service: ServiceId, slots: u32, members: Vec<Member>) -> Arc<[Slot]> {
+    pub(super) fn table(
+        &mut self,
+        service: ServiceId,
+        slots: u32,
+        members: Vec<Member>,
+    ) -> Arc<[Slot]> {
         let known = self.computed.get(&service);
-        if let Some(known) = known.filter(|known| known.slots == slots && known.members == members) {
+        if let Some(known) = known.filter(|known| known.slots == slots && known.members == members)
+        {
             return Arc::clone(&known.table);
         }
         let table = compute(slots, &members);
@@ -70,5 +76,8 @@ fn compute(slots: u32, members: &[Member]) -> Arc<[Slot]> {
     let members: Vec<maglev::Member> = members.iter().map(|member| member.maglev.clone()).collect();
     let owners = maglev::populate(&members, slots);
     let owner = |index: u32| ids.get(index as usize).copied().unwrap_or_default();
-    owners.into_iter().map(|index| Slot::new(owner(index))).collect()
+    owners
+        .into_iter()
+        .map(|index| Slot::new(owner(index)))
+        .collect()
 }
