@@ -7,18 +7,26 @@
 //! | [`exit`] | how it ends |
 //! | [`event`] | everything that can happen |
 //! | [`core`] | the state, and what each event does to it |
+//! | [`commit`] | changes, whole or not at all; retries |
+//! | [`watch`] | whose health and next hops are followed |
 //! | [`interfaces`] | which interfaces the program is attached to |
-//! | [`answers`] | what the control socket's calls read and change |
+//! | [`answers`], [`change`], [`report`] | the control socket's calls: dispatch, changes, status and counters |
+//! | [`saved`] | what to start with, and what is kept for the next start |
+//! | [`start`] | wiring and shutdown |
 
 mod answers;
+mod change;
+mod commit;
 mod core;
 mod event;
 pub mod exit;
 mod interfaces;
 mod options;
 mod preflight;
+mod report;
 mod saved;
 mod start;
+mod watch;
 
 pub use exit::Failure;
 pub use options::{Command, LogFormat, Options, RunOptions};

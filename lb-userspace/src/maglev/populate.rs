@@ -14,7 +14,7 @@ pub struct Member {
 /// Builds a lookup table: for each slot, the index into `members` of the one that owns it.
 ///
 /// Every slot is owned. The owner of a slot depends on the set of members, not on their order. Shares
-/// follow the weights to within one turn: equal members differ by one slot at most. The result is empty
+/// follow the weights to within a slot or two: equal members differ by one at most. The result is empty
 /// if nobody has weight. `slots` should be a prime (a size of
 /// [`TableSlots`](crate::model::TableSlots)): then permutations are independent of each other.
 #[must_use]

@@ -1,0 +1,169 @@
+//! What the daemon tells of itself: status, backends, counters.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lb_common::outcome::Kind;
+
+use super::core::Core;
+use crate::{
+    control::protocol::{
+        BackendStatus, BackendTraffic, ErrorCode, RpcError, ServiceStatus, ServiceTraffic, Stats,
+        Status, TrafficCounts,
+    },
+    dataplane::{BackendEntry, Dataplane},
+    health::{Target, machine::Machine},
+    model::{Backend, Service, Vip},
+    plan::Serving,
+};
+
+impl Core {
+    pub(super) fn backend_rows(
+        &self,
+        service: Option<&str>,
+    ) -> Result<Vec<BackendStatus>, RpcError> {
+        let services: Vec<&Service> = match service {
+            Some(name) => vec![self.service(name)?],
+            None => self.desired.services.values().collect(),
+        };
+        Ok(services
+            .into_iter()
+            .flat_map(|service| self.backends_of(service))
+            .collect())
+    }
+
+    pub(super) fn backends_of(&self, service: &Service) -> Vec<BackendStatus> {
+        let row = |backend: &Backend| {
+            let target = Target {
+                service: service.name.clone(),
+                address: backend.address,
+            };
+            let machine = self.book.entry(&target);
+            let (slots, why_not) = match self.plan.serving.get(&target) {
+                Some(Serving::Slots(slots)) => (*slots, None),
+                Some(Serving::No(why)) => (0, Some(why.to_string())),
+                None => (0, Some("not applied yet".to_owned())),
+            };
+            BackendStatus {
+                service: service.name.to_string(),
+                address: backend.address.to_string(),
+                weight: backend.weight.get(),
+                mode: backend.mode,
+                state: backend.state,
+                removing: backend.remove_at.is_some(),
+                health: self.book.health(&target),
+                health_since_ms: machine.and_then(Machine::since).map(milliseconds),
+                health_reason: machine.map_or("no probe", Machine::reason).to_owned(),
+                serving: why_not.is_none(),
+                not_serving_because: why_not,
+                slots,
+            }
+        };
+        service.backends.values().map(row).collect()
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let actual = self.reconciler.dataplane().actual();
+        let errors = self.problems();
+        let service = |service: &Service| {
+            let published = service.vips.iter().find_map(|vip| actual.vips.get(vip));
+            ServiceStatus {
+                name: service.name.to_string(),
+                vips: service.vips.iter().map(Vip::to_string).collect(),
+                table_slots: published.map_or(0, |entry| entry.region.slots),
+                generation: published.map_or(0, |entry| entry.generation),
+                backends: self.backends_of(service),
+            }
+        };
+        Status {
+            generation: actual.generation,
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            in_sync: errors.is_empty(),
+            errors,
+            interfaces: self.interfaces.status(),
+            services: self.desired.services.values().map(service).collect(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> Result<Stats, RpcError> {
+        let dataplane = self.reconciler.dataplane();
+        let actual = dataplane.actual();
+        let internal = |error| {
+            RpcError::new(
+                ErrorCode::Internal,
+                format!("{:#}", anyhow::Error::from(error)),
+            )
+        };
+        let mut services = Vec::new();
+        for service in self.desired.services.values() {
+            let number = service
+                .vips
+                .iter()
+                .find_map(|vip| actual.vips.get(vip))
+                .map(|entry| entry.service);
+            let mut rows = Vec::new();
+            for address in service.backends.keys() {
+                let mine = |(_, entry): &(_, &BackendEntry)| {
+                    Some(entry.service) == number && entry.address == *address
+                };
+                let mut counts = TrafficCounts::default();
+                // A change of mode gives a backend a second number until the first is cleaned up.
+                for (id, _) in actual.backends.iter().filter(mine) {
+                    let traffic = dataplane.traffic(*id).map_err(internal)?;
+                    add(&mut counts, traffic.packets, traffic.bytes, traffic.flows);
+                }
+                rows.push(BackendTraffic {
+                    address: address.to_string(),
+                    counts,
+                });
+            }
+            let mut total = TrafficCounts::default();
+            for row in &rows {
+                add(
+                    &mut total,
+                    row.counts.packets,
+                    row.counts.bytes,
+                    row.counts.flows,
+                );
+            }
+            services.push(ServiceTraffic {
+                name: service.name.to_string(),
+                total,
+                backends: rows,
+            });
+        }
+        let ledger = dataplane.ledger().map_err(internal)?;
+        Ok(Stats {
+            generation: actual.generation,
+            packets: ledger.values().sum(),
+            ledger: ledger
+                .into_iter()
+                .map(|(outcome, packets)| {
+                    (
+                        format!("{}.{}", kind_name(outcome.kind()), outcome.label()),
+                        packets,
+                    )
+                })
+                .collect(),
+            services,
+        })
+    }
+}
+
+fn add(counts: &mut TrafficCounts, packets: u64, bytes: u64, flows: u64) {
+    counts.packets += packets;
+    counts.bytes += bytes;
+    counts.flows += flows;
+}
+
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Pass => "pass",
+        Kind::Drop => "drop",
+        Kind::Forward => "forward",
+    }
+}
+
+fn milliseconds(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,129 @@
+//! What is followed for the wanted backends: health by probes, next hops by netlink.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::core::Core;
+use crate::{
+    dataplane::Dataplane,
+    health::Target,
+    model::{Health, Probe},
+    neighbor::{NextHops, Unresolved},
+};
+
+/// How long a change waits for the next hops of new backends to be found.
+const NEXT_HOP_PATIENCE: Duration = Duration::from_millis(500);
+
+impl Core {
+    /// Backends that the data plane sends new flows to already: an earlier process found them healthy.
+    pub(super) fn adopted(&self) -> BTreeSet<Target> {
+        let actual = self.reconciler.dataplane().actual();
+        let in_tables: BTreeSet<_> = actual
+            .tables
+            .values()
+            .flat_map(|table| table.iter())
+            .map(|slot| slot.backend())
+            .collect();
+        let serving = actual
+            .backends
+            .iter()
+            .filter(|(id, _)| in_tables.contains(id))
+            .map(|(_, entry)| entry);
+        let serving: BTreeSet<_> = serving
+            .map(|entry| (entry.service, entry.address))
+            .collect();
+        let mut adopted = BTreeSet::new();
+        for service in self.desired.services.values() {
+            let number = service
+                .vips
+                .iter()
+                .find_map(|vip| actual.vips.get(vip))
+                .map(|entry| entry.service);
+            let Some(number) = number else {
+                continue;
+            };
+            let addresses = service
+                .backends
+                .keys()
+                .filter(|address| serving.contains(&(number, **address)));
+            adopted.extend(addresses.map(|address| Target {
+                service: service.name.clone(),
+                address: *address,
+            }));
+        }
+        adopted
+    }
+
+    /// Has the probes and next hops of all wanted backends followed.
+    pub(super) fn watch(&mut self, adopted: &BTreeSet<Target>) {
+        let mut probes: BTreeMap<Target, Probe> = BTreeMap::new();
+        let mut addresses = BTreeSet::new();
+        for service in self.desired.services.values() {
+            for backend in service.backends.keys() {
+                addresses.insert(backend.ip());
+                if let Some(probe) = &service.probe {
+                    let target = Target {
+                        service: service.name.clone(),
+                        address: *backend,
+                    };
+                    probes.insert(target, probe.clone());
+                }
+            }
+        }
+        self.book.set_targets(&probes, adopted);
+        self.prober.watch(&probes);
+        self.resolver.watch(addresses);
+    }
+
+    /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not
+    /// answer are left out of the tables until they do.
+    pub(super) async fn await_next_hops(&mut self) {
+        let deadline = Instant::now() + NEXT_HOP_PATIENCE;
+        let known: BTreeSet<IpAddr> = self.next_hops.keys().copied().collect();
+        let is_open = |address: &IpAddr, next_hops: &NextHops| match next_hops.get(address) {
+            None => true,
+            Some(Err(Unresolved::NoNeighbor { .. })) => !known.contains(address),
+            Some(Ok(_) | Err(_)) => false,
+        };
+        let backends = self
+            .desired
+            .services
+            .values()
+            .flat_map(|service| service.backends.keys());
+        let addresses: BTreeSet<IpAddr> = backends.map(SocketAddr::ip).collect();
+        while addresses
+            .iter()
+            .any(|address| is_open(address, &self.next_hops))
+        {
+            match timeout_at(deadline, self.next_hop_updates.recv()).await {
+                Ok(Some(next_hops)) => self.next_hops = next_hops,
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    pub(super) fn health(&self) -> BTreeMap<Target, Health> {
+        let mut health = BTreeMap::new();
+        for service in self
+            .desired
+            .services
+            .values()
+            .filter(|service| service.probe.is_some())
+        {
+            for address in service.backends.keys() {
+                let target = Target {
+                    service: service.name.clone(),
+                    address: *address,
+                };
+                let concluded = self.book.health(&target);
+                health.insert(target, concluded);
+            }
+        }
+        health
+    }
+}
