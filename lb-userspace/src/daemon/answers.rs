@@ -202,6 +202,7 @@ pub(super) fn refused(refusal: Refusal) -> RpcError {
 }
 
 /// Faults of parameters: all in one sentence, and one by one for machines.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn faulty(faults: Faults) -> RpcError {
     let messages: Vec<String> = faults.0.iter().map(ToString::to_string).collect();
     RpcError {
@@ -210,6 +211,7 @@ pub(super) fn faulty(faults: Faults) -> RpcError {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn invalid_config(faults: Faults) -> RpcError {
     let count = faults.0.len();
     RpcError {

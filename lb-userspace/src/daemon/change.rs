@@ -17,6 +17,7 @@ use crate::{
 /// How long a backend that is removed drains, if the caller does not say.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn bad(error: impl ToString) -> RpcError {
     RpcError::new(ErrorCode::InvalidParams, error.to_string())
 }

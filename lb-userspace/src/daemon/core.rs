@@ -228,10 +228,10 @@ impl Core {
                 .await
             {
                 Ok(()) => {
-                    info!(file = %self.file.display(), generation = self.plan.generation, "reloaded")
+                    info!(file = %self.file.display(), generation = self.plan.generation, "reloaded");
                 }
                 Err(error) => {
-                    error!(file = %self.file.display(), %error, "reload failed; nothing has changed")
+                    error!(file = %self.file.display(), %error, "reload failed; nothing has changed");
                 }
             },
             Err(faults) => {

@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Event {
     /// A client asks for something.
-    Call(Request),
+    Call(Box<Request>),
     /// A probe has ended.
     Observed(Observation),
     /// Next hops have changed.

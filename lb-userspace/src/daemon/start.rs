@@ -154,7 +154,9 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         stopping,
     ));
     forward(observed, events.clone(), Event::Observed);
-    forward(calls, events.clone(), Event::Call);
+    forward(calls, events.clone(), |request| {
+        Event::Call(Box::new(request))
+    });
     tokio::spawn(watch_interfaces(interface_events, events.clone()));
     signals(&events)?;
     info!("ready");

@@ -34,6 +34,7 @@ impl Arena {
         if end > self.slots {
             return None;
         }
+        #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins at a page")]
         let first = self.map.as_mut_ptr().cast::<AtomicU32>();
         // SAFETY: the mapping is `slots` words long (`new`), page-aligned, lives as long as `self`, and is
         // shared with the kernel only, which reads whole words: `AtomicU32` has that layout and allows

@@ -237,7 +237,7 @@ fn read_vips<A: Copy + Into<IpAddr>>(
 where
     vip::VipKey<A>: aya::Pod,
 {
-    for element in map.iter() {
+    for element in map {
         let (key, value) = element?;
         match abi::key_from_map(&key) {
             Key::Vip(vip) => {

@@ -22,6 +22,8 @@ use super::{Capacity, abi};
 /// The eBPF object that was built with this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
 
+/// The type of a BPF file system, as statfs(2) gives it.
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 /// Redirect targets; more interfaces than that on one host are refused by the map.
 const MAX_DEVICES: u32 = 256;
 
@@ -43,8 +45,7 @@ impl Pins {
             .unwrap_or(Path::new("/"));
         let file_system = rustix::fs::statfs(existing)
             .with_context(|| format!("look at the file system of {}", existing.display()))?;
-        const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
-        if i64::from(file_system.f_type) & 0xffff_ffff != BPF_FS_MAGIC {
+        if file_system.f_type & 0xffff_ffff != BPF_FS_MAGIC {
             bail!(
                 "{} is not in a BPF file system: mount one (`mount -t bpf bpf /sys/fs/bpf`) or name another place with --bpffs",
                 root.display()

@@ -98,7 +98,7 @@ impl TableSlots {
         }
     }
 
-    const LARGEST: u32 = Self::SIZES[Self::SIZES.len() - 1];
+    const LARGEST: u32 = 655_373;
 }
 
 impl TryFrom<u32> for TableSlots {
