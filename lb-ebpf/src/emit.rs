@@ -20,8 +20,7 @@ use crate::{
 pub fn emit(frame: &mut Frame, link: &Link, next_hop: &NextHop) -> Result<u32, Outcome> {
     if next_hop.egress == frame.ingress() {
         let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
-        ethernet.destination = next_hop.destination;
-        ethernet.source = next_hop.source;
+        ethernet.set_addresses(next_hop.addresses);
         return Ok(XDP_TX);
     }
     if link.network > Ethernet::LEN {
@@ -32,6 +31,7 @@ pub fn emit(frame: &mut Frame, link: &Link, next_hop: &NextHop) -> Result<u32, O
         Version::V6 => IPV6,
     };
     let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
-    ethernet.write(next_hop.destination, next_hop.source, ethertype);
+    ethernet.set_addresses(next_hop.addresses);
+    ethernet.set_ethertype(ethertype);
     maps::redirect(next_hop.egress).ok_or(Outcome::NoDevice)
 }

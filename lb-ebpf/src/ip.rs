@@ -2,7 +2,6 @@
 //!
 //! The only place, with the maps, where the two are told apart.
 
-use aya_ebpf::bindings::bpf_fib_lookup;
 use lb_common::{
     backend::Backend,
     be::{Be16, Be32},
@@ -56,12 +55,9 @@ pub trait Ip: FamilyMaps {
     /// The address of a backend of this version.
     fn backend_address(backend: &Backend) -> Self::Address;
 
-    /// Puts the addresses into the kernel's route query.
-    fn write_addresses(
-        lookup: &mut bpf_fib_lookup,
-        source: Self::Address,
-        destination: Self::Address,
-    );
+    /// An address as the kernel's route query has it: an IPv4 one in the first half word,
+    /// all else 0. Words are little-endian, as the target is.
+    fn socket_address(address: Self::Address) -> [u64; 2];
 
     /// Takes one from the hop limit, which is not 0.
     fn decrement_hop_limit(header: &mut Self::Header);
@@ -124,13 +120,8 @@ impl Ip for V4 {
     }
 
     #[inline(always)]
-    fn write_addresses(
-        lookup: &mut bpf_fib_lookup,
-        Address([source]): Address4,
-        Address([destination]): Address4,
-    ) {
-        lookup.__bindgen_anon_3.ipv4_src = source.raw();
-        lookup.__bindgen_anon_4.ipv4_dst = destination.raw();
+    fn socket_address(Address([word]): Address4) -> [u64; 2] {
+        [u64::from(word.raw()), 0]
     }
 
     #[inline(always)]
@@ -227,13 +218,9 @@ impl Ip for V6 {
     }
 
     #[inline(always)]
-    fn write_addresses(
-        lookup: &mut bpf_fib_lookup,
-        Address(source): Address6,
-        Address(destination): Address6,
-    ) {
-        lookup.__bindgen_anon_3.ipv6_src = source.map(Be32::raw);
-        lookup.__bindgen_anon_4.ipv6_dst = destination.map(Be32::raw);
+    fn socket_address(Address([a, b, c, d]): Address6) -> [u64; 2] {
+        let join = |low: Be32, high: Be32| u64::from(low.raw()) | u64::from(high.raw()) << 32;
+        [join(a, b), join(c, d)]
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 
 use lb_common::{backend::Backend, family::Family, flow::FlowKey};
 
-use crate::wire::ethernet::Mac;
+use crate::wire::ethernet::Addresses;
 
 /// What stands before the IP header.
 #[derive(Clone, Copy)]
@@ -59,10 +59,8 @@ pub struct Packet<F: Family> {
 pub struct NextHop {
     /// Index of the egress interface.
     pub egress: u32,
-    /// MAC address of the egress interface.
-    pub source: Mac,
-    /// MAC address of the next hop.
-    pub destination: Mac,
+    /// MAC addresses of the next hop and of the egress interface.
+    pub addresses: Addresses,
 }
 
 impl From<&Backend> for NextHop {
@@ -70,8 +68,7 @@ impl From<&Backend> for NextHop {
     fn from(backend: &Backend) -> Self {
         Self {
             egress: backend.egress,
-            source: backend.source_mac,
-            destination: backend.destination_mac,
+            addresses: Addresses::new(backend.destination_mac, backend.source_mac),
         }
     }
 }

@@ -1,12 +1,9 @@
 //! The kernel's routing and neighbour tables, asked from the program.
 //!
 //! Only the way back to clients is asked for here; next hops of backends stand in their entries.
-#![expect(
-    unsafe_code,
-    reason = "the kernel's answer stands in a C structure with unions"
-)]
+#![expect(unsafe_code, reason = "a helper that fills a C structure")]
 
-use core::mem;
+use core::mem::{MaybeUninit, offset_of};
 
 use aya_ebpf::{
     bindings::{
@@ -21,6 +18,7 @@ use crate::{
     frame::Frame,
     ip::Ip,
     packet::{NextHop, Packet},
+    wire::ethernet::{Addresses, Mac},
 };
 
 /// The way to a client.
@@ -35,6 +33,24 @@ pub struct Route {
     pub next_hop: NextHop,
 }
 
+/// `struct bpf_fib_lookup` in words, for the parts that are cleared or copied: the verifier wants the stack to be
+/// accessed by aligned words.
+#[repr(C)]
+struct Query {
+    head: [u64; 2],
+    source: [u64; 2],
+    destination: [u64; 2],
+    /// Table and the MAC addresses of the answer.
+    rest: [u64; 2],
+}
+
+const _: () = assert!(
+    size_of::<Query>() == size_of::<Lookup>()
+        && offset_of!(Query, source) == offset_of!(Lookup, __bindgen_anon_3)
+        && offset_of!(Query, destination) == offset_of!(Lookup, __bindgen_anon_4)
+        && offset_of!(Query, rest) == offset_of!(Lookup, __bindgen_anon_5)
+);
+
 /// The way to the client that `packet`, a NAT backend's, is for; it will seem to come from `reply`.
 ///
 /// # Errors
@@ -47,17 +63,30 @@ pub fn to_client<F: Ip>(
     reply: &Reply<F::Address>,
 ) -> Result<Route, Outcome> {
     const LENGTH: i32 = 64;
-    const { assert!(size_of::<Lookup>() == LENGTH as usize) };
-    // SAFETY: the structure is made of integers and unions of integers; all zero is valid.
-    let mut lookup: Lookup = unsafe { mem::zeroed() };
-    lookup.family = F::SOCKET_FAMILY;
-    lookup.l4_protocol = packet.flow.protocol();
-    lookup.sport = reply.port.raw();
-    lookup.dport = packet.flow.destination_port.raw();
-    lookup.ifindex = frame.ingress();
-    F::write_addresses(&mut lookup, reply.address, packet.flow.destination);
-    // SAFETY: the context is the one that the kernel gave; `lookup` is initialised and as long as said.
-    let answer = unsafe { bpf_fib_lookup(frame.context().cast(), &raw mut lookup, LENGTH, 0) };
+    const { assert!(size_of::<Query>() == LENGTH as usize) };
+    let mut query = MaybeUninit::<Query>::uninit();
+    let query = query.as_mut_ptr();
+    let lookup = query.cast::<Lookup>();
+    // SAFETY: `lookup` points to the query, which is writable and aligned; every field is written, in place:
+    // clearing it first, or its end without `volatile`, would become a call to `memset`. The context is the one that the kernel
+    // gave, and the query is as long as said. Afterwards all of it is initialised.
+    let (answer, lookup) = unsafe {
+        (&raw mut (*lookup).family).write(F::SOCKET_FAMILY);
+        (&raw mut (*lookup).l4_protocol).write(packet.flow.protocol());
+        (&raw mut (*lookup).sport).write(reply.port.raw());
+        (&raw mut (*lookup).dport).write(packet.flow.destination_port.raw());
+        // 0: the kernel does not compare with the route's MTU.
+        (&raw mut (*lookup).__bindgen_anon_1.tot_len).write(0);
+        (&raw mut (*lookup).ifindex).write(frame.ingress());
+        (&raw mut (*lookup).__bindgen_anon_2.flowinfo).write(0);
+        (&raw mut (*query).source).write(F::socket_address(reply.address));
+        (&raw mut (*query).destination).write(F::socket_address(packet.flow.destination));
+        let rest = (&raw mut (*query).rest).cast::<u64>();
+        rest.write_volatile(0);
+        rest.add(1).write_volatile(0);
+        let answer = bpf_fib_lookup(frame.context().cast(), lookup, LENGTH, 0);
+        (answer, &*lookup)
+    };
     let is_resolved = match u32::try_from(answer) {
         Ok(BPF_FIB_LKUP_RET_SUCCESS) => true,
         Ok(BPF_FIB_LKUP_RET_NO_NEIGH) => false,
@@ -68,8 +97,24 @@ pub fn to_client<F: Ip>(
         is_resolved,
         next_hop: NextHop {
             egress: lookup.ifindex,
-            source: lookup.smac,
-            destination: lookup.dmac,
+            addresses: Addresses::new(mac(&lookup.dmac), mac(&lookup.smac)),
         },
     })
+}
+
+/// A MAC address out of the kernel's answer, which stands on the stack at an even offset only.
+#[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "six bytes in their order")]
+fn mac(address: &Mac) -> Mac {
+    let pairs = address.as_ptr().cast::<[u8; 2]>();
+    // SAFETY: three pairs of bytes are the six bytes of `address`. Volatile, so that the compiler does not
+    // join them to words: the verifier refuses misaligned stack access.
+    let [[a, b], [c, d], [e, f]] = unsafe {
+        [
+            pairs.read_volatile(),
+            pairs.add(1).read_volatile(),
+            pairs.add(2).read_volatile(),
+        ]
+    };
+    [a, b, c, d, e, f]
 }

@@ -1,27 +1,29 @@
-//! Stand-in for trying the demo out.
+//! `cargo xtask`: everything one does with the project, one subcommand each.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod ci;
 mod demo;
-mod ebpf {
-    pub(crate) fn object_path() -> std::path::PathBuf {
-        super::workspace::target().join("bpfel-unknown-none/ebpf/lb-ebpf")
-    }
-}
-mod workspace {
-    use std::path::{Path, PathBuf};
-    pub(crate) fn target() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
-    }
-    pub(crate) fn release_binary(name: &str) -> PathBuf {
-        target().join("release").join(name)
-    }
-}
+mod ebpf;
+mod run;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+mod verify;
+mod workspace;
 
+use shell::AlreadySaid;
+
+/// Everything one does with the project.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    arg_required_else_help = true
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -29,21 +31,58 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// The demo
-    BuildAndLoad {
-        #[arg(long)]
-        keep: bool,
-        #[arg(long)]
+    /// Find or install what building, the demo and the tests need; silent when nothing is missing
+    Setup {
+        /// Print the commands that would run, and run none
+        #[arg(long, visible_alias = "print")]
+        dry_run: bool,
+    },
+    /// Build the eBPF object, then lbd and lbctl, in release mode
+    Build(ebpf::Options),
+    /// Build everything and run lbd on real interfaces, or without --iface the demo
+    BuildAndLoad(run::Options),
+    /// Load each program on this kernel and print its cost
+    Verify {
+        /// Write the figures to FILE as well
+        #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Parts of the demo
+    /// Build and run every test (as root)
+    Test(test::Options),
+    /// Check the rules of the architecture
+    Tidy,
+    /// Check licences, sources and duplicates of the dependencies
+    Deny,
+    /// Everything that must hold before a change is accepted
+    Ci,
+    /// Parts that the demo plays by starting this program again
     #[command(subcommand, hide = true)]
     Demo(demo::Role),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
-        Task::BuildAndLoad { keep, json } => demo::run(&demo::Options { keep, json }),
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is::<AlreadySaid>() {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Setup { dry_run: true } => setup::dry_run(),
+        Task::Setup { dry_run: false } => setup::run(),
+        Task::Build(options) => ebpf::build_all(options),
+        Task::BuildAndLoad(options) => run::run(&options),
+        Task::Verify { json } => verify::run(json.as_deref()),
+        Task::Test(options) => test::run(&options),
+        Task::Tidy => tidy::run(),
+        Task::Deny => ci::deny(),
+        Task::Ci => ci::run(),
         Task::Demo(role) => role.play(),
     }
 }

@@ -1,6 +1,6 @@
 //! Ethernet II headers (IEEE 802.3 clause 3) and VLAN tags (IEEE 802.1Q clause 9).
 
-use lb_common::be::Be16;
+use lb_common::be::{Be16, Be32};
 use network_types::eth::EtherType;
 
 /// A MAC address.
@@ -20,14 +20,33 @@ const fn wire_order(ethertype: EtherType) -> Be16 {
     Be16::new(u16::from_be(ethertype as u16))
 }
 
+/// Destination and source address, as the 12 bytes that a header begins with.
+///
+/// As words, not as two arrays of 6 bytes: those are copied byte by byte, in a call.
+#[derive(Clone, Copy)]
+pub struct Addresses([Be32; 3]);
+
+impl Addresses {
+    /// A header's addresses.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::many_single_char_names, reason = "twelve bytes in their order")]
+    pub const fn new(destination: Mac, source: Mac) -> Self {
+        let [a, b, c, d, e, f] = destination;
+        let [g, h, i, j, k, l] = source;
+        Self([
+            Be32::from_bytes([a, b, c, d]),
+            Be32::from_bytes([e, f, g, h]),
+            Be32::from_bytes([i, j, k, l]),
+        ])
+    }
+}
+
 /// The header that a frame begins with: 14 bytes.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Ethernet {
-    /// Destination address.
-    pub destination: Mac,
-    /// Source address.
-    pub source: Mac,
+    addresses: [[u8; 4]; 3],
     ethertype: [u8; 2],
 }
 
@@ -42,21 +61,23 @@ impl Ethernet {
         Be16::from_bytes(self.ethertype)
     }
 
-    /// Replaces the whole header.
+    /// Replaces both addresses.
     #[inline(always)]
-    pub const fn write(&mut self, destination: Mac, source: Mac, ethertype: Be16) {
-        *self = Self {
-            destination,
-            source,
-            ethertype: ethertype.to_bytes(),
-        };
+    pub fn set_addresses(&mut self, Addresses(words): Addresses) {
+        self.addresses = words.map(Be32::to_bytes);
+    }
+
+    /// Replaces what follows.
+    #[inline(always)]
+    pub const fn set_ethertype(&mut self, ethertype: Be16) {
+        self.ethertype = ethertype.to_bytes();
     }
 
     /// Whether the destination is a group: multicast or broadcast (IEEE 802.3 clause 3.2.3).
     #[inline(always)]
     #[must_use]
     pub const fn is_group_addressed(&self) -> bool {
-        let [first, ..] = self.destination;
+        let [[first, ..], ..] = self.addresses;
         first & 1 != 0
     }
 }

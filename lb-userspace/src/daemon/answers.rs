@@ -22,6 +22,7 @@ use crate::{
     desired::{Change, Refusal, RefusalKind},
     health::{Target, machine::Machine},
     model::{AdminState, Backend, Service, ServiceName, Vip},
+    neighbor,
     plan::Serving,
 };
 
@@ -47,7 +48,10 @@ impl Core {
             }),
             Call::ConfigCheck(config) => value(&check(&config)?),
             Call::ConfigGet(_) => value(&validate::config_spec_of(&self.desired)),
-            Call::Status(_) => value(&self.status()),
+            Call::Status(_) => {
+                self.look_at_interfaces().await?;
+                value(&self.status())
+            }
             Call::Stats(_) => value(&self.stats()?),
             Call::ServiceAdd(spec) => {
                 let service = validate::service(&spec, "").map_err(faulty)?;
@@ -209,6 +213,16 @@ impl Core {
             }
         };
         service.backends.values().map(row).collect()
+    }
+
+    /// Attaching does not make the kernel tell of a changed interface: the mode must be asked for.
+    async fn look_at_interfaces(&mut self) -> Result<(), RpcError> {
+        let links = neighbor::links().await;
+        let links = links.map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string()))?;
+        if self.interfaces.follow(&links) {
+            self.reconcile();
+        }
+        Ok(())
     }
 
     fn status(&self) -> Status {

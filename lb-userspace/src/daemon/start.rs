@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -86,8 +86,9 @@ fn raise_limits() {
         ..descriptors
     };
     for (resource, limit) in [(Resource::Memlock, unlimited), (Resource::Nofile, all)] {
+        // Refused without CAP_SYS_RESOURCE; what the limit is then too low for says so itself.
         if let Err(error) = setrlimit(resource, limit) {
-            warn!(?resource, %error, "cannot raise a limit");
+            debug!(?resource, %error, "cannot raise a limit");
         }
     }
 }

@@ -1,0 +1,168 @@
+//! `test`: builds everything, runs every suite, counts, and sees that nothing is left behind.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+mod leftovers;
+mod libtest;
+mod report;
+
+use crate::{
+    ebpf, setup,
+    shell::{self, AlreadySaid},
+    workspace,
+};
+use leftovers::Leftovers;
+use libtest::Reader;
+pub(crate) use report::Report;
+use report::Suite;
+
+/// Which tests to run.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Write the counts to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Run only tests whose name contains FILTER
+    pub(crate) filter: Option<String>,
+}
+
+/// A suite: its name and what `cargo test` needs to run it.
+struct Selection {
+    name: &'static str,
+    arguments: &'static [&'static str],
+}
+
+/// Every suite. The last three load programs and make namespaces.
+const SUITES: [Selection; 7] = [
+    suite("lb-common", &["--package", "lb-common"]),
+    suite("lb-ebpf", &["--package", "lb-ebpf", "--lib"]),
+    suite("lb-userspace", &["--package", "lb-userspace"]),
+    suite("xtask", &["--package", "xtask"]),
+    suite("abi", &["--package", "lb-tests", "--test", "abi"]),
+    suite(
+        "dataplane",
+        &["--package", "lb-tests", "--test", "dataplane"],
+    ),
+    suite("netns", &["--package", "lb-tests", "--test", "netns"]),
+];
+
+const fn suite(name: &'static str, arguments: &'static [&'static str]) -> Selection {
+    Selection { name, arguments }
+}
+
+/// Runs every suite and prints the counts.
+///
+/// # Errors
+/// Something could not be built, a test failed, none ran, or something was left behind.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let report = counted(options)?;
+    println!("\n{report}");
+    let verdict = report.verdict();
+    if let Err(error) = &verdict {
+        println!("{error}");
+    }
+    println!("{}", report.closing_line());
+    verdict.map_err(|_| AlreadySaid.into())
+}
+
+/// Runs every suite; the counts are the caller's to print and to judge.
+///
+/// # Errors
+/// The suites could not be run.
+pub(crate) fn counted(options: &Options) -> Result<Report> {
+    if !shell::is_root() {
+        bail!(
+            "the suites abi, dataplane and netns load programs and make namespaces: run this as root, \
+             or a crate's own tests by `cargo test -p lb-userspace`"
+        );
+    }
+    setup::run()?;
+    ebpf::build_all(ebpf::Options::default())?;
+    let before = Leftovers::observe();
+    let mut suites = BTreeMap::new();
+    for selection in &SUITES {
+        suites.insert(
+            selection.name.to_owned(),
+            run_suite(selection, options.filter.as_deref())?,
+        );
+    }
+    let report = Report::new(suites, Leftovers::observe().beyond(&before));
+    if let Some(file) = &options.json {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(report)
+}
+
+/// Runs one suite, its output passed through line by line.
+fn run_suite(selection: &Selection, filter: Option<&str>) -> Result<Suite> {
+    println!("\n== {} ==", selection.name);
+    let mut command = command(selection, filter);
+    let line = shell::line(&command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("running suite {}: could not start `{line}`", selection.name))?;
+    let mut reader = Reader::default();
+    for line in child
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|stdout| BufReader::new(stdout).split(b'\n'))
+    {
+        let line =
+            line.with_context(|| format!("reading the output of suite {}", selection.name))?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        reader.read(&line);
+    }
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for suite {}", selection.name))?;
+    Ok(reader.finish(selection.name, status.success(), filter.is_some()))
+}
+
+fn command(selection: &Selection, filter: Option<&str>) -> Command {
+    let mut command = workspace::cargo("test");
+    command
+        .arg("--no-fail-fast")
+        .args(selection.arguments)
+        .arg("--")
+        // Skips and fixture rows are told on standard output, by tests that pass.
+        .args(["--show-output"])
+        .args(filter)
+        .env("LBD", workspace::release_binary("lbd"))
+        .env("LBCTL", workspace::release_binary("lbctl"));
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_gets_the_built_programs_and_the_filter() {
+        let command = command(&SUITES[6], Some("restart"));
+        let line = shell::line(&command);
+        assert!(
+            line.contains("--package lb-tests --test netns -- "),
+            "{line}"
+        );
+        assert!(line.ends_with(" restart"), "{line}");
+        for name in ["LBD", "LBCTL", "LB_EBPF_OBJECT"] {
+            let value = command
+                .get_envs()
+                .find(|(it, _)| *it == name)
+                .and_then(|(_, value)| value);
+            assert!(PathBuf::from(value.unwrap()).is_absolute(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The counts of a run, as text and as JSON.
+
+use std::{collections::BTreeMap, fmt};
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+/// The counts of every suite.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    suites: BTreeMap<String, Suite>,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    fixture_rows: usize,
+    /// Namespaces, pins and processes that the suites left behind.
+    left_behind: Vec<String>,
+}
+
+/// The counts of one suite.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Suite {
+    /// Tests that passed.
+    pub(super) passed: usize,
+    /// Tests that failed.
+    pub(super) failed: usize,
+    /// Tests that were not run.
+    pub(super) skipped: Vec<Skip>,
+    /// The names of those that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) failures: Vec<String>,
+    /// Rows of fixture tables that were tried.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) fixture_rows: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// A test that was not run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Skip {
+    test: String,
+    reason: String,
+}
+
+impl Skip {
+    /// A test and why it was not run.
+    pub(super) fn new(test: &str, reason: &str) -> Self {
+        Self {
+            test: test.trim().to_owned(),
+            reason: reason.trim().to_owned(),
+        }
+    }
+}
+
+impl Report {
+    /// Adds up. Whatever was left behind counts as one failure.
+    pub(super) fn new(suites: BTreeMap<String, Suite>, left_behind: Vec<String>) -> Self {
+        let sum = |count: fn(&Suite) -> usize| suites.values().map(count).sum::<usize>();
+        Self {
+            passed: sum(|suite| suite.passed),
+            failed: sum(|suite| suite.failed) + usize::from(!left_behind.is_empty()),
+            skipped: sum(|suite| suite.skipped.len()),
+            fixture_rows: sum(|suite| suite.fixture_rows),
+            suites,
+            left_behind,
+        }
+    }
+
+    /// The line that a run closes with.
+    pub(crate) fn closing_line(&self) -> String {
+        let counts = format!("{} passed, {} failed", self.passed, self.failed);
+        match self.skipped {
+            0 => counts,
+            skipped => format!("{counts}, {skipped} skipped"),
+        }
+    }
+
+    /// Whether the run may be called a success.
+    ///
+    /// # Errors
+    /// A test failed, none ran, or something was left behind.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        if self.failed > 0 {
+            bail!(
+                "{} of {} tests failed",
+                self.failed,
+                self.passed + self.failed
+            );
+        }
+        if self.passed == 0 {
+            bail!("no test ran: does the filter match any name?");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, suite) in &self.suites {
+            let Suite { passed, failed, .. } = suite;
+            writeln!(
+                f,
+                "{name:<14} {passed:>4} passed {failed:>3} failed {:>3} skipped",
+                suite.skipped.len()
+            )?;
+        }
+        for (name, suite) in &self.suites {
+            for Skip { test, reason } in &suite.skipped {
+                writeln!(f, "skipped: {name}: {test}: {reason}")?;
+            }
+        }
+        for (name, suite) in &self.suites {
+            for failure in &suite.failures {
+                writeln!(f, "failed: {name}: {failure}")?;
+            }
+        }
+        for left in &self.left_behind {
+            writeln!(f, "left behind: {left}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(passed: usize, failed: usize, left_behind: &[&str]) -> Report {
+        let suite = Suite {
+            passed,
+            failed,
+            fixture_rows: 61,
+            ..Suite::default()
+        };
+        let left_behind = left_behind.iter().map(|&it| it.to_owned()).collect();
+        Report::new(BTreeMap::from([("abi".to_owned(), suite)]), left_behind)
+    }
+
+    #[test]
+    fn the_closing_line_has_the_sums() {
+        assert_eq!(report(5, 0, &[]).closing_line(), "5 passed, 0 failed");
+    }
+
+    #[test]
+    fn skipped_tests_follow_in_the_closing_line() {
+        let mut report = report(5, 0, &[]);
+        report.skipped = 2;
+        assert_eq!(report.closing_line(), "5 passed, 0 failed, 2 skipped");
+    }
+
+    #[test]
+    fn a_failure_an_empty_run_and_a_leftover_are_no_success() {
+        assert!(report(5, 0, &[]).verdict().is_ok());
+        assert!(report(5, 1, &[]).verdict().is_err());
+        assert!(report(0, 0, &[]).verdict().is_err());
+        assert!(report(5, 0, &["namespace lbt-1"]).verdict().is_err());
+    }
+
+    #[test]
+    fn the_json_has_the_counts_of_each_suite_and_their_sums() {
+        let json = serde_json::to_value(report(5, 1, &[])).unwrap();
+        assert_eq!(json["suites"]["abi"]["passed"], 5);
+        assert_eq!(json["suites"]["abi"]["skipped"], serde_json::json!([]));
+        assert_eq!(json["failed"], 1);
+        assert_eq!(json["fixture_rows"], 61);
+    }
+}

@@ -1,0 +1,258 @@
+//! `verify`: loads each program on this kernel and says what the verifier and the JIT made of it.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    programs::{Program, ProgramError, Xdp},
+};
+use aya_obj::{EbpfSectionKind, Object};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
+
+use crate::{ebpf, setup, shell};
+
+/// Entries per map: enough to load, too few to matter to this machine.
+const MAP_ENTRIES: u32 = 64;
+
+/// What one kernel made of the programs.
+#[derive(Serialize)]
+struct Report {
+    kernel: String,
+    programs: Vec<Cost>,
+}
+
+/// What one program costs.
+#[derive(Debug, Serialize)]
+struct Cost {
+    name: String,
+    /// Instructions in the object, functions that it calls among them.
+    object_instructions: usize,
+    /// Instructions that are left after the verifier has removed dead branches and rewritten helper calls.
+    translated_instructions: Option<u32>,
+    /// Instructions that the verifier walked through, on all paths; its limit is a million.
+    verified_instructions: Option<u32>,
+    /// The stack of each function in bytes, the program's own first; its limit is 512 along a call chain.
+    stack_bytes: Vec<u32>,
+    /// Machine code in bytes; 0: the JIT is off.
+    jited_bytes: u32,
+    /// The time the kernel took to verify and compile, in milliseconds.
+    load_ms: f64,
+}
+
+/// Builds the object, loads every program of it, prints what each costs.
+///
+/// # Errors
+/// No root, the build failed, or the kernel refused a program: the verifier's words are in the error.
+pub(crate) fn run(json: Option<&Path>) -> Result<()> {
+    if !shell::is_root() {
+        bail!("loading a program into the kernel needs root: run this as root, or by sudo");
+    }
+    setup::run()?;
+    ebpf::build_object(ebpf::Options::default())?;
+    let path = ebpf::object_path();
+    let object = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let report = Report {
+        kernel: rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned(),
+        programs: costs(&object)?,
+    };
+    print(&report);
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn costs(bytes: &[u8]) -> Result<Vec<Cost>> {
+    let object = parsed(bytes)?;
+    let mut ebpf = loaded(bytes, &object)?;
+    let mut names: Vec<String> = object.programs.keys().cloned().collect();
+    names.sort();
+    names
+        .into_iter()
+        .map(|name| cost(name, &object, &mut ebpf))
+        .collect()
+}
+
+/// The object with calls resolved, as it is handed to the kernel.
+fn parsed(bytes: &[u8]) -> Result<Object> {
+    let mut object = Object::parse(bytes).context("parsing the eBPF object")?;
+    let text = object.functions.keys().map(|(section, _)| *section);
+    let text: HashSet<usize> = text.collect();
+    object
+        .relocate_calls(&text)
+        .context("resolving calls in the eBPF object")?;
+    Ok(object)
+}
+
+/// The object with its maps made, small and not pinned, and no program loaded yet.
+fn loaded(bytes: &[u8], object: &Object) -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    loader.verifier_log_level(VerifierLogLevel::STATS);
+    let maps = object.maps.iter().filter(|(_, map)| {
+        matches!(
+            map.section_kind(),
+            EbpfSectionKind::Maps | EbpfSectionKind::BtfMaps
+        )
+    });
+    for (name, map) in maps {
+        loader.map_max_entries(name, map.max_entries().min(MAP_ENTRIES));
+    }
+    loader
+        .load(bytes)
+        .context("creating the maps of the eBPF object")
+}
+
+fn cost(name: String, object: &Object, ebpf: &mut Ebpf) -> Result<Cost> {
+    let program = object
+        .programs
+        .get(&name)
+        .map(aya_obj::Program::function_key);
+    let function = program.and_then(|key| object.functions.get(&key));
+    let object_instructions = function.map_or(0, |function| function.instructions.len());
+    let Some(Program::Xdp(program)) = ebpf.program_mut(&name) else {
+        bail!("program {name} is not an XDP program; teach `cargo xtask verify` its type");
+    };
+    let log = verifier_log(&name, program)?;
+    let start = Instant::now();
+    program
+        .load()
+        .with_context(|| format!("loading program {name}"))?;
+    let load = start.elapsed();
+    let kernel = program
+        .info()
+        .with_context(|| format!("asking the kernel about program {name}"))?;
+    Ok(Cost {
+        name,
+        object_instructions,
+        translated_instructions: kernel.size_translated().map(|bytes| bytes / 8),
+        verified_instructions: kernel
+            .verified_instruction_count()
+            .or_else(|| verified(&log)),
+        stack_bytes: stack_depths(&log),
+        jited_bytes: kernel.size_jitted(),
+        load_ms: milliseconds(load),
+    })
+}
+
+/// What the verifier says of a program that it accepts. aya passes its words on only when a load fails. So
+/// the load is made to fail at its very end: the kernel verifies the whole program, writes its log, and
+/// finds no free file descriptor for the result.
+fn verifier_log(name: &str, program: &mut Xdp) -> Result<String> {
+    let result = {
+        let _limit = NoFreeDescriptor::new()?;
+        program.load()
+    };
+    match result {
+        Err(ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        }) if io_error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+            Ok(verifier_log.to_string())
+        }
+        Err(error) => Err(error).with_context(|| format!("verifying program {name}")),
+        Ok(()) => {
+            bail!("verifying program {name}: the kernel made a file descriptor beyond the limit")
+        }
+    }
+}
+
+/// While this lives, the process cannot open anything.
+struct NoFreeDescriptor {
+    before: Rlimit,
+}
+
+impl NoFreeDescriptor {
+    fn new() -> Result<Self> {
+        let before = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(0),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Nofile, none).context("lowering the limit of open files")?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for NoFreeDescriptor {
+    fn drop(&mut self) {
+        // Raising a soft limit to where it was is always allowed.
+        let _ = setrlimit(Resource::Nofile, self.before);
+    }
+}
+
+/// The stack of each function, from a line such as `stack depth 232+0+16`.
+fn stack_depths(log: &str) -> Vec<u32> {
+    let line = log
+        .lines()
+        .find_map(|line| line.strip_prefix("stack depth "));
+    line.into_iter()
+        .flat_map(|line| line.split('+'))
+        .filter_map(|it| it.trim().parse().ok())
+        .collect()
+}
+
+/// The instructions walked through, from a line such as `processed 411 insns (limit 1000000) ...`.
+fn verified(log: &str) -> Option<u32> {
+    let line = log
+        .lines()
+        .find_map(|line| line.strip_prefix("processed "))?;
+    line.split(' ').next()?.parse().ok()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn print(report: &Report) {
+    let or_unknown =
+        |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |it| it.to_string());
+    println!("kernel {}", report.kernel);
+    println!(
+        "{:<16} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}",
+        "program", "instructions", "after", "verified", "stack bytes", "JITed bytes", "load ms"
+    );
+    for cost in &report.programs {
+        let stack: Vec<String> = cost.stack_bytes.iter().map(u32::to_string).collect();
+        println!(
+            "{:<16} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10.1}",
+            cost.name,
+            cost.object_instructions,
+            or_unknown(cost.translated_instructions),
+            or_unknown(cost.verified_instructions),
+            stack.join("+"),
+            cost.jited_bytes,
+            cost.load_ms
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "verification time 1234 usec\nstack depth 232+0+16\nprocessed 411 insns \
+                       (limit 1000000) max_states_per_insn 1 total_states 20\n";
+
+    #[test]
+    fn the_verifiers_figures_are_read_from_its_log() {
+        assert_eq!(stack_depths(LOG), [232, 0, 16]);
+        assert_eq!(verified(LOG), Some(411));
+    }
+
+    #[test]
+    fn a_log_without_figures_has_none() {
+        assert!(stack_depths("").is_empty());
+        assert_eq!(verified("R1=ctx()"), None);
+    }
+}
