@@ -21,6 +21,9 @@ use super::{
 /// How long the daemon may take to listen, and to end.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long a daemon that ends may take to say why.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// The last lines of its log that go into an error.
 const LOG_LINES: usize = 12;
 
@@ -115,8 +118,19 @@ impl Daemon {
         }
     }
 
-    /// The end of its log, as a part of an error.
-    pub(super) fn log(&self) -> String {
+    /// What became of it, as a part of an error. A daemon that broke off a connection may just be ending.
+    pub(super) async fn fate(&mut self) -> String {
+        let deadline = Instant::now() + LAST_WORDS;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return format!("lbd ended ({status}); {}", self.log());
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        format!("lbd still runs; {}", self.log())
+    }
+
+    fn log(&self) -> String {
         let text = fs::read_to_string(self.lab.log("lbd")).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let last = lines

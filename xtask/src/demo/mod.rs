@@ -118,15 +118,19 @@ async fn demonstrate(options: &Options) -> anyhow::Result<()> {
             &role::server_command(backend)?,
         )?));
     }
-    let (daemon, mut control) = Daemon::start(&lab, &workspace::release_binary("lbd")).await?;
+    let (mut daemon, mut control) = Daemon::start(&lab, &workspace::release_binary("lbd")).await?;
     screen.borrow_mut().say(format!(
         "started HTTP servers, and lbd (process {})",
         daemon.pid()
     ));
 
-    let figures = act(&lab, &screen, &mut control, &mut servers)
-        .await
-        .with_context(|| format!("the demo cannot go on; {}", daemon.log()))?;
+    let figures = match act(&lab, &screen, &mut control, &mut servers).await {
+        Ok(figures) => figures,
+        Err(error) => {
+            let fate = daemon.fate().await;
+            return Err(error.context(format!("the demo cannot go on; {fate}")));
+        }
+    };
     let summary = Summary::new(&figures);
     if let Some(file) = &options.json {
         summary.write(file)?;
