@@ -1,6 +1,9 @@
 //! From the command line to a running daemon, and its end.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use lb_common::settings::Settings;
@@ -67,6 +70,7 @@ fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("LB_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     match format {
         LogFormat::Text => subscriber.with_target(false).init(),
