@@ -114,6 +114,7 @@ impl<D: Dataplane> Reconciler<D> {
             self.dataplane.apply(step).map_err(PublishError::Step)?;
         }
         if !plan.publish.is_empty() {
+            self.dataplane.published(plan.generation);
             info!(
                 generation = plan.generation,
                 steps = plan.publish.len(),

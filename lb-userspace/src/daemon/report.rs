@@ -65,7 +65,8 @@ impl Core {
         let actual = self.reconciler.dataplane().actual();
         let errors = self.problems();
         let service = |service: &Service| {
-            let published = service.vips.iter().find_map(|vip| actual.vips.get(vip));
+            let published = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
+            let published = published.max_by_key(|entry| entry.generation);
             ServiceStatus {
                 name: service.name.to_string(),
                 vips: service.vips.iter().map(Vip::to_string).collect(),

@@ -200,6 +200,10 @@ impl Dataplane for Kernel {
         Ok(())
     }
 
+    fn published(&mut self, generation: u32) {
+        self.actual.generation = self.actual.generation.max(generation);
+    }
+
     fn ledger(&self) -> Result<Ledger, DataplaneError> {
         let read = |outcome: Outcome| -> Result<(Outcome, u64)> {
             let cells = self.ledger.get(&(outcome as u32), 0)?;

@@ -45,6 +45,10 @@ impl Dataplane for Memory {
         Ok(())
     }
 
+    fn published(&mut self, generation: u32) {
+        self.actual.generation = self.actual.generation.max(generation);
+    }
+
     fn ledger(&self) -> Result<Ledger, DataplaneError> {
         Ok(BTreeMap::new())
     }

@@ -158,6 +158,9 @@ pub trait Dataplane {
     /// The kernel refused; nothing has changed.
     fn apply(&mut self, step: &Step) -> Result<(), DataplaneError>;
 
+    /// Notes that all steps of publication `generation` have been done.
+    fn published(&mut self, generation: u32);
+
     /// Packets by outcome.
     ///
     /// # Errors

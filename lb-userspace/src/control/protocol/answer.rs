@@ -125,7 +125,7 @@ pub struct ServiceStatus {
     pub vips: Vec<String>,
     /// Slots of its lookup table.
     pub table_slots: u32,
-    /// The publication that wrote its present table.
+    /// The publication that last changed its table or its VIPs.
     pub generation: u32,
     /// Its backends.
     pub backends: Vec<BackendStatus>,
