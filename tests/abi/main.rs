@@ -1,1 +1,283 @@
+//! The ABI: what `lb-common` says, the object's own BTF must say too.
+//!
+//! Both sides compile the same types, by different compilers for different machines; here the results are
+//! compared.
 
+mod object_file;
+
+use std::mem::offset_of;
+
+use lb_common::{
+    backend::Backend,
+    family::{Address4, Address6},
+    flow::{Flow, FlowKey, Reply},
+    names,
+    outcome::LEDGER_CELLS,
+    settings::Settings,
+    table::{Element, SLOTS_PER_ELEMENT},
+    traffic::Traffic,
+    vip::{Vip, VipKey},
+};
+use lb_tests::{
+    bpffs::Bpffs,
+    netns::command,
+    object::{Object, object_path},
+};
+use lb_userspace::dataplane::Capacity;
+use object::SymbolKind;
+use object_file::{Field, MapDefinition, ObjectFile};
+use serde_json::Value;
+
+const HASH: usize = 1;
+const ARRAY: usize = 2;
+const PER_CPU_ARRAY: usize = 6;
+const LRU_HASH: usize = 9;
+const DEVICE_HASH: usize = 25;
+const MMAPABLE: usize = 1 << 10;
+
+/// Size and fields of a struct, as this compiler lays it out.
+macro_rules! layout {
+    ($of:ty { $($field:ident: $kind:ty),+ $(,)? }) => {{
+        let mut fields: Vec<Field> = vec![
+            $((stringify!($field).to_owned(), offset_of!($of, $field), size_of::<$kind>())),+
+        ];
+        fields.sort_by_key(|(_, offset, _)| *offset);
+        (size_of::<$of>(), fields)
+    }};
+}
+
+/// The keys and values of a family's maps.
+macro_rules! family_layouts {
+    ($address:ty) => {
+        [
+            layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, reserved: u8 }),
+            layout!(FlowKey<$address> {
+                source: $address,
+                destination: $address,
+                source_port: u16,
+                destination_port: u16,
+                protocol: u32,
+            }),
+            layout!(Reply<$address> { address: $address, port: u16, reserved: u16 }),
+        ]
+    };
+}
+
+#[test]
+fn keys_and_values_have_the_same_layout_on_both_sides() {
+    let object = ObjectFile::read();
+    let of = |map, field| object.fields(&object.pointee(map, field));
+    let families = [
+        (
+            names::VIPS_V4,
+            names::FLOWS_V4,
+            names::REPLIES_V4,
+            family_layouts!(Address4),
+        ),
+        (
+            names::VIPS_V6,
+            names::FLOWS_V6,
+            names::REPLIES_V6,
+            family_layouts!(Address6),
+        ),
+    ];
+    let vip = layout!(Vip {
+        table_offset: u32,
+        table_slots: u32,
+        generation: u32,
+        service: u32,
+        flags: u32,
+        reserved: u32,
+    });
+    let flow = layout!(Flow {
+        backend: u32,
+        generation: u32
+    });
+    for (vips, flows, replies, [vip_key, flow_key, reply]) in families {
+        assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
+        assert_eq!(of(vips, "value"), vip, "values of {vips}");
+        assert_eq!(of(flows, "key"), flow_key, "keys of {flows}");
+        assert_eq!(of(flows, "value"), flow, "values of {flows}");
+        assert_eq!(of(replies, "key"), flow_key, "keys of {replies}");
+        assert_eq!(of(replies, "value"), reply, "values of {replies}");
+    }
+    let backend = layout!(Backend {
+        generation: u32,
+        service: u32,
+        address: [u32; 4],
+        destination_mac: [u8; 6],
+        source_mac: [u8; 6],
+        egress: u32,
+        port: u16,
+        mode: u8,
+        version: u8,
+        flags: u32,
+        reserved: [u32; 4],
+    });
+    assert_eq!(of(names::BACKENDS, "value"), backend);
+    let traffic = layout!(Traffic {
+        packets: u64,
+        bytes: u64,
+        flows: u64
+    });
+    assert_eq!(of(names::TRAFFIC, "value"), traffic);
+}
+
+#[test]
+fn settings_stand_in_rodata_as_the_daemon_writes_them() {
+    let object = ObjectFile::read();
+    let settings = layout!(Settings {
+        hash_seed: u64,
+        drop_unmatched: u32,
+        reserved: u32
+    });
+    assert_eq!(object.fields_of("Settings"), settings);
+    let symbols = object.symbols(".rodata", SymbolKind::Data);
+    let wanted = (names::SETTINGS.to_owned(), size_of::<Settings>() as u64);
+    assert!(
+        symbols.contains(&wanted),
+        "{wanted:?} is not among {symbols:?}"
+    );
+}
+
+#[test]
+fn maps_are_those_that_the_daemon_pins() {
+    let mut wanted = names::MAPS.map(str::to_owned);
+    wanted.sort();
+    assert_eq!(ObjectFile::read().maps(), wanted);
+}
+
+#[test]
+fn maps_have_their_types_and_sizes() {
+    let object = ObjectFile::read();
+    let default = Capacity::default();
+    let entries = |number: u32| number as usize;
+    let define = |kind, key, value, max_entries, flags| MapDefinition {
+        kind,
+        key,
+        value,
+        max_entries,
+        flags,
+    };
+    let backends = entries(default.backends);
+    let elements = entries(default.slots / SLOTS_PER_ELEMENT);
+    let vips = entries(default.vips);
+    let flows = entries(default.flows);
+    let (key_v4, key_v6) = (
+        size_of::<FlowKey<Address4>>(),
+        size_of::<FlowKey<Address6>>(),
+    );
+    let vip = size_of::<Vip>();
+    let wanted = [
+        (
+            names::VIPS_V4,
+            define(HASH, size_of::<VipKey<Address4>>(), vip, vips, 0),
+        ),
+        (
+            names::VIPS_V6,
+            define(HASH, size_of::<VipKey<Address6>>(), vip, vips, 0),
+        ),
+        (
+            names::TABLES,
+            define(ARRAY, 4, size_of::<Element>(), elements, MMAPABLE),
+        ),
+        (
+            names::BACKENDS,
+            define(ARRAY, 4, size_of::<Backend>(), backends, 0),
+        ),
+        (
+            names::FLOWS_V4,
+            define(LRU_HASH, key_v4, size_of::<Flow>(), flows, 0),
+        ),
+        (
+            names::FLOWS_V6,
+            define(LRU_HASH, key_v6, size_of::<Flow>(), flows, 0),
+        ),
+        (
+            names::REPLIES_V4,
+            define(LRU_HASH, key_v4, size_of::<Reply<Address4>>(), flows, 0),
+        ),
+        (
+            names::REPLIES_V6,
+            define(LRU_HASH, key_v6, size_of::<Reply<Address6>>(), flows, 0),
+        ),
+        (
+            names::TRAFFIC,
+            define(PER_CPU_ARRAY, 4, size_of::<Traffic>(), backends, 0),
+        ),
+        (
+            names::LEDGER,
+            define(PER_CPU_ARRAY, 4, 8, entries(LEDGER_CELLS), 0),
+        ),
+        // An interface's index, and room for a program's: struct bpf_devmap_val.
+        (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),
+    ];
+    assert_eq!(wanted.len(), names::MAPS.len());
+    for (name, definition) in wanted {
+        assert_eq!(object.map(name), definition, "{name}");
+    }
+}
+
+#[test]
+fn programs_are_named_as_the_daemon_calls_them() {
+    assert_eq!(
+        ObjectFile::read().functions("xdp"),
+        [names::BALANCER, "pass"]
+    );
+}
+
+#[test]
+fn licence_is_one_that_the_kernel_takes_for_gpl_compatible() {
+    let licence = ObjectFile::read().section("license");
+    let licence = licence.strip_suffix(&[0]).expect("ends with a zero byte");
+    // include/linux/license.h
+    let accepted = [
+        "GPL",
+        "GPL v2",
+        "GPL and additional rights",
+        "Dual BSD/GPL",
+        "Dual MIT/GPL",
+        "Dual MPL/GPL",
+    ];
+    let licence = String::from_utf8_lossy(licence);
+    assert!(accepted.contains(&licence.as_ref()), "{licence}");
+}
+
+#[test]
+fn map_dumps_are_typed() {
+    let mut object = Object::load(Settings::default());
+    let vip = Vip {
+        table_slots: 1_021,
+        ..Vip::default()
+    };
+    object.put_vip("192.0.2.10".parse().expect("an address"), 80, 6, vip);
+    let bpffs = Bpffs::mount();
+    let pin = bpffs.path().join(names::VIPS_V4);
+    object.pin_map(names::VIPS_V4, &pin);
+    let pin = pin.display().to_string();
+    let dump = command("bpftool", &["-j", "map", "dump", "pinned", &pin]);
+    let dump: Value = serde_json::from_str(&dump).expect("bpftool writes JSON");
+    let slots = dump.pointer("/0/formatted/value/table_slots");
+    assert_eq!(slots, Some(&Value::from(1_021)), "{dump:#}");
+    let protocol = dump.pointer("/0/formatted/key/protocol");
+    assert_eq!(protocol, Some(&Value::from(6)), "{dump:#}");
+}
+
+#[test]
+fn object_loads_with_the_systems_own_tools() {
+    let bpffs = Bpffs::mount();
+    let pins = bpffs.path().join("programs");
+    let (object, pins) = (object_path(), pins.display().to_string());
+    let object = object.display().to_string();
+    let _ = command("bpftool", &["prog", "loadall", &object, &pins]);
+    let shown = command(
+        "bpftool",
+        &["-j", "prog", "show", "pinned", &format!("{pins}/balancer")],
+    );
+    let shown: Value = serde_json::from_str(&shown).expect("bpftool writes JSON");
+    assert_eq!(
+        shown.pointer("/gpl_compatible"),
+        Some(&Value::from(true)),
+        "{shown:#}"
+    );
+}

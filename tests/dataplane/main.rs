@@ -1,1 +1,132 @@
+//! What each kind of packet gets: rows of frame in, outcome and frame out, through the loaded program.
+//!
+//! Each module of `rows` is a part of the packet table. A row is given to the real program by
+//! `BPF_PROG_TEST_RUN` in a world of two interfaces (`world`), and everything that can be told of the
+//! result is compared (`row`).
+#![expect(
+    clippy::indexing_slicing,
+    reason = "rows are written for frames of known length, and a test may panic"
+)]
 
+mod family;
+mod member;
+mod row;
+mod rows;
+mod world;
+
+use std::{collections::BTreeSet, io::Write as _};
+
+use lb_common::{outcome::Outcome, settings::Settings};
+
+use row::Row;
+use world::in_world;
+
+/// Outcomes that no row can reach, and why.
+const UNREACHABLE: &[(Outcome, &str)] = &[(
+    Outcome::NoRoom,
+    "a frame that holds an IP header has room to lose its VLAN tags",
+)];
+
+fn check(rows: &[Row]) {
+    check_with(Settings::default(), rows);
+}
+
+fn check_with(settings: Settings, rows: &[Row]) {
+    let failures: Vec<String> = in_world(settings, |world| {
+        rows.iter().filter_map(|row| row.failure(world)).collect()
+    });
+    assert!(
+        failures.is_empty(),
+        "{} of {} rows failed:\n\n{}",
+        failures.len(),
+        rows.len(),
+        failures.join("\n\n")
+    );
+}
+
+const DROP_UNMATCHED: Settings = Settings {
+    hash_seed: 0,
+    drop_unmatched: 1,
+    reserved: 0,
+};
+
+#[test]
+fn frames_that_are_not_for_us_are_passed_untouched() {
+    check(&rows::link::rows());
+    check(&rows::not_ours::rows());
+}
+
+#[test]
+fn ports_without_a_service_are_passed_or_dropped_as_set() {
+    check(&rows::unmatched::passed());
+    check_with(DROP_UNMATCHED, &rows::unmatched::dropped());
+}
+
+#[test]
+fn packets_reach_backends_in_both_modes() {
+    check(&rows::forward::rows());
+}
+
+#[test]
+fn vlan_tags_are_parsed_and_kept() {
+    check(&rows::vlan::rows());
+}
+
+#[test]
+fn ipv4_options_and_lengths_are_honoured() {
+    check(&rows::ipv4::rows());
+}
+
+#[test]
+fn ipv6_extension_headers_are_walked() {
+    check(&rows::ipv6::rows());
+}
+
+#[test]
+fn truncated_frames_are_never_trusted() {
+    check(&rows::truncated::rows());
+}
+
+#[test]
+fn bad_sources_and_used_up_hops_are_dropped() {
+    check(&rows::guard::rows());
+}
+
+#[test]
+fn what_cannot_be_forwarded_is_dropped_with_its_own_reason() {
+    check(&rows::refused::rows());
+}
+
+#[test]
+fn checksums_hold_at_the_edges_of_their_arithmetic() {
+    check(&rows::checksum::rows());
+}
+
+#[test]
+fn replies_of_nat_backends_come_from_the_vip() {
+    check(&rows::reply::rows());
+}
+
+#[test]
+fn flows_stay_with_their_backend() {
+    check(&rows::flow::rows());
+}
+
+#[test]
+fn rows_cover_every_outcome() {
+    let rows = rows::all();
+    // Past libtest's capture: the number is read by whoever runs the tests.
+    let line = format!("fixture_rows: {}\n", rows.len());
+    std::io::stdout()
+        .write_all(line.as_bytes())
+        .expect("standard output");
+    let covered: BTreeSet<Outcome> = rows.iter().flat_map(Row::outcomes).collect();
+    let wanted: BTreeSet<Outcome> = Outcome::ALL
+        .iter()
+        .copied()
+        .filter(|outcome| UNREACHABLE.iter().all(|(other, _)| other != outcome))
+        .collect();
+    assert_eq!(covered, wanted);
+    let names: BTreeSet<&str> = rows.iter().map(Row::name).collect();
+    assert_eq!(names.len(), rows.len(), "every row has its own name");
+}

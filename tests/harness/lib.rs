@@ -1,1 +1,30 @@
+//! What the tests of the built product share.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`packet`] | whole Ethernet frames, built and read by etherparse |
+//! | [`object`] | the built eBPF object, loaded on its own and run packet by packet |
+//! | [`netns`] | network namespaces, links between them, their clean-up |
+//! | [`bed`] | the network that a balancer stands in: a client, the balancer, backends |
+//! | [`bpffs`] | a BPF file system of a test's own |
+//! | [`daemon`] | `lbd` as a child process in a namespace |
+//! | [`control`] | its control socket, as a foreign client sees it: lines of JSON |
+//! | [`traffic`] | servers and clients inside namespaces |
+//! | [`wait`] | waiting for a condition, with a deadline |
+//!
+//! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
+//! mistake in the product cannot hide in the test that looks for it.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "test support: every failure is a panic that says what failed"
+)]
 
+pub mod bed;
+pub mod bpffs;
+pub mod control;
+pub mod daemon;
+pub mod netns;
+pub mod object;
+pub mod packet;
+pub mod traffic;
+pub mod wait;

@@ -1,1 +1,14 @@
+//! The real daemon in namespaces: real clients, real servers, everything over the control socket.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "indexing JSON gives null for what is not there, and a test may panic"
+)]
 
+mod bad_input;
+mod bad_start;
+mod bed;
+mod changes;
+mod forwarding;
+mod health;
+mod restart;
+mod scene;

@@ -1,0 +1,116 @@
+//! The two IP versions, and who has which address.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use lb_tests::packet::Packet;
+
+/// Two IP versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The other one.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
+    const fn address(self, v4: Ipv4Addr, v6: Ipv6Addr) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(v4),
+            Self::V6 => IpAddr::V6(v6),
+        }
+    }
+
+    /// The address of the VIPs.
+    pub(crate) const fn vip(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(192, 0, 2, 10),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10),
+        )
+    }
+
+    /// An address that is no VIP.
+    pub(crate) const fn elsewhere(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(192, 0, 2, 11),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x11),
+        )
+    }
+
+    /// A client whose MAC address the kernel knows.
+    pub(crate) const fn client(self) -> IpAddr {
+        self.neighbour(7)
+    }
+
+    /// A client on the client's network that has never been heard of.
+    pub(crate) const fn unresolved(self) -> IpAddr {
+        self.neighbour(8)
+    }
+
+    const fn neighbour(self, host: u8) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(198, 51, 100, host),
+            Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, host as u16),
+        )
+    }
+
+    /// This host itself.
+    pub(crate) const fn host(self) -> IpAddr {
+        self.neighbour(1)
+    }
+
+    /// A client whose packets the routing table refuses.
+    pub(crate) const fn refused(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(203, 0, 114, 7),
+            Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 7),
+        )
+    }
+
+    /// A client to whom there is no route.
+    pub(crate) const fn unroutable(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(203, 0, 113, 7),
+            Ipv6Addr::new(0x2001, 0xdb8, 0xd, 0, 0, 0, 0, 7),
+        )
+    }
+
+    /// A client behind an interface that is not in the devices map.
+    pub(crate) const fn behind_side(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(198, 51, 101, 7),
+            Ipv6Addr::new(0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 7),
+        )
+    }
+
+    /// The address of the backend with this number.
+    pub(crate) const fn backend(self, host: u8) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(10, 0, 0, host),
+            Ipv6Addr::new(0xfd00, 0xb, 0, 0, 0, 0, 0, host as u16),
+        )
+    }
+}
+
+/// A packet of a client, from port 40,000, to this port of the VIP.
+pub(crate) fn tcp(family: Family, port: u16) -> Packet {
+    Packet::tcp(client(family), (family.vip(), port).into())
+}
+
+/// The same by UDP.
+pub(crate) fn udp(family: Family, port: u16) -> Packet {
+    Packet::udp(client(family), (family.vip(), port).into())
+}
+
+/// The client's address and port.
+pub(crate) const fn client(family: Family) -> SocketAddr {
+    SocketAddr::new(family.client(), 40_000)
+}

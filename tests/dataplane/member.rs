@@ -1,0 +1,148 @@
+//! The backends of the world, and the ports of the VIP by which each is reached.
+//!
+//! A port stands for a case: 80 is served in mode `l2` by a backend on the client's side, 100 has no live
+//! backend, and so on; each for TCP and UDP, IPv4 and IPv6.
+
+use std::net::SocketAddr;
+
+use lb_common::backend::Mode;
+use lb_tests::packet::{Mac, Packet};
+
+use crate::family::Family;
+
+/// The client's MAC address, or its router's.
+pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 0xcc];
+/// The interface that faces the client.
+pub(crate) const FRONT_MAC: Mac = [2, 0, 0, 0, 0, 0x1b];
+/// The interface that faces the backends.
+pub(crate) const BACK_MAC: Mac = [2, 0, 0, 0, 0, 0x2b];
+
+/// An interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Faces the client.
+    Front,
+    /// Faces the backends.
+    Back,
+    /// Is not in the devices map.
+    Aside,
+}
+
+/// A backend of the world.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub(crate) id: u32,
+    pub(crate) mode: Mode,
+    pub(crate) family: Family,
+    pub(crate) side: Side,
+}
+
+impl Member {
+    const fn new(id: u32, mode: Mode, family: Family, side: Side) -> Self {
+        Self {
+            id,
+            mode,
+            family,
+            side,
+        }
+    }
+
+    /// Its MAC address.
+    pub(crate) fn mac(self) -> Mac {
+        let id = u8::try_from(self.id).expect("few backends");
+        [2, 0, 0, 0, 1, id]
+    }
+
+    /// The MAC address of the interface it is reached by.
+    pub(crate) const fn egress_mac(self) -> Mac {
+        match self.side {
+            Side::Front => FRONT_MAC,
+            Side::Back | Side::Aside => BACK_MAC,
+        }
+    }
+
+    /// Its address and port.
+    pub(crate) fn address(self) -> SocketAddr {
+        let id = u8::try_from(self.id).expect("few backends");
+        SocketAddr::new(self.family.backend(id), 8_080)
+    }
+
+    /// What `packet`, which came in by the front, must look like on its way to this backend. VLAN tags
+    /// stay on the way out of the same interface only.
+    pub(crate) fn receives(self, packet: &Packet) -> Packet {
+        let ttl = packet.ttl - 1;
+        let mut sent = packet.clone().macs(self.egress_mac(), self.mac()).ttl(ttl);
+        if self.side != Side::Front {
+            sent.tags.clear();
+        }
+        if self.mode == Mode::NAT {
+            sent.to(self.address())
+        } else {
+            sent
+        }
+    }
+
+    /// A reply of this backend to `request`, as it sends it.
+    pub(crate) fn replies_to(self, request: &Packet) -> Packet {
+        request
+            .clone()
+            .from(self.address())
+            .to(request.source)
+            .macs(self.mac(), self.egress_mac())
+    }
+}
+
+pub(crate) const L2_FRONT: Member = Member::new(1, Mode::L2, Family::V4, Side::Front);
+pub(crate) const L2_BACK: Member = Member::new(2, Mode::L2, Family::V6, Side::Back);
+pub(crate) const NAT_BACK: [Member; 2] = [
+    Member::new(3, Mode::NAT, Family::V4, Side::Back),
+    Member::new(4, Mode::NAT, Family::V6, Side::Back),
+];
+pub(crate) const NAT_FRONT: [Member; 2] = [
+    Member::new(5, Mode::NAT, Family::V4, Side::Front),
+    Member::new(6, Mode::NAT, Family::V6, Side::Front),
+];
+/// A mode that no program knows.
+pub(crate) const STRANGE_MODE: Member = Member::new(7, Mode(77), Family::V4, Side::Back);
+/// Is reached by an interface that is not in the devices map.
+pub(crate) const NO_DEVICE: Member = Member::new(8, Mode::L2, Family::V4, Side::Aside);
+/// Its number is in a table, but nobody has it.
+pub(crate) const GONE: Member = Member::new(9, Mode::L2, Family::V4, Side::Back);
+/// Serves port 104 until something changes.
+pub(crate) const FIRST: Member = Member::new(10, Mode::L2, Family::V4, Side::Front);
+/// Serves port 104 after the change.
+pub(crate) const SECOND: Member = Member::new(11, Mode::L2, Family::V4, Side::Front);
+
+/// The backend of this family.
+pub(crate) fn of(family: Family, members: [Member; 2]) -> Member {
+    let [v4, v6] = members;
+    match family {
+        Family::V4 => v4,
+        Family::V6 => v6,
+    }
+}
+
+/// In mode `l2`, back by the interface the client is on.
+pub(crate) const PORT_L2_FRONT: u16 = 80;
+/// In mode `l2`, by another interface.
+pub(crate) const PORT_L2_BACK: u16 = 81;
+/// In mode `nat`, by another interface.
+pub(crate) const PORT_NAT_BACK: u16 = 90;
+/// In mode `nat`, back by the interface the client is on.
+pub(crate) const PORT_NAT_FRONT: u16 = 91;
+/// In mode `nat`, to a backend of the other IP version.
+pub(crate) const PORT_WRONG_FAMILY: u16 = 92;
+/// No live backend.
+pub(crate) const PORT_EMPTY: u16 = 100;
+/// The table names a backend that is gone.
+pub(crate) const PORT_STALE: u16 = 101;
+/// The backend's mode is not known to the program.
+pub(crate) const PORT_STRANGE_MODE: u16 = 102;
+/// The egress interface is not in the devices map.
+pub(crate) const PORT_NO_DEVICE: u16 = 103;
+/// [`FIRST`], until something changes.
+pub(crate) const PORT_CHANGING: u16 = 104;
+/// The table names a backend beyond the end of the backends map.
+pub(crate) const PORT_BEYOND: u16 = 105;
+/// No service.
+pub(crate) const PORT_UNMATCHED: u16 = 9_999;

@@ -1,0 +1,51 @@
+//! The rows, by part of the packet table.
+
+pub(crate) mod checksum;
+pub(crate) mod flow;
+pub(crate) mod forward;
+pub(crate) mod guard;
+pub(crate) mod ipv4;
+pub(crate) mod ipv6;
+pub(crate) mod link;
+pub(crate) mod not_ours;
+pub(crate) mod refused;
+pub(crate) mod reply;
+pub(crate) mod truncated;
+pub(crate) mod unmatched;
+pub(crate) mod vlan;
+
+use crate::row::Row;
+
+/// Every row there is.
+pub(crate) fn all() -> Vec<Row> {
+    let parts = [
+        link::rows(),
+        not_ours::rows(),
+        unmatched::passed(),
+        unmatched::dropped(),
+        forward::rows(),
+        vlan::rows(),
+        ipv4::rows(),
+        ipv6::rows(),
+        truncated::rows(),
+        guard::rows(),
+        refused::rows(),
+        checksum::rows(),
+        reply::rows(),
+        flow::rows(),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// `frame` with `bytes` written over it at `offset`.
+fn patched(mut frame: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
+    frame[offset..offset + bytes.len()].copy_from_slice(bytes);
+    frame
+}
+
+/// The first `length` bytes of `frame`.
+fn cut(mut frame: Vec<u8>, length: usize) -> Vec<u8> {
+    assert!(length < frame.len(), "a cut takes something away");
+    frame.truncate(length);
+    frame
+}

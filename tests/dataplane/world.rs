@@ -1,0 +1,180 @@
+//! Where the rows play: two interfaces, a client, VIPs of both families, backends for every case.
+
+use std::net::IpAddr;
+
+use lb_common::{
+    backend::{Backend, BackendId},
+    be::{Be16, Be32},
+    family::{Address, Address4, Address6},
+    settings::Settings,
+    table::{SLOTS_PER_ELEMENT, Slot},
+    vip::Vip,
+};
+use lb_tests::{
+    netns::{Namespace, join},
+    object::Object,
+};
+
+use crate::{
+    family::Family,
+    member::{
+        BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, Member, NAT_BACK,
+        NAT_FRONT, NO_DEVICE, PORT_BEYOND, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
+        PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
+        PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, of,
+    },
+};
+
+/// Slots of every lookup table.
+const SLOTS: u32 = 13;
+const PROTOCOLS: [u8; 2] = [6, 17];
+
+/// The program, filled, and its interfaces.
+pub(crate) struct World {
+    /// The program.
+    pub(crate) object: Object,
+    front: u32,
+    back: u32,
+    side: u32,
+}
+
+impl World {
+    /// The index of the interface.
+    pub(crate) const fn index(&self, side: Side) -> u32 {
+        match side {
+            Side::Front => self.front,
+            Side::Back => self.back,
+            Side::Aside => self.side,
+        }
+    }
+
+    /// Makes everything as it was at first, and forgets all flows.
+    pub(crate) fn renew(&mut self) {
+        self.object.forget_flows();
+        let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
+        for member in several.into_iter().chain(NAT_BACK).chain(NAT_FRONT) {
+            self.put(member, 1, 0);
+        }
+        for family in Family::BOTH {
+            self.object.put_vip(family.vip(), 0, 0, Vip::default());
+            self.publish(family, PORT_EMPTY, 0, 0);
+            for (port, backend) in [
+                (PORT_L2_FRONT, L2_FRONT.id),
+                (PORT_L2_BACK, L2_BACK.id),
+                (PORT_NAT_BACK, of(family, NAT_BACK).id),
+                (PORT_NAT_FRONT, of(family, NAT_FRONT).id),
+                (PORT_WRONG_FAMILY, of(family.other(), NAT_BACK).id),
+                (PORT_STALE, GONE.id),
+                (PORT_STRANGE_MODE, STRANGE_MODE.id),
+                (PORT_NO_DEVICE, NO_DEVICE.id),
+                (PORT_CHANGING, FIRST.id),
+                (PORT_BEYOND, Slot::MAX_BACKEND),
+            ] {
+                self.serve(family, port, backend);
+            }
+        }
+    }
+
+    /// Writes a backend with this generation and these flags.
+    pub(crate) fn put(&mut self, member: Member, generation: u32, flags: u32) {
+        let address = member.address();
+        let (version, words) = match address.ip() {
+            IpAddr::V4(v4) => {
+                let Address([word]) = Address4::from(v4);
+                (4, [word, Be32::default(), Be32::default(), Be32::default()])
+            }
+            IpAddr::V6(v6) => (6, Address6::from(v6).0),
+        };
+        let backend = Backend {
+            generation,
+            service: 1,
+            address: words,
+            destination_mac: member.mac(),
+            source_mac: member.egress_mac(),
+            egress: self.index(member.side),
+            port: Be16::new(address.port()),
+            mode: member.mode,
+            version,
+            flags,
+            reserved: [0; 4],
+        };
+        self.object.put_backend(BackendId(member.id), backend);
+    }
+
+    /// Publishes a table of nothing but `backend` for a port, TCP and UDP.
+    pub(crate) fn serve(&mut self, family: Family, port: u16, backend: u32) {
+        // One region for each backend; the last one for the backend that is beyond all.
+        let region = backend.min(63);
+        let offset = region * SLOTS_PER_ELEMENT;
+        let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
+        self.object.write_table(offset, &slots);
+        self.publish(family, port, offset, SLOTS);
+    }
+
+    /// Publishes a table for a port, TCP and UDP.
+    pub(crate) fn publish(&mut self, family: Family, port: u16, offset: u32, slots: u32) {
+        let vip = Vip {
+            table_offset: offset,
+            table_slots: slots,
+            generation: 1,
+            service: 1,
+            ..Vip::default()
+        };
+        for protocol in PROTOCOLS {
+            self.object.put_vip(family.vip(), port, protocol, vip);
+        }
+    }
+}
+
+/// Calls `inside` with a world of its own, in a namespace of its own.
+pub(crate) fn in_world<T: Send>(
+    settings: Settings,
+    inside: impl FnOnce(&mut World) -> T + Send,
+) -> T {
+    let namespace = Namespace::new("world");
+    for (interface, mac) in [
+        ("front", FRONT_MAC),
+        ("back", BACK_MAC),
+        ("aside", [2, 0, 0, 0, 0, 0x3b]),
+    ] {
+        join(
+            (&namespace, interface),
+            (&namespace, &format!("{interface}-peer")),
+        );
+        let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        namespace.ip(&format!("link set {interface} address {}", mac.join(":")));
+        namespace.sysctl(&format!("ipv4/conf/{interface}/forwarding"), "1");
+        namespace.sysctl(&format!("ipv6/conf/{interface}/forwarding"), "1");
+    }
+    let client = CLIENT_MAC.map(|byte| format!("{byte:02x}")).join(":");
+    for command in [
+        "address add 198.51.100.1/24 dev front".to_owned(),
+        "address add 2001:db8:c::1/64 dev front nodad".to_owned(),
+        "address add 10.0.0.1/24 dev back".to_owned(),
+        "address add fd00:b::1/64 dev back nodad".to_owned(),
+        "address add 198.51.101.1/24 dev aside".to_owned(),
+        "address add 2001:db8:e::1/64 dev aside nodad".to_owned(),
+        "route add prohibit 203.0.114.0/24".to_owned(),
+        "route add prohibit 2001:db8:f::/64".to_owned(),
+        format!("neighbour add 198.51.100.7 lladdr {client} dev front nud permanent"),
+        format!("neighbour add 2001:db8:c::7 lladdr {client} dev front nud permanent"),
+        format!("neighbour add 198.51.101.7 lladdr {client} dev aside nud permanent"),
+        format!("neighbour add 2001:db8:e::7 lladdr {client} dev aside nud permanent"),
+    ] {
+        namespace.ip(&command);
+    }
+    let [(front, _), (back, _), (side, _)] =
+        ["front", "back", "aside"].map(|interface| namespace.interface(interface));
+    namespace.enter(|| {
+        let mut object = Object::load(settings);
+        object.allow_device(front);
+        object.allow_device(back);
+        let mut world = World {
+            object,
+            front,
+            back,
+            side,
+        };
+        inside(&mut world)
+    })
+}

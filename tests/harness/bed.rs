@@ -1,0 +1,126 @@
+//! The network that a balancer stands in: a client, the balancer, backends, each in its own namespace.
+//!
+//! ```text
+//! client eth0 ---- client [balancer] b0 ---- eth0 backend 0
+//!                                    b1 ---- eth0 backend 1 ...
+//! ```
+//!
+//! Everything speaks IPv4 and IPv6. The client reaches the VIPs through the balancer; backends have the VIPs
+//! on loopback (mode `l2`) and their default route through the balancer (mode `nat`).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{
+    netns::{Namespace, join},
+    object::PassProgram,
+};
+
+/// The address of IPv4 VIPs.
+pub const VIP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
+/// The address of IPv6 VIPs.
+pub const VIP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10));
+/// The VIP addresses of both IP versions.
+pub const VIPS: [IpAddr; 2] = [VIP_V4, VIP_V6];
+
+/// A client, a balancer and backends, joined and addressed.
+#[derive(Debug)]
+pub struct Bed {
+    /// Where clients are.
+    pub client: Namespace,
+    /// Where `lbd` runs.
+    pub balancer: Namespace,
+    /// Where servers are.
+    pub backends: Vec<Host>,
+    _pass: PassProgram,
+}
+
+/// A backend's namespace and addresses.
+#[derive(Debug)]
+pub struct Host {
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name: `b0`, `b1`, ...; also that of the balancer's interface that leads to it.
+    pub name: String,
+    v4: IpAddr,
+    v6: IpAddr,
+}
+
+impl Host {
+    /// Its own address, of the IP version of `vip`.
+    #[must_use]
+    pub const fn address_like(&self, vip: IpAddr) -> IpAddr {
+        match vip {
+            IpAddr::V4(_) => self.v4,
+            IpAddr::V6(_) => self.v6,
+        }
+    }
+}
+
+impl Bed {
+    /// Builds the network with so many backends, at most 250.
+    #[must_use]
+    pub fn new(backends: u8) -> Self {
+        let balancer = Namespace::new("lb");
+        for key in ["ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"] {
+            balancer.sysctl(key, "1");
+        }
+        let mut pass = PassProgram::load();
+        let client = Namespace::new("client");
+        join((&balancer, "client"), (&client, "eth0"));
+        address(&balancer, "client", "10.1.0.1", "fd01::1");
+        address(&client, "eth0", "10.1.0.2", "fd01::2");
+        leaf(&client, &mut pass, "10.1.0.1", "fd01::1");
+        let backends = (0..backends)
+            .map(|number| backend(&balancer, number, &mut pass))
+            .collect();
+        Self {
+            client,
+            balancer,
+            backends,
+            _pass: pass,
+        }
+    }
+
+    /// The balancer's interfaces: the client's first.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<String> {
+        let backends = self.backends.iter().map(|backend| backend.name.clone());
+        ["client".to_owned()].into_iter().chain(backends).collect()
+    }
+}
+
+fn backend(balancer: &Namespace, number: u8, pass: &mut PassProgram) -> Host {
+    let name = format!("b{number}");
+    let namespace = Namespace::new(&name);
+    join((balancer, &name), (&namespace, "eth0"));
+    let v4 = |host| Ipv4Addr::new(10, 2, number, host);
+    let v6 = |host| Ipv6Addr::new(0xfd02, number.into(), 0, 0, 0, 0, 0, host);
+    address(balancer, &name, &v4(1).to_string(), &v6(1).to_string());
+    address(&namespace, "eth0", &v4(2).to_string(), &v6(2).to_string());
+    // The VIP is everybody's: nobody may announce it (RFC 826 says nothing of such hosts).
+    namespace.sysctl("ipv4/conf/all/arp_ignore", "1");
+    namespace.sysctl("ipv4/conf/all/arp_announce", "2");
+    namespace.ip(&format!("address add {VIP_V4}/32 dev lo"));
+    namespace.ip(&format!("address add {VIP_V6}/128 dev lo nodad"));
+    leaf(&namespace, pass, &v4(1).to_string(), &v6(1).to_string());
+    Host {
+        namespace,
+        name,
+        v4: v4(2).into(),
+        v6: v6(2).into(),
+    }
+}
+
+fn address(namespace: &Namespace, interface: &str, v4: &str, v6: &str) {
+    namespace.ip(&format!("address add {v4}/24 dev {interface}"));
+    namespace.ip(&format!("address add {v6}/64 dev {interface} nodad"));
+}
+
+/// What every host but the balancer needs: a way out, whole checksums, and a program that makes its veth take
+/// frames sent by XDP.
+fn leaf(namespace: &Namespace, pass: &mut PassProgram, v4: &str, v6: &str) {
+    namespace.ip(&format!("route add default via {v4}"));
+    namespace.ip(&format!("route add default via {v6}"));
+    namespace.compute_checksums("eth0");
+    pass.attach(namespace, "eth0");
+}

@@ -1,0 +1,227 @@
+//! The built eBPF object, loaded on its own: filled by plain map updates, run packet by packet.
+//!
+//! No daemon, no pins, small maps. [`Object::run`] gives one frame to the program by `BPF_PROG_TEST_RUN` and
+//! tells what became of it: the action, the frame as the program left it, and the one cell of the ledger
+//! that was incremented.
+
+use std::{
+    env,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+mod pass;
+mod run;
+
+pub use pass::PassProgram;
+pub use run::{Action, Ran};
+
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{Array, HashMap, Map, MapData, xdp::DevMap, xdp::DevMapHash},
+    programs::Xdp,
+};
+use lb_common::{
+    backend::{Backend, BackendId},
+    be::Be16,
+    family::{Address4, Address6},
+    flow::{Flow, FlowKey, Reply},
+    names,
+    settings::Settings,
+    table::{Element, SLOTS_PER_ELEMENT, Slot},
+    vip::{Vip, VipKey},
+};
+
+/// Room for backends, devices and so on in a test's maps.
+const ENTRIES: u32 = 64;
+/// Room for flows of one IP version.
+const FLOWS: u32 = 1_024;
+
+/// The file to test: `LB_EBPF_OBJECT`, or where the workspace builds it.
+#[must_use]
+pub fn object_path() -> PathBuf {
+    env::var_os("LB_EBPF_OBJECT").map_or_else(
+        || target_directory().join("bpfel-unknown-none/ebpf/lb-ebpf"),
+        PathBuf::from,
+    )
+}
+
+/// The workspace's target directory.
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    )
+}
+
+/// The bytes of the object.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn object_bytes() -> Vec<u8> {
+    let path = object_path();
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!(
+            "reading the eBPF object {}: {error}; build it by `cargo xtask build`",
+            path.display()
+        )
+    })
+}
+
+/// The program with its maps.
+#[derive(Debug)]
+pub struct Object {
+    ebpf: Ebpf,
+}
+
+impl Object {
+    /// Loads the balancer with `settings`.
+    #[must_use]
+    pub fn load(settings: Settings) -> Self {
+        let mut ebpf = load(&settings);
+        let program: &mut Xdp = ebpf
+            .program_mut(names::BALANCER)
+            .expect("a program named balancer")
+            .try_into()
+            .expect("an XDP program");
+        program.load().expect("the verifier accepts the program");
+        Self { ebpf }
+    }
+
+    /// Pins a map for other tools to look at.
+    pub fn pin_map(&self, name: &str, path: &Path) {
+        let map = self.ebpf.map(name);
+        let map = map.unwrap_or_else(|| panic!("the object has no map {name}"));
+        map.pin(path)
+            .unwrap_or_else(|error| panic!("pinning {name} to {}: {error}", path.display()));
+    }
+
+    /// Writes a VIP; port and protocol 0 make the address entry.
+    pub fn put_vip(&mut self, address: IpAddr, port: u16, protocol: u8, vip: Vip) {
+        let port = Be16::new(port);
+        let done = match address {
+            IpAddr::V4(address) => self.hash(names::VIPS_V4).insert(
+                VipKey::new(Address4::from(address), port, protocol),
+                vip,
+                0,
+            ),
+            IpAddr::V6(address) => self.hash(names::VIPS_V6).insert(
+                VipKey::new(Address6::from(address), port, protocol),
+                vip,
+                0,
+            ),
+        };
+        done.expect("writing a VIP");
+    }
+
+    /// Writes a backend.
+    pub fn put_backend(&mut self, id: BackendId, backend: Backend) {
+        let mut backends: Array<&mut MapData, Backend> = self.write(names::BACKENDS);
+        backends.set(id.0, backend, 0).expect("writing a backend");
+    }
+
+    /// Writes a lookup table at `offset`, a multiple of [`SLOTS_PER_ELEMENT`].
+    pub fn write_table(&mut self, offset: u32, slots: &[Slot]) {
+        let mut tables: Array<&mut MapData, Element> = self.write(names::TABLES);
+        let first = offset / SLOTS_PER_ELEMENT;
+        for (index, chunk) in (first..).zip(slots.chunks(SLOTS_PER_ELEMENT as usize)) {
+            let mut element = Element::default();
+            for (slot, value) in element.iter_mut().zip(chunk) {
+                *slot = *value;
+            }
+            tables.set(index, element, 0).expect("writing the arena");
+        }
+    }
+
+    /// Allows redirects to the interface with index `device`, which must stand in the calling thread's
+    /// namespace.
+    pub fn allow_device(&mut self, device: u32) {
+        let map = self.ebpf.map_mut(names::DEVICES).expect("a devices map");
+        let done = if matches!(map, Map::DevMap(_)) {
+            let mut map = DevMap::try_from(map).expect("a device map");
+            map.set(device, device, None, 0)
+        } else {
+            let mut map = DevMapHash::try_from(map).expect("a device map");
+            map.insert(device, device, None, 0)
+        };
+        done.expect("writing the devices map");
+    }
+
+    /// Forgets all flows and replies.
+    pub fn forget_flows(&mut self) {
+        clear(&mut self.hash::<FlowKey<Address4>, Flow>(names::FLOWS_V4));
+        clear(&mut self.hash::<FlowKey<Address6>, Flow>(names::FLOWS_V6));
+        clear(&mut self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4));
+        clear(&mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6));
+    }
+
+    /// How many flows are remembered, both families.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.keys::<FlowKey<Address4>, Flow>(names::FLOWS_V4)
+            + self.keys::<FlowKey<Address6>, Flow>(names::FLOWS_V6)
+    }
+
+    /// How many flows await replies that must be rewritten, both families.
+    #[must_use]
+    pub fn replies(&self) -> usize {
+        self.keys::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4)
+            + self.keys::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6)
+    }
+
+    fn keys<K: Pod, V: Pod>(&self, name: &str) -> usize {
+        let map: HashMap<&MapData, K, V> = self.read(name);
+        map.keys().flatten().count()
+    }
+
+    fn hash<K: Pod, V: Pod>(&mut self, name: &str) -> HashMap<&mut MapData, K, V> {
+        self.write(name)
+    }
+
+    fn read<'a, M: TryFrom<&'a Map, Error: std::fmt::Debug>>(&'a self, name: &str) -> M {
+        let map = self.ebpf.map(name);
+        let map = map.unwrap_or_else(|| panic!("the object has no map {name}"));
+        M::try_from(map).unwrap_or_else(|error| panic!("map {name}: {error:?}"))
+    }
+
+    fn write<'a, M: TryFrom<&'a mut Map, Error: std::fmt::Debug>>(&'a mut self, name: &str) -> M {
+        let map = self.ebpf.map_mut(name);
+        let map = map.unwrap_or_else(|| panic!("the object has no map {name}"));
+        M::try_from(map).unwrap_or_else(|error| panic!("map {name}: {error:?}"))
+    }
+}
+
+fn load(settings: &Settings) -> Ebpf {
+    let mut loader = EbpfLoader::new();
+    loader.override_global(names::SETTINGS, settings, true);
+    for name in [
+        names::VIPS_V4,
+        names::VIPS_V6,
+        names::TABLES,
+        names::BACKENDS,
+        names::TRAFFIC,
+        names::DEVICES,
+    ] {
+        loader.map_max_entries(name, ENTRIES);
+    }
+    for name in [
+        names::FLOWS_V4,
+        names::FLOWS_V6,
+        names::REPLIES_V4,
+        names::REPLIES_V6,
+    ] {
+        loader.map_max_entries(name, FLOWS);
+    }
+    loader
+        .load(&object_bytes())
+        .unwrap_or_else(|error| panic!("loading {}: {error:?}", object_path().display()))
+}
+
+fn clear<K: Pod, V: Pod>(map: &mut HashMap<&mut MapData, K, V>) {
+    let keys: Vec<K> = map.keys().filter_map(Result::ok).collect();
+    for key in keys {
+        map.remove(&key).expect("removing what is there");
+    }
+}

@@ -1,0 +1,186 @@
+//! A network with a daemon's place in it, and the service that most tests begin with.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use lb_tests::{
+    bed::{Bed, VIPS},
+    control::Control,
+    daemon::Instance,
+    netns::{Namespace, join},
+    traffic::Server,
+    wait,
+};
+use serde_json::{Value, json};
+
+/// How long the daemon may take to see what has changed around it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(15);
+/// Where servers listen.
+pub(crate) const PORT: u16 = 8_080;
+
+/// A bed and a place for a daemon.
+pub(crate) struct Scene {
+    pub(crate) bed: Bed,
+    pub(crate) instance: Instance,
+}
+
+/// A forwarding mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    L2,
+    Nat,
+}
+
+impl Mode {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::L2 => "l2",
+            Self::Nat => "nat",
+        }
+    }
+
+    /// The port of the VIP: the servers' own in mode `l2`, another one in mode `nat`.
+    pub(crate) const fn port(self) -> u16 {
+        match self {
+            Self::L2 => PORT,
+            Self::Nat => 80,
+        }
+    }
+}
+
+impl Scene {
+    pub(crate) fn new(backends: u8) -> Self {
+        let bed = Bed::new(backends);
+        let instance = Instance::new(&bed.balancer, bed.interfaces());
+        Self { bed, instance }
+    }
+
+    /// An HTTP server on a backend.
+    pub(crate) fn server(&self, backend: usize) -> Server {
+        let host = &self.bed.backends[backend];
+        Server::http(&host.namespace, PORT, &host.name)
+    }
+
+    /// An HTTP server on every backend.
+    pub(crate) fn servers(&self) -> Vec<Server> {
+        (0..self.bed.backends.len())
+            .map(|backend| self.server(backend))
+            .collect()
+    }
+
+    /// A UDP server on every backend: on the VIP in mode `l2`, on the backend's own address in mode `nat`.
+    pub(crate) fn udp_servers(&self, mode: Mode, vip: IpAddr) -> Vec<Server> {
+        let server = |host: &lb_tests::bed::Host| {
+            let address = match mode {
+                Mode::L2 => vip,
+                Mode::Nat => host.address_like(vip),
+            };
+            Server::udp(&host.namespace, (address, PORT).into(), &host.name)
+        };
+        self.bed.backends.iter().map(server).collect()
+    }
+
+    /// The address of a backend, of the IP version of `vip`.
+    pub(crate) fn backend(&self, backend: usize, vip: IpAddr) -> SocketAddr {
+        (self.bed.backends[backend].address_like(vip), PORT).into()
+    }
+
+    /// A service on `vip`, TCP and UDP, with all backends and a probe that is fast, but not so fast that a
+    /// busy machine fails it.
+    pub(crate) fn service(&self, mode: Mode, vip: IpAddr) -> Value {
+        let backends: Vec<Value> = (0..self.bed.backends.len())
+            .map(|backend| json!({"address": self.backend(backend, vip).to_string()}))
+            .collect();
+        let at = SocketAddr::new(vip, mode.port());
+        json!({
+            "name": name(vip),
+            "vips": [format!("{at}/tcp"), format!("{at}/udp")],
+            "mode": mode.word(),
+            "probe": {"type": "http", "interval": "250ms", "timeout": "250ms", "rise": 1, "fall": 2},
+            "backend": backends,
+        })
+    }
+
+    /// Adds the service on both VIPs and waits until all backends serve.
+    pub(crate) fn serve(&self, control: &mut Control, mode: Mode) {
+        for vip in VIPS {
+            control.must("service.add", &self.service(mode, vip));
+        }
+        for vip in VIPS {
+            wait_serving(control, &name(vip), self.bed.backends.len());
+        }
+    }
+}
+
+/// The name of the service on `vip`.
+pub(crate) fn name(vip: IpAddr) -> String {
+    let version = if vip.is_ipv4() { "v4" } else { "v6" };
+    format!("web-{version}")
+}
+
+/// Where clients reach the services of both IP versions.
+pub(crate) fn destinations(mode: Mode) -> Vec<SocketAddr> {
+    VIPS.map(|vip| SocketAddr::new(vip, mode.port())).into()
+}
+
+/// The backends of a service, as `backend.list` shows them.
+pub(crate) fn backends(control: &mut Control, service: &str) -> Vec<Value> {
+    let list = control.must("backend.list", &json!({"service": service}));
+    list.get("backends")
+        .and_then(Value::as_array)
+        .expect("a list of backends")
+        .clone()
+}
+
+/// Waits until so many backends of a service take new flows.
+pub(crate) fn wait_serving(control: &mut Control, service: &str, count: usize) {
+    let mut last = Vec::new();
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait::until("backends serve", LIMIT, || {
+            last = backends(control, service);
+            let serving = last
+                .iter()
+                .filter(|backend| backend["serving"] == json!(true));
+            serving.count() == count
+        });
+    }));
+    assert!(
+        done.is_ok(),
+        "{service} never had {count} backends that serve: {last:#?}"
+    );
+}
+
+/// The generation that is published.
+pub(crate) fn generation(control: &mut Control) -> u64 {
+    let status = control.must("status", &json!({}));
+    status["generation"].as_u64().expect("a generation")
+}
+
+/// The names of those who answered; every request must have been answered.
+pub(crate) fn names(answers: Vec<io::Result<String>>) -> BTreeSet<String> {
+    let count = answers.len();
+    let (answered, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert!(
+        failed.is_empty(),
+        "{} of {count} requests failed: {failed:?}",
+        failed.len()
+    );
+    answered.into_iter().flatten().collect()
+}
+
+/// A set of names.
+pub(crate) fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// A namespace with one interface, `up0`, and an instance on it: enough for a daemon that forwards nothing.
+pub(crate) fn lone() -> (Namespace, Instance) {
+    let namespace = Namespace::new("lone");
+    join((&namespace, "up0"), (&namespace, "up1"));
+    let instance = Instance::new(&namespace, vec!["up0".to_owned()]);
+    (namespace, instance)
+}
