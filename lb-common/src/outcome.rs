@@ -79,6 +79,8 @@ outcomes! {
     Icmp = 20, Pass, "icmp";
     /// A NAT backend's reply, rewritten, whose next hop the kernel must first resolve.
     ReplyUnresolved = 21, Pass, "reply_unresolved";
+    /// A NAT backend's packet, untouched, to a client that is this host itself or that it has no route to.
+    ReplyNotForwarded = 22, Pass, "reply_not_forwarded";
 
     /// For a VIP address, but no service has that port and protocol, and the settings say drop.
     UnmatchedDropped = 32, Drop, "unmatched_dropped";
@@ -104,7 +106,7 @@ outcomes! {
     UnsupportedMode = 42, Drop, "unsupported_mode";
     /// The egress interface is not in the devices map.
     NoDevice = 43, Drop, "no_device";
-    /// No route from here to the client for a NAT backend's reply.
+    /// The route to a NAT backend's client forbids it, or forwarding is off where the reply came in.
     ReplyUnroutable = 44, Drop, "reply_unroutable";
     /// The frame could not be resized.
     NoRoom = 45, Drop, "no_room";

@@ -15,7 +15,8 @@ use crate::{
     ip::Ip,
     maps,
     packet::{Link, NextHop, Packet, Version},
-    parse, rewrite, route, select,
+    parse, rewrite, route,
+    select::{self, Standing},
 };
 
 /// A packet that goes on.
@@ -63,10 +64,8 @@ fn request<F: Ip>(
     let bytes = frame.len() as u64;
     rewrite::request(frame, packet, choice.backend)?;
     let action = emit::emit(frame, link, &NextHop::from(choice.backend))?;
-    if choice.new_flows != 0 {
-        select::remember::<F>(&packet.flow, &choice);
-    }
-    maps::count_traffic(choice.id, bytes, choice.new_flows);
+    select::remember::<F>(&packet.flow, &choice);
+    maps::count_traffic(choice.id, bytes, choice.standing == Standing::NEW);
     Ok(Sent {
         outcome: Outcome::Forwarded,
         action,

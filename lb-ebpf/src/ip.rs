@@ -87,13 +87,13 @@ impl Ip for V4 {
     }
 
     #[inline(always)]
-    fn read(frame: &Frame, header: &Ipv4Hdr, offset: usize) -> Result<Network, Outcome> {
+    fn read(_: &Frame, header: &Ipv4Hdr, offset: usize) -> Result<Network, Outcome> {
         /// Offset and the more-fragments flag (RFC 791 section 3.1).
         const FRAGMENT: u16 = 0x3fff;
         let header_len = usize::from(header.vihl & 0x0f) * 4;
         let total_len = usize::from(Be16::from_bytes(header.tot_len).get());
         let is_v4 = header.vihl >> 4 == 4 && header_len >= size_of::<Ipv4Hdr>();
-        if !is_v4 || total_len < header_len || offset + total_len > frame.len() {
+        if !is_v4 || total_len < header_len {
             return Err(Outcome::Malformed);
         }
         if Be16::from_bytes(header.frags).raw() & FRAGMENT.to_be() != 0 {
@@ -171,7 +171,7 @@ impl Ip for V6 {
         let [first, ..] = header.vcf;
         let mut payload = offset + size_of::<Ipv6Hdr>();
         let end = payload + usize::from(Be16::from_bytes(header.payload_len).get());
-        if first >> 4 != 6 || end > frame.len() {
+        if first >> 4 != 6 {
             return Err(Outcome::Malformed);
         }
         let mut protocol = header.next_hdr;
@@ -189,7 +189,7 @@ impl Ip for V6 {
                 Kind::Sized | Kind::Upper => extension.len(),
             };
             if payload > end {
-                return Err(Outcome::Truncated);
+                return Err(Outcome::Malformed);
             }
             protocol = extension.next_header;
         }

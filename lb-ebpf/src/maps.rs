@@ -175,15 +175,15 @@ pub fn remember_reply<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Reply<F
     let _ = F::replies().insert(flow, value, 0);
 }
 
-/// Counts a packet of `bytes` bytes forwarded to backend `id`, with which `flows` flows began.
+/// Counts a packet of `bytes` bytes forwarded to backend `id`, with which a flow began or not.
 #[inline(always)]
-pub fn count_traffic(id: BackendId, bytes: u64, flows: u64) {
+pub fn count_traffic(id: BackendId, bytes: u64, begins_flow: bool) {
     if let Some(traffic) = TRAFFIC.get_ptr_mut(id.0) {
         // SAFETY: this CPU's own element, and the program is not preempted by itself.
         unsafe {
             (*traffic).packets += 1;
             (*traffic).bytes += bytes;
-            (*traffic).flows += flows;
+            (*traffic).flows += u64::from(begins_flow);
         }
     }
 }

@@ -54,8 +54,9 @@ const _: () = assert!(
 /// The way to the client that `packet`, a NAT backend's, is for; it will seem to come from `reply`.
 ///
 /// # Errors
-/// [`Outcome::NotVip`] if the client is this host itself, so that its own stack gets the packet as it is;
-/// [`Outcome::ReplyUnroutable`] if there is no route or forwarding is off on the ingress interface.
+/// [`Outcome::ReplyNotForwarded`] if the client is this host itself, so that its own stack gets the packet as it
+/// is, or if there is no route (the kernel's answer is the same); [`Outcome::ReplyUnroutable`] if the
+/// route forbids it or forwarding is off on the ingress interface.
 #[inline(always)]
 pub fn to_client<F: Ip>(
     frame: &Frame,
@@ -90,7 +91,7 @@ pub fn to_client<F: Ip>(
     let is_resolved = match u32::try_from(answer) {
         Ok(BPF_FIB_LKUP_RET_SUCCESS) => true,
         Ok(BPF_FIB_LKUP_RET_NO_NEIGH) => false,
-        Ok(BPF_FIB_LKUP_RET_NOT_FWDED) => return Err(Outcome::NotVip),
+        Ok(BPF_FIB_LKUP_RET_NOT_FWDED) => return Err(Outcome::ReplyNotForwarded),
         _ => return Err(Outcome::ReplyUnroutable),
     };
     Ok(Route {

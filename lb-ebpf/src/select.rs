@@ -2,7 +2,6 @@
 
 use lb_common::{
     backend::{Backend, BackendId, Mode},
-    family::Family,
     flow::{Flow, FlowKey, Reply},
     hash::flow_hash,
     outcome::Outcome,
@@ -18,10 +17,22 @@ pub struct Choice {
     pub id: BackendId,
     /// Its entry.
     pub backend: &'static Backend,
-    /// Flows that begin with this packet: 1 if it is to be remembered, else 0. A word, not a `bool`: the
-    /// niche of `Result<Choice, _>` then lies in the reference, and no register holds now a pointer,
-    /// now an error (which the verifier refuses).
-    pub new_flows: u64,
+    /// What the flow table has to do with it.
+    pub standing: Standing,
+}
+
+/// What is remembered of a flow. A word, not an enum: the niche of `Result<Choice, _>` then lies in the
+/// reference, and no register holds now a pointer, now an error (which the verifier refuses).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Standing(u64);
+
+impl Standing {
+    /// It was remembered before.
+    pub const KNOWN: Self = Self(0);
+    /// It begins with this packet and is to be remembered.
+    pub const NEW: Self = Self(1);
+    /// It is not remembered, and this packet, a TCP RST or FIN, does not begin one.
+    pub const PASSING: Self = Self(2);
 }
 
 /// Chooses the backend for `packet`, which is for `vip`, and remembers the choice.
@@ -44,7 +55,11 @@ pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
     Ok(Choice {
         id,
         backend,
-        new_flows: u64::from(packet.begins_flow),
+        standing: if packet.begins_flow {
+            Standing::NEW
+        } else {
+            Standing::PASSING
+        },
     })
 }
 
@@ -57,7 +72,7 @@ fn remembered<F: Ip>(flow: &FlowKey<F::Address>) -> Option<Choice> {
     (backend.generation == known.generation).then_some(Choice {
         id,
         backend,
-        new_flows: 0,
+        standing: Standing::KNOWN,
     })
 }
 
@@ -68,35 +83,39 @@ fn active(id: BackendId) -> Option<&'static Backend> {
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 
-/// Remembers a new flow; for a NAT backend also what its replies must be rewritten to.
+/// Remembers a new flow, and for a NAT backend what its replies must be rewritten to.
+///
+/// The two stand in two tables, and the one may have been forgotten before the other: for a NAT backend the
+/// second is looked up with every packet, which also keeps it among the recently used.
 #[inline(always)]
 pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice) {
-    let Choice { id, backend, .. } = choice;
-    maps::remember_flow::<F>(
-        flow,
-        &Flow {
+    let Choice {
+        id,
+        backend,
+        standing,
+    } = choice;
+    if *standing == Standing::NEW {
+        let value = Flow {
             backend: id.0,
             generation: backend.generation,
-        },
-    );
-    if backend.mode == Mode::NAT {
-        let reply = FlowKey {
+        };
+        maps::remember_flow::<F>(flow, &value);
+    }
+    if backend.mode == Mode::NAT && *standing != Standing::PASSING {
+        let key = FlowKey {
             source: F::backend_address(backend),
             destination: flow.source,
             source_port: backend.port,
             destination_port: flow.source_port,
             protocol: flow.protocol,
         };
-        maps::remember_reply::<F>(&reply, &seen_by_client::<F>(flow));
-    }
-}
-
-/// The VIP end of a request's flow.
-#[inline(always)]
-fn seen_by_client<F: Family>(flow: &FlowKey<F::Address>) -> Reply<F::Address> {
-    Reply {
-        address: flow.destination,
-        port: flow.destination_port,
-        reserved: 0,
+        let seen_by_client = Reply {
+            address: flow.destination,
+            port: flow.destination_port,
+            reserved: 0,
+        };
+        if *standing == Standing::NEW || maps::reply::<F>(&key).is_none() {
+            maps::remember_reply::<F>(&key, &seen_by_client);
+        }
     }
 }

@@ -32,6 +32,11 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
     let header = frame.view(offset).ok_or(Outcome::Truncated)?;
     let network = network::network::<F>(frame, header, offset)?;
     let transport = transport::transport(frame, &network)?;
+    // After the headers: a frame that ends inside one is truncated, one that ends after them contradicts
+    // its IP length.
+    if network.end > frame.len() {
+        return Err(Outcome::Malformed);
+    }
     Ok(Packet {
         flow: FlowKey {
             source: F::source(header),

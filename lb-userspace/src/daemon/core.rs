@@ -152,7 +152,7 @@ impl Core {
                 Event::Tick => self.tick().await,
                 Event::Reload => self.reload().await,
                 Event::Stop => {
-                    info!("stopping; the data plane goes on");
+                    info!("stopping");
                     return;
                 }
             }

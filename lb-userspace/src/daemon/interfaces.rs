@@ -53,23 +53,27 @@ impl Interfaces {
     }
 
     /// Attaches to all wanted interfaces, which must be there, and takes the program off others that an
-    /// earlier process attached it to.
+    /// earlier process attached it to. If one of them fails, those that are new are detached again.
     pub(super) fn attach_all(&mut self, links: &[Link]) -> Result<()> {
+        let names: BTreeSet<&str> = links.iter().map(|link| link.name.as_str()).collect();
+        if let Some(missing) = self
+            .wanted
+            .keys()
+            .find(|name| !names.contains(name.as_str()))
+        {
+            let names: Vec<&str> = names.into_iter().collect();
+            return Err(anyhow!(
+                "there is no interface `{missing}`; there are: {}",
+                names.join(", ")
+            ));
+        }
+        let before: BTreeSet<u32> = self.attachments.pinned()?.into_iter().collect();
         self.follow(links);
-        for (name, state) in &self.wanted {
-            match state {
-                State::Attached { .. } => {}
-                State::Missing => {
-                    let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
-                    return Err(anyhow!(
-                        "there is no interface `{name}`; there are: {}",
-                        names.join(", ")
-                    ));
-                }
-                State::Failed { why, .. } => {
-                    return Err(anyhow!("cannot attach to interface `{name}`: {why}"));
-                }
+        if let Some(problem) = self.problems().into_iter().next() {
+            for index in self.indexes().difference(&before) {
+                self.attachments.detach(*index)?;
             }
+            return Err(anyhow!(problem));
         }
         let attached = self.indexes();
         for index in self.attachments.pinned()? {

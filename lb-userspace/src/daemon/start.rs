@@ -171,7 +171,9 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     let _ = server.await;
     if options.detach_on_stop {
         pins.remove()?;
-        info!("took the data plane off");
+        info!("stopped; the data plane is off");
+    } else {
+        info!("stopped; the data plane goes on");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Loads the programs and creates or adopts the pinned maps.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -94,7 +94,13 @@ impl Pins {
             fs::remove_dir(&directory)
                 .with_context(|| format!("remove {}", directory.display()))?;
         }
-        fs::remove_dir(&self.root).with_context(|| format!("remove {}", self.root.display()))
+        match fs::remove_dir(&self.root) {
+            // The root may be where the file system is mounted, or have been made by somebody else.
+            Err(error) if error.kind() != io::ErrorKind::ResourceBusy => {
+                Err(error).with_context(|| format!("remove {}", self.root.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }
 

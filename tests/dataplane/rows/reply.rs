@@ -144,7 +144,13 @@ fn not_forwarded(family: Family) -> Vec<Row> {
     let mut other_client_port = reply.clone();
     other_client_port.destination.set_port(40_001);
     let other_protocol = Packet::udp(reply.source, reply.destination);
-    let local = from(family.host());
+    // The kernel gives one answer for both, and its stack does what is right: deliver it, or say unreachable.
+    let left_alone = |name: &str, client| {
+        let request = from(client);
+        let reply = backend.replies_to(&request).frame();
+        after(format!("{family:?}: {name}"), family, &request)
+            .passes(&reply, Outcome::ReplyNotForwarded)
+    };
     vec![
         after(
             format!("{family:?}: a reply to a neighbour yet to be resolved"),
@@ -163,11 +169,8 @@ fn not_forwarded(family: Family) -> Vec<Row> {
             family.refused(),
             Outcome::ReplyUnroutable,
         ),
-        dropped(
-            "a reply without a route",
-            family.unroutable(),
-            Outcome::ReplyUnroutable,
-        ),
+        left_alone("a reply without a route", family.unroutable()),
+        left_alone("a reply to this host itself", family.host()),
         dropped(
             "a reply to an egress that is not allowed",
             family.behind_side(),
@@ -184,11 +187,6 @@ fn not_forwarded(family: Family) -> Vec<Row> {
             Outcome::TtlExceeded,
             Action::Drop,
             None,
-        ),
-        passed(
-            "a reply to this host itself",
-            &local,
-            backend.replies_to(&local).frame(),
         ),
         passed(
             "from another port of the backend",

@@ -52,14 +52,14 @@ pub struct Invalid {
     /// Its id, as far as it could be read.
     pub id: Id,
     /// What is wrong with it.
-    pub error: RpcError,
+    pub error: Box<RpcError>,
 }
 
 impl Invalid {
     fn new(id: Id, code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             id,
-            error: RpcError::new(code, message),
+            error: Box::new(RpcError::new(code, message)),
         }
     }
 }

@@ -99,7 +99,7 @@ impl Connection {
         drop(line);
         match message {
             Err(invalid) => {
-                let response = Response::error(invalid.id, invalid.error);
+                let response = Response::error(invalid.id, *invalid.error);
                 self.write(writer, response.to_json() + "\n").await
             }
             Ok(Message::Single(request)) => {
@@ -158,7 +158,7 @@ impl Connection {
             },
             Err(invalid) => Prepared {
                 id: Some(invalid.id),
-                call: Err(invalid.error),
+                call: Err(*invalid.error),
             },
         }
     }
