@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use tracing::{info, warn};
 
 use crate::{
@@ -52,21 +52,9 @@ impl Interfaces {
         }
     }
 
-    /// Attaches to all wanted interfaces, which must be there, and takes the program off others that an
+    /// Attaches to all wanted interfaces and takes the program off others that an
     /// earlier process attached it to. If one of them fails, those that are new are detached again.
     pub(super) fn attach_all(&mut self, links: &[Link]) -> Result<()> {
-        let names: BTreeSet<&str> = links.iter().map(|link| link.name.as_str()).collect();
-        if let Some(missing) = self
-            .wanted
-            .keys()
-            .find(|name| !names.contains(name.as_str()))
-        {
-            let names: Vec<&str> = names.into_iter().collect();
-            return Err(anyhow!(
-                "there is no interface `{missing}`; there are: {}",
-                names.join(", ")
-            ));
-        }
         let before: BTreeSet<u32> = self.attachments.pinned()?.into_iter().collect();
         self.follow(links);
         if let Some(problem) = self.problems().into_iter().next() {
@@ -174,6 +162,19 @@ const fn mode_name(xdp: Option<Xdp>) -> &'static str {
         Some(Xdp::Generic) => "generic",
         None => "detached",
     }
+}
+
+/// Refuses names that no interface has.
+pub(super) fn check(names: &[String], links: &[Link]) -> Result<()> {
+    let there: BTreeSet<&str> = links.iter().map(|link| link.name.as_str()).collect();
+    if let Some(missing) = names.iter().find(|name| !there.contains(name.as_str())) {
+        let there: Vec<&str> = there.into_iter().collect();
+        bail!(
+            "there is no interface `{missing}`; there are: {}",
+            there.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {

@@ -19,7 +19,7 @@ use super::{
     core::{Core, Parts},
     event::Event,
     exit::{ExitCode, Failure},
-    interfaces::Interfaces,
+    interfaces::{self, Interfaces},
     options::{Command, LogFormat, Options, RunOptions},
     preflight, saved,
 };
@@ -114,6 +114,15 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     let (events, queue) = mpsc::channel(QUEUE);
     let interface_events = InterfaceEvents::listen().map_err(|error| anyhow!(error))?;
     let links = neighbor::links().await.map_err(|error| anyhow!(error))?;
+    let names = if options.interfaces.is_empty() {
+        settings.interfaces.clone()
+    } else {
+        options.interfaces.clone()
+    };
+    if names.is_empty() {
+        warn!("no interface is configured: nothing will be balanced");
+    }
+    interfaces::check(&names, &links)?;
     let (kernel, attachments, adopted) = Kernel::load(
         &pins,
         program_settings(&settings),
@@ -124,20 +133,12 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     if adopted {
         info!("took over the maps of an earlier process");
     }
-    let names = if options.interfaces.is_empty() {
-        settings.interfaces.clone()
-    } else {
-        options.interfaces.clone()
-    };
-    if names.is_empty() {
-        warn!("no interface is configured: nothing will be balanced");
-    }
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let interfaces = Interfaces::new(attachments, mode, names);
 
     let (observations, observed) = mpsc::channel(QUEUE);
     let (updates, next_hops) = mpsc::channel(QUEUE);
-    let core = Core::new(Parts {
+    let mut core = Core::new(Parts {
         reconciler: Reconciler::new(kernel),
         interfaces,
         prober: Prober::new(observations),
@@ -148,8 +149,12 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     });
     let (shutdown, stopping) = watch::channel(false);
     let (requests, calls) = mpsc::channel(QUEUE);
-    let mut core = core;
-    core.begin(beginning, &links).await?;
+    if let Err(failure) = core.begin(beginning, &links).await {
+        if !adopted {
+            pins.remove()?;
+        }
+        return Err(failure);
+    }
     let server = tokio::spawn(server::serve(
         listener,
         access,
