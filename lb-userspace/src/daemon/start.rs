@@ -123,7 +123,11 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         warn!("no interface is configured: nothing will be balanced");
     }
     interfaces::check(&names, &links)?;
-    let (kernel, attachments, adopted) = Kernel::load(
+    #[cfg_attr(
+        not(feature = "log"),
+        expect(unused_mut, reason = "the log takes its ring buffer out")
+    )]
+    let (kernel, mut attachments, adopted) = Kernel::load(
         &pins,
         program_settings(&settings),
         capacity(&settings),
@@ -133,6 +137,8 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     if adopted {
         info!("took over the maps of an earlier process");
     }
+    #[cfg(feature = "log")]
+    crate::dataplane::log::follow(&mut attachments)?;
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let interfaces = Interfaces::new(attachments, mode, names);
 

@@ -79,7 +79,7 @@ impl Attachments {
 
     /// The loaded object, for the program's log lines.
     #[cfg(feature = "log")]
-    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
+    pub(super) fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
 

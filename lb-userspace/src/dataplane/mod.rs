@@ -9,6 +9,8 @@ mod arena;
 pub mod attach;
 pub mod kernel;
 mod load;
+#[cfg(feature = "log")]
+pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
 
