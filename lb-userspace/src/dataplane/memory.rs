@@ -1,10 +1,12 @@
-//! A data plane in memory, for tests: holds what it is told, and can be made to fail.
+//! A data plane in memory, for tests: holds what it is told, refuses what the kernel would refuse, and can
+//! be made to fail.
 
 use std::collections::BTreeMap;
 
-use lb_common::{backend::BackendId, traffic::Traffic};
+use lb_common::{backend::BackendId, table::Slot, traffic::Traffic};
 
-use super::{Actual, Capacity, Dataplane, DataplaneError, Ledger, Step};
+use super::{Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, Step};
+use crate::model::Vip;
 
 /// The test double.
 #[derive(Debug, Default)]
@@ -15,6 +17,101 @@ pub(crate) struct Memory {
     pub(crate) fails_after: Option<usize>,
     /// What was done, in order.
     pub(crate) done: Vec<Step>,
+    /// As much of the arena as was ever written.
+    arena: Vec<Slot>,
+}
+
+impl Memory {
+    /// Empty, and so large.
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self {
+            capacity,
+            ..Self::default()
+        }
+    }
+
+    /// What a packet reads in `region`, whatever was last written there.
+    pub(crate) fn slots(&self, region: Region) -> &[Slot] {
+        let (begin, slots) = (region.offset as usize, region.slots as usize);
+        &self.arena[begin..begin + slots]
+    }
+
+    /// The same maps as a new process finds them: nothing is known but what they tell.
+    pub(crate) fn restarted(self) -> Self {
+        let mut memory = Self {
+            actual: self.actual,
+            arena: self.arena,
+            ..Self::new(self.capacity)
+        };
+        memory.actual.retired.clear();
+        memory.read();
+        memory
+    }
+
+    /// Reads the maps: the tables that VIPs point to, the last generation that any entry tells of.
+    fn read(&mut self) {
+        let regions = self.actual.vips.values().map(|entry| entry.region);
+        let tables = regions
+            .filter(|region| region.slots > 0)
+            .map(|region| (region, self.slots(region).into()))
+            .collect();
+        self.actual.tables = tables;
+    }
+
+    fn write(&mut self, region: Region, table: &[Slot]) {
+        let end = (region.offset + region.slots) as usize;
+        if self.arena.len() < end {
+            self.arena.resize(end, Slot::default());
+        }
+        self.arena[region.offset as usize..end].copy_from_slice(table);
+    }
+
+    /// Why the kernel would not do `step`, if it would not.
+    fn refusal(&mut self, step: &Step) -> Option<&'static str> {
+        if let Some(left) = &mut self.fails_after {
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => return Some("told to fail"),
+            }
+        }
+        match step {
+            Step::PutBackend(id, _) if id.0 == 0 || id.0 >= self.capacity.backends => {
+                Some("no such backend number")
+            }
+            Step::WriteTable(region, table) if region.slots as usize != table.len() => {
+                Some("the table is not as large as its region")
+            }
+            Step::WriteTable(region, _) if region.offset + region.slots > self.capacity.slots => {
+                Some("the region lies outside the arena")
+            }
+            Step::PutVip(vip, _) if self.entries_with(*vip) > self.capacity.vips as usize => {
+                Some("the map is full")
+            }
+            Step::PutDevice(_)
+            | Step::PutBackend(..)
+            | Step::WriteTable(..)
+            | Step::PutVip(..)
+            | Step::RemoveVip(_)
+            | Step::Grace
+            | Step::RemoveBackend(_)
+            | Step::RemoveDevice(_) => None,
+        }
+    }
+
+    /// Entries in the map of `vip`'s IP version once it is there.
+    fn entries_with(&self, vip: Vip) -> usize {
+        let of_family = |address: std::net::IpAddr| address.is_ipv4() == vip.address.is_ipv4();
+        let Actual {
+            vips, addresses, ..
+        } = &self.actual;
+        let others = vips
+            .keys()
+            .filter(|other| **other != vip && of_family(other.address));
+        let other_addresses = addresses
+            .iter()
+            .filter(|other| **other != vip.address && of_family(**other));
+        others.count() + other_addresses.count() + 2
+    }
 }
 
 impl Dataplane for Memory {
@@ -27,18 +124,19 @@ impl Dataplane for Memory {
     }
 
     fn refresh(&mut self) -> Result<(), DataplaneError> {
+        self.read();
         Ok(())
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), DataplaneError> {
-        if let Some(left) = &mut self.fails_after {
-            let Some(fewer) = left.checked_sub(1) else {
-                return Err(DataplaneError {
-                    action: step.to_string(),
-                    source: anyhow::anyhow!("told to fail"),
-                });
-            };
-            *left = fewer;
+        if let Some(why) = self.refusal(step) {
+            return Err(DataplaneError {
+                action: step.to_string(),
+                source: anyhow::anyhow!(why),
+            });
+        }
+        if let Step::WriteTable(region, table) = step {
+            self.write(*region, table);
         }
         self.actual.record(step);
         self.done.push(step.clone());

@@ -4,9 +4,11 @@
 //! packet under way may still use is overwritten: a table goes into a free region of the arena, and what it
 //! replaces is cleaned up after a grace period.
 
+mod numbers;
 mod planner;
 mod regions;
 mod tables;
+mod vips;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,10 +16,10 @@ use std::{
 };
 
 use crate::{
-    dataplane::{Actual, Capacity, ServiceId, Step},
+    dataplane::{Actual, Capacity, Step},
     desired::Desired,
     health::Target,
-    model::{Health, Service},
+    model::Health,
     neighbor::{NextHops, Unresolved},
 };
 
@@ -44,7 +46,8 @@ pub struct Input<'a> {
 /// What to do, and what will then be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The publication's number: a new one if anything is published.
+    /// The publication's number: a new one if it writes VIPs or new backends, which then bear it; else that
+    /// of the last.
     pub generation: u32,
     /// The steps that bring what is wanted, in order.
     pub publish: Vec<Step>,
@@ -169,16 +172,13 @@ impl fmt::Display for Shortage {
 #[must_use]
 pub fn plan(input: Input<'_>, tables: &mut Tables) -> Plan {
     let mut planner = Planner::new(input);
-    planner.devices();
-    let services = input.desired.services.values();
-    let numbered: Vec<(ServiceId, &Service)> = services
-        .map(|service| (planner.number(service), service))
-        .collect();
-    for &(id, service) in &numbered {
-        planner.service(id, service, tables);
+    let numbers = numbers::numbers(input.desired, input.actual);
+    for (name, service) in &input.desired.services {
+        if let Some(&id) = numbers.get(name) {
+            planner.service(id, service, tables);
+        }
     }
-    tables.retain(numbered.iter().map(|(id, _)| *id));
-    planner.vip_room();
+    tables.retain(numbers.values().copied());
     planner.finish()
 }
 

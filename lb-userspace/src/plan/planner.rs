@@ -8,9 +8,11 @@ use std::{
 
 use lb_common::{backend::BackendId, table::Slot};
 
-use super::{Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, tables};
+use super::{
+    Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, tables, vips::Vips,
+};
 use crate::{
-    dataplane::{Actual, BackendEntry, Region, ServiceId, Step, VipEntry},
+    dataplane::{BackendEntry, Region, ServiceId, Step, VipEntry},
     health::Target,
     model::{AdminState, Backend, Health, Mode, Service, Vip},
     neighbor::NextHop,
@@ -21,18 +23,16 @@ pub(super) struct Planner<'a> {
     input: Input<'a>,
     /// The number that new publications and new backends get.
     next: u32,
-    /// Service numbers that are in use, before or after.
-    services: BTreeSet<ServiceId>,
-    /// Numbers already given to a wanted service.
-    given: BTreeSet<ServiceId>,
     /// Numbers of backends in the kernel by what they are.
     known: BTreeMap<(ServiceId, SocketAddr, Mode), BackendId>,
     /// Numbers of wanted backends.
     backends: BTreeSet<BackendId>,
     /// Backend numbers below this one are in use.
     lowest_free: u32,
+    /// Interfaces that wanted backends are reached by, if only with an old next hop.
+    interfaces: BTreeSet<u32>,
     regions: Regions,
-    write_devices: Vec<Step>,
+    vips: Vips,
     write_backends: Vec<Step>,
     write_tables: Vec<Step>,
     write_vips: Vec<Step>,
@@ -46,52 +46,20 @@ impl<'a> Planner<'a> {
         Self {
             input,
             next: input.actual.generation + 1,
-            services: actual_services(input.actual),
-            given: BTreeSet::new(),
             known: backends
                 .map(|(id, entry)| ((entry.service, entry.address, entry.mode), *id))
                 .collect(),
             backends: BTreeSet::new(),
             lowest_free: 1,
+            interfaces: BTreeSet::new(),
             regions: Regions::new(input.actual, input.capacity.slots),
-            write_devices: Vec::new(),
+            vips: Vips::new(input.desired, input.actual, input.capacity.vips),
             write_backends: Vec::new(),
             write_tables: Vec::new(),
             write_vips: Vec::new(),
             silence_backends: Vec::new(),
             plan: Plan::default(),
         }
-    }
-
-    /// Interfaces that backends or replies go out by.
-    pub(super) fn devices(&mut self) {
-        let hops = self.input.next_hops.values().flatten();
-        let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
-        wanted.extend(self.input.interfaces);
-        let have = &self.input.actual.devices;
-        self.write_devices
-            .extend(wanted.difference(have).copied().map(Step::PutDevice));
-        let unused = have.difference(&wanted).copied().map(Step::RemoveDevice);
-        self.plan.clean.extend(unused);
-    }
-
-    /// The service's number: the one under which its VIPs are published already, or the lowest free one.
-    pub(super) fn number(&mut self, service: &Service) -> ServiceId {
-        let published = |vip| self.input.actual.vips.get(vip).map(|entry| entry.service);
-        let kept = service
-            .vips
-            .iter()
-            .filter_map(published)
-            .find(|id| !self.given.contains(id));
-        let id = kept.unwrap_or_else(|| {
-            let mut numbers = (1..u32::MAX).map(ServiceId);
-            numbers
-                .find(|id| !self.services.contains(id))
-                .unwrap_or(ServiceId(u32::MAX))
-        });
-        self.services.insert(id);
-        self.given.insert(id);
-        id
     }
 
     pub(super) fn service(&mut self, id: ServiceId, service: &Service, tables: &mut Tables) {
@@ -124,8 +92,16 @@ impl<'a> Planner<'a> {
             let slots = counts.get(&member.id).copied().unwrap_or_default();
             self.plan.serving.insert(target, Serving::Slots(slots));
         }
+        let vips: Vec<Vip> = service
+            .vips
+            .intersection(&self.vips.fitting)
+            .copied()
+            .collect();
+        if vips.is_empty() {
+            return;
+        }
         if let Some(region) = self.region(service, &table) {
-            self.vips(id, &service.vips, region);
+            self.publish(id, &vips, region);
         }
     }
 
@@ -173,6 +149,7 @@ impl<'a> Planner<'a> {
             active: backend.state != AdminState::Down && health != Health::Down,
         };
         self.backends.insert(id);
+        self.interfaces.insert(entry.next_hop.interface);
         if before != Some(entry) {
             self.write_backend(id, entry);
         }
@@ -244,7 +221,7 @@ impl<'a> Planner<'a> {
         region
     }
 
-    fn vips(&mut self, service: ServiceId, vips: &BTreeSet<Vip>, region: Region) {
+    fn publish(&mut self, service: ServiceId, vips: &[Vip], region: Region) {
         for vip in vips {
             let before = self.input.actual.vips.get(vip);
             let unchanged =
@@ -261,87 +238,91 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Whether all VIPs and their address entries fit.
-    pub(super) fn vip_room(&mut self) {
-        let vips = self
-            .input
-            .desired
-            .services
-            .values()
-            .flat_map(|service| &service.vips);
-        let mut entries = [BTreeSet::new(), BTreeSet::new()];
-        for vip in vips {
-            let [v4, v6] = &mut entries;
-            let family = if vip.address.is_ipv4() { v4 } else { v6 };
-            family.insert((vip.address, None));
-            family.insert((vip.address, Some((vip.port, vip.protocol))));
+    pub(super) fn finish(mut self) -> Plan {
+        self.plan.shortages.append(&mut self.vips.shortages);
+        let mut clean = self.remove_backends();
+        let (put_devices, remove_devices) = self.devices();
+        clean.extend(remove_devices);
+        if !clean.is_empty() {
+            clean.insert(0, Step::Grace);
         }
-        let capacity = self.input.capacity.vips;
-        for wanted in entries
-            .iter()
-            .map(BTreeSet::len)
-            .filter(|wanted| *wanted > capacity as usize)
-        {
-            self.plan
-                .shortages
-                .push(Shortage::Vips { wanted, capacity });
+        let remove_vips = self.remove_vips();
+        // An address whose only VIP is replaced by another stays announced all the time, if there is room.
+        let (first, second) = if self.vips.crowded {
+            (remove_vips, self.write_vips)
+        } else {
+            (self.write_vips, remove_vips)
+        };
+        let publish: Vec<Step> = [
+            put_devices,
+            self.write_backends,
+            self.write_tables,
+            first,
+            second,
+            self.silence_backends,
+        ]
+        .concat();
+        let is_numbered = publish.iter().any(|step| tells_of(step, self.next));
+        Plan {
+            generation: self.next - u32::from(!is_numbered),
+            publish,
+            clean,
+            ..self.plan
         }
     }
 
-    pub(super) fn finish(mut self) -> Plan {
-        let actual = self.input.actual;
-        let wanted: BTreeSet<&Vip> = self
-            .input
-            .desired
-            .services
-            .values()
-            .flat_map(|service| &service.vips)
-            .collect();
-        let unwanted = actual
-            .vips
-            .keys()
+    /// VIPs that nobody wants any more.
+    fn remove_vips(&self) -> Vec<Step> {
+        let services = self.input.desired.services.values();
+        let wanted: BTreeSet<&Vip> = services.flat_map(|service| &service.vips).collect();
+        let published = self.input.actual.vips.keys();
+        published
             .filter(|vip| !wanted.contains(vip))
-            .copied();
-        let remove_vips: Vec<Step> = unwanted.map(Step::RemoveVip).collect();
-        let unused: Vec<BackendId> = actual
-            .backends
-            .keys()
-            .filter(|id| !self.backends.contains(id))
-            .copied()
-            .collect();
-        for id in unused {
-            if let Some(entry) = actual.backends.get(&id).filter(|entry| entry.active) {
-                self.write_backend(
-                    id,
-                    BackendEntry {
-                        active: false,
-                        ..*entry
-                    },
-                );
+            .map(|vip| Step::RemoveVip(*vip))
+            .collect()
+    }
+
+    /// Silences backends that nobody wants any more; the steps that free their numbers.
+    fn remove_backends(&mut self) -> Vec<Step> {
+        let mut free = Vec::new();
+        for (id, entry) in &self.input.actual.backends {
+            if self.backends.contains(id) {
+                continue;
             }
-            self.plan.clean.push(Step::RemoveBackend(id));
+            if entry.active {
+                let active = false;
+                self.write_backend(*id, BackendEntry { active, ..*entry });
+            }
+            free.push(Step::RemoveBackend(*id));
         }
-        let Self { mut plan, next, .. } = self;
-        plan.publish = self.write_devices;
-        plan.publish.extend(self.write_backends);
-        plan.publish.extend(self.write_tables);
-        plan.publish.extend(self.write_vips);
-        plan.publish.extend(remove_vips);
-        plan.publish.extend(self.silence_backends);
-        if !plan.clean.is_empty() {
-            plan.clean.insert(0, Step::Grace);
-        }
-        plan.generation = if plan.publish.is_empty() {
-            next - 1
-        } else {
-            next
-        };
-        plan
+        free
+    }
+
+    /// Interfaces that backends or replies go out by: the steps that allow them, and that forbid others.
+    ///
+    /// One that only an old next hop leads to stays allowed, but is not asked for: it may be gone.
+    fn devices(&self) -> (Vec<Step>, Vec<Step>) {
+        let hops = self.input.next_hops.values().flatten();
+        let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
+        wanted.extend(self.input.interfaces);
+        let have = &self.input.actual.devices;
+        let put = wanted.difference(have).copied().map(Step::PutDevice);
+        let unused = have.difference(&wanted).copied();
+        let unused = unused.filter(|index| !self.interfaces.contains(index));
+        (put.collect(), unused.map(Step::RemoveDevice).collect())
     }
 }
 
-fn actual_services(actual: &Actual) -> BTreeSet<ServiceId> {
-    let vips = actual.vips.values().map(|entry| entry.service);
-    let backends = actual.backends.values().map(|entry| entry.service);
-    vips.chain(backends).collect()
+/// Whether the kernel knows of publication number `generation` by `step`.
+fn tells_of(step: &Step, generation: u32) -> bool {
+    match step {
+        Step::PutBackend(_, entry) => entry.generation == generation,
+        Step::PutVip(_, entry) => entry.generation == generation,
+        Step::PutDevice(_)
+        | Step::WriteTable(..)
+        | Step::RemoveVip(_)
+        | Step::Grace
+        | Step::RemoveBackend(_)
+        | Step::RemoveDevice(_) => false,
+    }
 }

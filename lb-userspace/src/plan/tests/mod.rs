@@ -1,0 +1,8 @@
+//! Plans over a data plane in memory: [`lab`] holds a world to plan in and watches every step.
+
+mod lab;
+mod numbers;
+mod order;
+mod properties;
+mod room;
+mod serving;
