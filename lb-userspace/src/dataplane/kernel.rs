@@ -1,6 +1,6 @@
 //! The data plane in this kernel: typed maps, and what they hold.
 
-use std::{collections::BTreeSet, net::IpAddr, os::fd::AsFd, sync::Arc};
+use std::{collections::BTreeSet, io, net::IpAddr, os::fd::AsFd, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -128,10 +128,7 @@ impl Kernel {
             VipKey::V4(key) => self.vips_v4.remove(&key),
             VipKey::V6(key) => self.vips_v6.remove(&key),
         };
-        match removed {
-            Err(MapError::KeyNotFound) => Ok(()),
-            other => other,
-        }
+        absent_is_fine(removed)
     }
 
     /// A number that is given out begins with counters at 0; nobody counts on it before.
@@ -146,7 +143,7 @@ impl Kernel {
     fn write(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::PutDevice(index) => self.devices.insert(*index, *index, None, 0)?,
-            Step::RemoveDevice(index) => self.devices.remove(*index)?,
+            Step::RemoveDevice(index) => absent_is_fine(self.devices.remove(*index))?,
             Step::PutBackend(id, entry) => {
                 if !self.actual.backends.contains_key(id) {
                     self.reset_traffic(*id)?;
@@ -156,10 +153,10 @@ impl Kernel {
             Step::RemoveBackend(id) => self.backends.set(id.0, Backend::default(), 0)?,
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
+                self.put_vip(VipKey::of(*vip), abi::vip_to_map(entry))?;
                 if !self.actual.addresses.contains(&vip.address) {
                     self.put_vip(VipKey::address_entry(vip.address), vip::Vip::default())?;
                 }
-                self.put_vip(VipKey::of(*vip), abi::vip_to_map(entry))?;
             }
             Step::RemoveVip(vip) => {
                 self.remove_vip(VipKey::of(*vip))?;
@@ -254,6 +251,17 @@ where
         }
     }
     Ok(())
+}
+
+/// A removal that finds nothing has done what it should: an element of a device map goes with its interface.
+fn absent_is_fine(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Takes a map out of the loaded object, typed.

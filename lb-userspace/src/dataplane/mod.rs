@@ -89,7 +89,8 @@ pub enum Step {
     PutBackend(BackendId, BackendEntry),
     /// Writes a lookup table into a region that nobody reads.
     WriteTable(Region, Arc<[Slot]>),
-    /// Publishes a VIP: from here on its packets use the region. The address entry comes before it.
+    /// Publishes a VIP: from here on its packets use the region. The first one of its address adds the address
+    /// entry.
     PutVip(Vip, VipEntry),
     /// Takes a VIP away; with the last one of its address, the address entry.
     RemoveVip(Vip),

@@ -262,9 +262,12 @@ impl<'a> Planner<'a> {
             self.silence_backends,
         ]
         .concat();
-        let is_numbered = publish.iter().any(|step| tells_of(step, self.next));
         Plan {
-            generation: self.next - u32::from(!is_numbered),
+            generation: if publish.is_empty() {
+                self.next - 1
+            } else {
+                self.next
+            },
             publish,
             clean,
             ..self.plan
@@ -310,19 +313,5 @@ impl<'a> Planner<'a> {
         let unused = have.difference(&wanted).copied();
         let unused = unused.filter(|index| !self.interfaces.contains(index));
         (put.collect(), unused.map(Step::RemoveDevice).collect())
-    }
-}
-
-/// Whether the kernel knows of publication number `generation` by `step`.
-fn tells_of(step: &Step, generation: u32) -> bool {
-    match step {
-        Step::PutBackend(_, entry) => entry.generation == generation,
-        Step::PutVip(_, entry) => entry.generation == generation,
-        Step::PutDevice(_)
-        | Step::WriteTable(..)
-        | Step::RemoveVip(_)
-        | Step::Grace
-        | Step::RemoveBackend(_)
-        | Step::RemoveDevice(_) => false,
     }
 }

@@ -111,6 +111,7 @@ impl Lab {
         let plan = self.plan();
         assert_eq!(plan.shortages, []);
         self.run(&plan.publish).unwrap();
+        self.memory.published(plan.generation);
         plan
     }
 

@@ -212,11 +212,11 @@ fn generations_count_what_was_published_and_nothing_else() {
 }
 
 #[test]
-fn a_publication_that_no_entry_tells_of_bears_the_number_of_the_last() {
+fn a_publication_that_only_removes_has_a_number_of_its_own() {
     let mut lab = Lab::published([service("web", &[VIP], &[ONE])]);
     lab.drop_service("web");
-    assert_eq!(lab.settle().generation, 1);
-    assert_eq!(lab.memory.actual.generation, 1);
-    lab.want(service("web", &[VIP], &[ONE]));
     assert_eq!(lab.settle().generation, 2);
+    assert_eq!(lab.memory.actual.generation, 2);
+    lab.want(service("web", &[VIP], &[ONE]));
+    assert_eq!(lab.settle().generation, 3);
 }
