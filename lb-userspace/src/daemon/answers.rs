@@ -145,7 +145,7 @@ impl Core {
                 Serving::No(_) | Serving::Slots(_) => None,
             });
         Applied {
-            generation: self.reconciler.dataplane().actual().generation,
+            generation: self.edges.reconciler.dataplane().actual().generation,
             warnings: idle.collect(),
         }
     }
@@ -169,7 +169,7 @@ impl Core {
     async fn look_at_interfaces(&mut self) -> Result<(), RpcError> {
         let links = neighbor::links().await;
         let links = links.map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string()))?;
-        if self.interfaces.follow(&links) {
+        if self.edges.interfaces.follow(&links) {
             self.reconcile();
         }
         Ok(())

@@ -1,17 +1,16 @@
 //! From a call's parameters to a change of what is wanted.
 
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
 
 use super::answers::faulty;
 use crate::{
-    config::validate,
+    config::{Faults, validate},
     control::protocol::{BackendRemove, BackendUpdate, ErrorCode, RpcError, ServiceUpdate},
     desired::Change,
-    model::{Backend, ServiceName, Vip},
+    model::{Backend, ServiceName},
 };
 
 /// How long a backend that is removed drains, if the caller does not say.
@@ -30,41 +29,33 @@ pub(super) fn backend_address(address: &str) -> Result<SocketAddr, RpcError> {
     Backend::parse_address(address).map_err(bad)
 }
 
+/// A parameter that may be absent, read as `validate` reads it.
+fn optional<W, T>(
+    written: Option<W>,
+    name: &str,
+    read: impl FnOnce(W, &str) -> Result<T, Faults>,
+) -> Result<Option<T>, RpcError> {
+    let read = written.map(|written| read(written, name));
+    read.transpose().map_err(faulty)
+}
+
 pub(super) fn service_update(
     name: ServiceName,
     update: &ServiceUpdate,
 ) -> Result<Change, RpcError> {
-    let vips: Option<BTreeSet<Vip>> = update
-        .vips
-        .as_deref()
-        .map(|vips| validate::vips(vips, "vips"))
-        .transpose()
-        .map_err(faulty)?;
-    let mode = update
-        .mode
-        .as_deref()
-        .map(|mode| validate::mode(mode, "mode"))
-        .transpose()
-        .map_err(faulty)?;
-    let slots = update.table_slots.as_ref();
-    let table_slots = slots
-        .map(|slots| validate::table_slots(slots, "table_slots"))
-        .transpose()
-        .map_err(faulty)?;
-    let probe = update
-        .probe
-        .as_ref()
-        .map(|probe| validate::probe(probe, "probe"))
-        .transpose()
-        .map_err(faulty)?;
+    let probe = optional(update.probe.as_ref(), "probe", validate::probe)?;
     if probe.is_some() && update.no_probe {
         return Err(bad("give either `probe` or `no_probe`"));
     }
     Ok(Change::UpdateService {
         name,
-        vips,
-        mode,
-        table_slots,
+        vips: optional(update.vips.as_deref(), "vips", validate::vips)?,
+        mode: optional(update.mode.as_deref(), "mode", validate::mode)?,
+        table_slots: optional(
+            update.table_slots.as_ref(),
+            "table_slots",
+            validate::table_slots,
+        )?,
         probe: if update.no_probe {
             Some(None)
         } else {
@@ -77,22 +68,11 @@ pub(super) fn backend_update(
     service: ServiceName,
     update: &BackendUpdate,
 ) -> Result<Change, RpcError> {
-    let weight = update
-        .weight
-        .map(|weight| validate::weight(weight, "weight"))
-        .transpose()
-        .map_err(faulty)?;
-    let mode = update
-        .mode
-        .as_deref()
-        .map(|mode| validate::mode(mode, "mode"))
-        .transpose()
-        .map_err(faulty)?;
     Ok(Change::UpdateBackend {
         service,
         address: backend_address(&update.address)?,
-        weight,
-        mode,
+        weight: optional(update.weight, "weight", validate::weight)?,
+        mode: optional(update.mode.as_deref(), "mode", validate::mode)?,
         state: None,
     })
 }
@@ -101,11 +81,11 @@ pub(super) fn backend_remove(
     service: ServiceName,
     remove: &BackendRemove,
 ) -> Result<Change, RpcError> {
-    let timeout = remove
-        .drain_timeout
-        .as_deref()
-        .map(|text| validate::duration(text, "drain_timeout"));
-    let timeout = timeout.transpose().map_err(faulty)?;
+    let timeout = optional(
+        remove.drain_timeout.as_deref(),
+        "drain_timeout",
+        validate::duration,
+    )?;
     if remove.force && timeout.is_some() {
         return Err(bad("give either `force` or `drain_timeout`"));
     }

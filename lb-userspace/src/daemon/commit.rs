@@ -74,9 +74,9 @@ impl Core {
         let world = World {
             health: &health,
             next_hops: &self.next_hops,
-            interfaces: &self.interfaces.indexes(),
+            interfaces: &self.edges.interfaces.indexes(),
         };
-        self.reconciler.publish(&self.desired, world)
+        self.edges.reconciler.publish(&self.desired, world)
     }
 
     /// Brings the kernel to what is wanted, as far as it goes; what fails is tried again.
@@ -85,9 +85,13 @@ impl Core {
         let world = World {
             health: &health,
             next_hops: &self.next_hops,
-            interfaces: &self.interfaces.indexes(),
+            interfaces: &self.edges.interfaces.indexes(),
         };
-        match self.reconciler.publish_what_fits(&self.desired, world) {
+        match self
+            .edges
+            .reconciler
+            .publish_what_fits(&self.desired, world)
+        {
             Ok(plan) => {
                 self.plan = plan;
                 self.failed = None;
@@ -98,7 +102,7 @@ impl Core {
     }
 
     pub(super) fn clean(&mut self) {
-        if let Err(error) = self.reconciler.clean(&self.plan) {
+        if let Err(error) = self.edges.reconciler.clean(&self.plan) {
             self.fail(describe(&error));
         }
     }
@@ -127,14 +131,14 @@ impl Core {
         let shortages = self.plan.shortages.iter().map(ToString::to_string);
         failed
             .chain(shortages)
-            .chain(self.interfaces.problems())
+            .chain(self.edges.interfaces.problems())
             .collect()
     }
 
     pub(super) fn save(&self) -> Result<(), StateError> {
-        let generation = self.reconciler.dataplane().actual().generation + 1;
+        let generation = self.edges.reconciler.dataplane().actual().generation + 1;
         saved::keep(
-            &self.state_dir,
+            &self.edges.state_dir,
             generation,
             self.digest.as_deref(),
             &self.desired,

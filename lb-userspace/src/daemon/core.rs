@@ -26,8 +26,8 @@ use crate::{
 /// A full pass reads everything from the kernel and heals what somebody else has changed.
 const FULL_PASS: Duration = Duration::from_secs(30);
 
-/// What the core is made of.
-pub(super) struct Parts {
+/// What the core reaches the world by.
+pub(super) struct Edges {
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
     pub(super) prober: Prober,
@@ -41,13 +41,7 @@ pub(super) struct Parts {
 
 /// Owns all state; nothing else changes it.
 pub(super) struct Core {
-    pub(super) reconciler: Reconciler<Kernel>,
-    pub(super) interfaces: Interfaces,
-    pub(super) prober: Prober,
-    pub(super) resolver: ResolverHandle,
-    pub(super) next_hop_updates: mpsc::Receiver<NextHops>,
-    pub(super) file: PathBuf,
-    pub(super) state_dir: PathBuf,
+    pub(super) edges: Edges,
     pub(super) desired: Desired,
     /// Digest of the file that `desired` goes back to.
     pub(super) digest: Option<String>,
@@ -69,16 +63,10 @@ pub(super) struct Failed {
 }
 
 impl Core {
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(super) fn new(edges: Edges) -> Self {
         let now = Instant::now();
         Self {
-            reconciler: parts.reconciler,
-            interfaces: parts.interfaces,
-            prober: parts.prober,
-            resolver: parts.resolver,
-            next_hop_updates: parts.next_hop_updates,
-            file: parts.file,
-            state_dir: parts.state_dir,
+            edges,
             desired: Desired::default(),
             digest: None,
             book: Book::default(),
@@ -105,9 +93,10 @@ impl Core {
         let world = World {
             health: &health,
             next_hops: &self.next_hops,
-            interfaces: &self.interfaces.present(links),
+            interfaces: &self.edges.interfaces.present(links),
         };
         let plan = self
+            .edges
             .reconciler
             .publish(&self.desired, world)
             .map_err(anyhow::Error::from)?;
@@ -117,8 +106,11 @@ impl Core {
             services = self.desired.services.len(),
             "data plane is as wanted"
         );
-        self.interfaces.attach_all(links)?;
-        self.reconciler.clean(&plan).map_err(anyhow::Error::from)?;
+        self.edges.interfaces.attach_all(links)?;
+        self.edges
+            .reconciler
+            .clean(&plan)
+            .map_err(anyhow::Error::from)?;
         self.plan = plan;
         self.save().map_err(anyhow::Error::from)?;
         Ok(())
@@ -130,7 +122,7 @@ impl Core {
             let wake = self.wake();
             let event = tokio::select! {
                 Some(event) = queue.recv() => event,
-                Some(next_hops) = self.next_hop_updates.recv() => Event::NextHops(next_hops),
+                Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
                 () = sleep_until(wake) => Event::Tick,
             };
             match event {
@@ -145,7 +137,7 @@ impl Core {
                     self.reconcile();
                 }
                 Event::Interfaces(links) => {
-                    if self.interfaces.follow(&links) {
+                    if self.edges.interfaces.follow(&links) {
                         self.reconcile();
                     }
                 }
@@ -192,7 +184,7 @@ impl Core {
             .is_some_and(|failed| failed.retry <= now);
         if retry || self.full_pass <= now {
             self.full_pass = now + FULL_PASS;
-            match self.reconciler.refresh() {
+            match self.edges.reconciler.refresh() {
                 Ok(()) => self.reconcile(),
                 Err(error) => self.fail(format!("{error:#}")),
             }
@@ -203,7 +195,8 @@ impl Core {
         let transition = self.book.observe(observation);
         let target = &observation.target;
         let machine = self.book.entry(target);
-        self.prober
+        self.edges
+            .prober
             .hurry(target, machine.is_some_and(Machine::pending));
         if let Some(transition) = transition {
             let reason = machine.map(Machine::reason).unwrap_or_default();
@@ -214,11 +207,11 @@ impl Core {
 
     /// Applies the file as a whole; a file with faults changes nothing.
     async fn reload(&mut self) {
-        let read = std::fs::read_to_string(&self.file);
+        let read = std::fs::read_to_string(&self.edges.file);
         let text = match read {
             Ok(text) => text,
             Err(error) => {
-                error!(file = %self.file.display(), %error, "reload: cannot read the file; nothing has changed");
+                error!(file = %self.edges.file.display(), %error, "reload: cannot read the file; nothing has changed");
                 return;
             }
         };
@@ -228,15 +221,15 @@ impl Core {
                 .await
             {
                 Ok(()) => {
-                    info!(file = %self.file.display(), generation = self.plan.generation, "reloaded");
+                    info!(file = %self.edges.file.display(), generation = self.plan.generation, "reloaded");
                 }
                 Err(error) => {
-                    error!(file = %self.file.display(), %error, "reload failed; nothing has changed");
+                    error!(file = %self.edges.file.display(), %error, "reload failed; nothing has changed");
                 }
             },
             Err(faults) => {
                 for fault in &faults.0 {
-                    error!(file = %self.file.display(), %fault, "reload: the file has a fault; nothing has changed");
+                    error!(file = %self.edges.file.display(), %fault, "reload: the file has a fault; nothing has changed");
                 }
             }
         }
@@ -249,6 +242,6 @@ impl Core {
 
     /// Whether the configuration file is the text with `digest`.
     pub(super) fn file_is(&self, digest: &str) -> bool {
-        std::fs::read_to_string(&self.file).is_ok_and(|text| state::digest(&text) == digest)
+        std::fs::read_to_string(&self.edges.file).is_ok_and(|text| state::digest(&text) == digest)
     }
 }

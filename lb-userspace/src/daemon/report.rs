@@ -33,10 +33,7 @@ impl Core {
 
     pub(super) fn backends_of(&self, service: &Service) -> Vec<BackendStatus> {
         let row = |backend: &Backend| {
-            let target = Target {
-                service: service.name.clone(),
-                address: backend.address,
-            };
+            let target = Target::of(service, backend.address);
             let machine = self.book.entry(&target);
             let (slots, why_not) = match self.plan.serving.get(&target) {
                 Some(Serving::Slots(slots)) => (*slots, None),
@@ -62,7 +59,7 @@ impl Core {
     }
 
     pub(super) fn status(&self) -> Status {
-        let actual = self.reconciler.dataplane().actual();
+        let actual = self.edges.reconciler.dataplane().actual();
         let errors = self.problems();
         let service = |service: &Service| {
             let published = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
@@ -80,13 +77,13 @@ impl Core {
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             in_sync: errors.is_empty(),
             errors,
-            interfaces: self.interfaces.status(),
+            interfaces: self.edges.interfaces.status(),
             services: self.desired.services.values().map(service).collect(),
         }
     }
 
     pub(super) fn stats(&self) -> Result<Stats, RpcError> {
-        let dataplane = self.reconciler.dataplane();
+        let dataplane = self.edges.reconciler.dataplane();
         let actual = dataplane.actual();
         let internal = |error| {
             RpcError::new(

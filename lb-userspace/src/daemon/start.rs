@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    core::{Core, Parts},
+    core::{Core, Edges},
     event::Event,
     exit::{ExitCode, Failure},
     interfaces::{self, Interfaces},
@@ -144,7 +144,7 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
 
     let (observations, observed) = mpsc::channel(QUEUE);
     let (updates, next_hops) = mpsc::channel(QUEUE);
-    let mut core = Core::new(Parts {
+    let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces,
         prober: Prober::new(observations),

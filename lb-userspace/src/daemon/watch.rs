@@ -22,7 +22,7 @@ const NEXT_HOP_PATIENCE: Duration = Duration::from_millis(500);
 impl Core {
     /// Backends that the data plane sends new flows to already: an earlier process found them healthy.
     pub(super) fn adopted(&self) -> BTreeSet<Target> {
-        let actual = self.reconciler.dataplane().actual();
+        let actual = self.edges.reconciler.dataplane().actual();
         let in_tables: BTreeSet<_> = actual
             .tables
             .values()
@@ -51,10 +51,7 @@ impl Core {
                 .backends
                 .keys()
                 .filter(|address| serving.contains(&(number, **address)));
-            adopted.extend(addresses.map(|address| Target {
-                service: service.name.clone(),
-                address: *address,
-            }));
+            adopted.extend(addresses.map(|address| Target::of(service, *address)));
         }
         adopted
     }
@@ -67,17 +64,14 @@ impl Core {
             for backend in service.backends.keys() {
                 addresses.insert(backend.ip());
                 if let Some(probe) = &service.probe {
-                    let target = Target {
-                        service: service.name.clone(),
-                        address: *backend,
-                    };
+                    let target = Target::of(service, *backend);
                     probes.insert(target, probe.clone());
                 }
             }
         }
         self.book.set_targets(&probes, adopted);
-        self.prober.watch(&probes);
-        self.resolver.watch(addresses);
+        self.edges.prober.watch(&probes);
+        self.edges.resolver.watch(addresses);
     }
 
     /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not
@@ -100,7 +94,7 @@ impl Core {
             .iter()
             .any(|address| is_open(address, &self.next_hops))
         {
-            match timeout_at(deadline, self.next_hop_updates.recv()).await {
+            match timeout_at(deadline, self.edges.next_hop_updates.recv()).await {
                 Ok(Some(next_hops)) => self.next_hops = next_hops,
                 Ok(None) | Err(_) => return,
             }
@@ -116,10 +110,7 @@ impl Core {
             .filter(|service| service.probe.is_some())
         {
             for address in service.backends.keys() {
-                let target = Target {
-                    service: service.name.clone(),
-                    address: *address,
-                };
+                let target = Target::of(service, *address);
                 let concluded = self.book.health(&target);
                 health.insert(target, concluded);
             }

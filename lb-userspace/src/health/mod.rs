@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::model::ServiceName;
+use crate::model::{Service, ServiceName};
 
 pub mod book;
 pub mod machine;
@@ -25,6 +25,17 @@ pub struct Target {
     pub service: ServiceName,
     /// The backend.
     pub address: SocketAddr,
+}
+
+impl Target {
+    /// The backend of `service` at `address`.
+    #[must_use]
+    pub fn of(service: &Service, address: SocketAddr) -> Self {
+        Self {
+            service: service.name.clone(),
+            address,
+        }
+    }
 }
 
 impl fmt::Display for Target {

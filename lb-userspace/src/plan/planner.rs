@@ -65,10 +65,7 @@ impl<'a> Planner<'a> {
     pub(super) fn service(&mut self, id: ServiceId, service: &Service, tables: &mut Tables) {
         let mut members = Vec::new();
         for backend in service.backends.values() {
-            let target = Target {
-                service: service.name.clone(),
-                address: backend.address,
-            };
+            let target = Target::of(service, backend.address);
             let serving = match self.backend(id, backend, &target) {
                 Ok(number) => {
                     members.push((target, tables::Member::new(backend, number)));
