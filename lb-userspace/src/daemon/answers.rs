@@ -87,13 +87,18 @@ impl Core {
                     .await
             }
             Call::ConfigApply(config) => {
+                let names_daemon = names_daemon(&config);
                 let (config, digest) = load(&config)?;
                 // The file itself, applied over the socket, is not to be applied once more at the next start.
                 let digest = digest
                     .filter(|digest| self.file_is(digest))
                     .or_else(|| self.digest());
                 self.change(Change::Replace(config.desired), digest).await?;
-                value(&self.applied(None))
+                let mut applied = self.applied(None);
+                applied
+                    .warnings
+                    .extend(self.fixed(&config.daemon).filter(|_| names_daemon));
+                value(&applied)
             }
         }
     }
@@ -232,6 +237,19 @@ fn read(config: &ConfigText) -> Result<(Result<Config, Faults>, Option<String>),
             "give either `toml`, a text, or `config`, an object",
         )),
     }
+}
+
+/// Whether a configuration says anything about what is fixed at start.
+fn names_daemon(config: &ConfigText) -> bool {
+    let in_text = config.toml.as_deref().map(text::read);
+    let in_text = in_text
+        .and_then(Result::ok)
+        .is_some_and(|spec| spec.daemon.is_some());
+    in_text
+        || config
+            .config
+            .as_ref()
+            .is_some_and(|spec| spec.daemon.is_some())
 }
 
 fn check(config: &ConfigText) -> Result<Checked, RpcError> {

@@ -42,8 +42,9 @@ impl Core {
         let before = (
             std::mem::replace(&mut self.desired, desired),
             std::mem::replace(&mut self.digest, digest),
+            self.book.clone(),
         );
-        self.watch(&BTreeSet::new());
+        self.watch(&self.serving());
         self.await_next_hops().await;
         let published = match self.save() {
             Ok(()) => self
@@ -58,7 +59,7 @@ impl Core {
                 Ok(())
             }
             Err((code, why)) => {
-                (self.desired, self.digest) = before;
+                (self.desired, self.digest, self.book) = before;
                 self.watch(&BTreeSet::new());
                 if let Err(error) = self.save() {
                     error!(error = describe(&error), "cannot save the state");

@@ -1,10 +1,12 @@
 //! The daemon's state, and what each event does to it.
 
 use std::{
+    fs,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
 
+use anyhow::{Context, Result};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -13,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::{event::Event, exit::Failure, interfaces::Interfaces, saved::Beginning};
 use crate::{
-    config::text,
+    config::{DaemonSettings, text},
     dataplane::kernel::Kernel,
     desired::{Change, Desired},
     health::{Observation, book::Book, machine::Machine, task::Prober},
@@ -43,6 +45,8 @@ pub(super) struct Edges {
 pub(super) struct Core {
     pub(super) edges: Edges,
     pub(super) desired: Desired,
+    /// What was fixed at start.
+    pub(super) settings: DaemonSettings,
     /// Digest of the file that `desired` goes back to.
     pub(super) digest: Option<String>,
     pub(super) book: Book,
@@ -68,6 +72,7 @@ impl Core {
         Self {
             edges,
             desired: Desired::default(),
+            settings: DaemonSettings::default(),
             digest: None,
             book: Book::default(),
             next_hops: NextHops::new(),
@@ -85,6 +90,7 @@ impl Core {
         links: &[Link],
     ) -> Result<(), Failure> {
         self.desired = beginning.desired;
+        self.settings = beginning.settings;
         self.digest = beginning.digest;
         let adopted = self.adopted();
         self.watch(&adopted);
@@ -205,34 +211,36 @@ impl Core {
         }
     }
 
-    /// Applies the file as a whole; a file with faults changes nothing.
     async fn reload(&mut self) {
-        let read = std::fs::read_to_string(&self.edges.file);
-        let text = match read {
-            Ok(text) => text,
-            Err(error) => {
-                error!(file = %self.edges.file.display(), %error, "reload: cannot read the file; nothing has changed");
-                return;
-            }
-        };
-        match text::load(&text) {
-            Ok(config) => match self
-                .change(Change::Replace(config.desired), Some(state::digest(&text)))
-                .await
-            {
-                Ok(()) => {
-                    info!(file = %self.edges.file.display(), generation = self.plan.generation, "reloaded");
-                }
-                Err(error) => {
-                    error!(file = %self.edges.file.display(), %error, "reload failed; nothing has changed");
-                }
-            },
-            Err(faults) => {
-                for fault in &faults.0 {
-                    error!(file = %self.edges.file.display(), %fault, "reload: the file has a fault; nothing has changed");
+        let file = self.edges.file.display().to_string();
+        match self.apply_file().await {
+            Ok(warning) => {
+                info!(file, generation = self.plan.generation, "reloaded");
+                if let Some(warning) = warning {
+                    warn!(file, "{warning}");
                 }
             }
+            Err(error) => error!(
+                file,
+                error = format!("{error:#}"),
+                "reload failed; nothing has changed"
+            ),
         }
+    }
+
+    /// Applies the file as a whole; a file with faults changes nothing. Answers what will not take effect now.
+    async fn apply_file(&mut self) -> Result<Option<String>> {
+        let text = fs::read_to_string(&self.edges.file).context("read the file")?;
+        let config = text::load(&text)?;
+        self.change(Change::Replace(config.desired), Some(state::digest(&text)))
+            .await?;
+        Ok(self.fixed(&config.daemon))
+    }
+
+    /// A warning, if `settings` differ from what was fixed at start.
+    pub(super) fn fixed(&self, settings: &DaemonSettings) -> Option<String> {
+        (*settings != self.settings)
+            .then(|| "[daemon] differs from what lbd was started with: it takes effect with the next start".to_owned())
     }
 
     /// The digest of the file that what is wanted goes back to.
@@ -242,6 +250,6 @@ impl Core {
 
     /// Whether the configuration file is the text with `digest`.
     pub(super) fn file_is(&self, digest: &str) -> bool {
-        std::fs::read_to_string(&self.edges.file).is_ok_and(|text| state::digest(&text) == digest)
+        fs::read_to_string(&self.edges.file).is_ok_and(|text| state::digest(&text) == digest)
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     health::Target,
     model::{Health, Probe},
     neighbor::{NextHops, Unresolved},
+    plan::Serving,
 };
 
 /// How long a change waits for the next hops of new backends to be found.
@@ -54,6 +55,14 @@ impl Core {
             adopted.extend(addresses.map(|address| Target::of(service, *address)));
         }
         adopted
+    }
+
+    /// Backends that new flows go to now: one that is probed for the first time stays in service until probes
+    /// say otherwise.
+    pub(super) fn serving(&self) -> BTreeSet<Target> {
+        let serving = self.plan.serving.iter();
+        let serving = serving.filter(|(_, serving)| matches!(serving, Serving::Slots(_)));
+        serving.map(|(target, _)| target.clone()).collect()
     }
 
     /// Has the probes and next hops of all wanted backends followed.

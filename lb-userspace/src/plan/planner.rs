@@ -117,7 +117,6 @@ impl<'a> Planner<'a> {
             (AdminState::Up, Health::Unknown) => Err(NotServing::HealthUnknown),
             (AdminState::Up, Health::Up) => Ok(()),
         };
-        let next_hop = self.next_hop(backend);
         let known = self
             .known
             .get(&(service, backend.address, backend.mode))
@@ -125,6 +124,7 @@ impl<'a> Planner<'a> {
         let before = known
             .and_then(|id| self.input.actual.backends.get(&id))
             .copied();
+        let next_hop = self.next_hop(backend, before);
         let why_not = serves.err().or(next_hop.clone().err());
         // A known backend whose next hop is lost keeps the old one for the flows it has.
         let Some(hop) = next_hop.ok().or(before.map(|entry| entry.next_hop)) else {
@@ -164,9 +164,17 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn next_hop(&self, backend: &Backend) -> Result<NextHop, NotServing> {
+    /// Where packets to `backend` go. What has not been asked for yet is what it was before: at a restart
+    /// nothing moves only because the answers are late.
+    fn next_hop(
+        &self,
+        backend: &Backend,
+        before: Option<BackendEntry>,
+    ) -> Result<NextHop, NotServing> {
         match self.input.next_hops.get(&backend.address.ip()) {
-            None => Err(NotServing::NextHopPending),
+            None => before
+                .map(|entry| entry.next_hop)
+                .ok_or(NotServing::NextHopPending),
             Some(Err(why)) => Err(NotServing::Unresolved(why.clone())),
             Some(Ok(hop)) if backend.mode == Mode::L2 && !hop.on_link => {
                 Err(NotServing::BehindGateway)

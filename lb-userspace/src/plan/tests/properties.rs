@@ -198,7 +198,14 @@ fn should_serve(lab: &Lab, service: &Service, address: SocketAddr) -> bool {
         .get(&target(service.name.as_str(), &address.to_string()));
     let reachable = match lab.next_hops.get(&address.ip()) {
         Some(Ok(hop)) => hop.on_link || backend.mode == Mode::Nat,
-        Some(Err(_)) | None => false,
+        Some(Err(_)) => false,
+        // Nobody has asked yet: it is where it was, if it was.
+        None => {
+            let actual = &lab.memory.actual;
+            let number = actual.vips[service.vips.first().unwrap()].service;
+            let mut entries = actual.backends.values();
+            entries.any(|it| (it.service, it.address, it.mode) == (number, address, backend.mode))
+        }
     };
     backend.state == AdminState::Up && health.is_none_or(|it| *it == Health::Up) && reachable
 }

@@ -118,6 +118,15 @@ fn an_interface_that_is_gone_is_not_asked_for_again_for_the_sake_of_old_flows() 
 }
 
 #[test]
+fn a_backend_whose_next_hop_has_not_been_asked_for_is_where_it_was() {
+    let mut lab = web();
+    lab.settle();
+    lab.next_hops.clear();
+    let plan = lab.settle();
+    assert!(plan.is_empty(), "a restart moves nothing: {plan:?}");
+}
+
+#[test]
 fn a_backend_whose_next_hop_was_never_known_is_not_in_the_kernel() {
     let three = "10.0.0.3:80";
     let rows = [
