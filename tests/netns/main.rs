@@ -10,5 +10,6 @@ mod bed;
 mod changes;
 mod forwarding;
 mod health;
+mod reload;
 mod restart;
 mod scene;

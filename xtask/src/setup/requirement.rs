@@ -177,7 +177,7 @@ fn install_compiler(machine: &Machine) -> Install {
         );
     }
     Install::Impossible(
-        "install rustup (https://rustup.rs) and run \
+        "install rustup and run \
          `rustup toolchain install nightly --component rust-src`",
     )
 }
