@@ -68,9 +68,9 @@ pub fn to_client<F: Ip>(
     let mut query = MaybeUninit::<Query>::uninit();
     let query = query.as_mut_ptr();
     let lookup = query.cast::<Lookup>();
-    // SAFETY: `lookup` points to the query, which is writable and aligned; every field is written, in place:
-    // clearing it first, or its end without `volatile`, would become a call to `memset`. The context is the one that the kernel
-    // gave, and the query is as long as said. Afterwards all of it is initialised.
+    // SAFETY: `lookup` points to the query, which is writable and aligned. Every field is written, in place, so
+    // afterwards all of it is initialised; clearing it first, or its end without `volatile`, would become a
+    // call to `memset`. The context is the one that the kernel gave, and the query is as long as said.
     let (answer, lookup) = unsafe {
         (&raw mut (*lookup).family).write(F::SOCKET_FAMILY);
         (&raw mut (*lookup).l4_protocol).write(packet.flow.protocol());

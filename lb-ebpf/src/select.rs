@@ -35,7 +35,7 @@ impl Standing {
     pub const PASSING: Self = Self(2);
 }
 
-/// Chooses the backend for `packet`, which is for `vip`, and remembers the choice.
+/// Chooses the backend for `packet`, which is for `vip`.
 ///
 /// # Errors
 /// [`Outcome::NoBackend`], [`Outcome::StaleTable`].

@@ -2,17 +2,17 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`options`] | the command line |
-//! | [`preflight`] | what must hold before anything is touched |
-//! | [`exit`] | how it ends |
-//! | [`event`] | everything that can happen |
-//! | [`core`] | the state, and what each event does to it |
-//! | [`commit`] | changes, whole or not at all; retries |
-//! | [`watch`] | whose health and next hops are followed |
-//! | [`interfaces`] | which interfaces the program is attached to |
-//! | [`answers`], [`change`], [`report`] | the control socket's calls: dispatch, changes, status and counters |
-//! | [`saved`] | what to start with, and what is kept for the next start |
-//! | [`start`] | wiring and shutdown |
+//! | `options` | the command line |
+//! | `preflight` | what must hold before anything is touched |
+//! | `exit` | how it ends |
+//! | `event` | everything that can happen |
+//! | `core` | the state, and what each event does to it |
+//! | `commit` | changes, whole or not at all; retries |
+//! | `watch` | whose health and next hops are followed |
+//! | `interfaces` | which interfaces the program is attached to |
+//! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
+//! | `saved` | what to start with, and what is kept for the next start |
+//! | `start` | wiring and shutdown |
 
 mod answers;
 mod change;

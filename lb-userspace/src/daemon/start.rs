@@ -1,6 +1,7 @@
 //! From the command line to a running daemon, and its end.
 
 use std::{
+    fs,
     io::{self, IsTerminal},
     time::Duration,
 };
@@ -21,7 +22,8 @@ use super::{
     exit::{ExitCode, Failure},
     interfaces::{self, Interfaces},
     options::{Command, LogFormat, Options, RunOptions},
-    preflight, saved,
+    preflight,
+    saved::{self, Beginning},
 };
 use crate::{
     config::{DaemonSettings, Unmatched},
@@ -31,7 +33,7 @@ use crate::{
     },
     dataplane::{Capacity, Pins, kernel::Kernel},
     health::task::Prober,
-    neighbor::{self, InterfaceEvents, Resolver},
+    neighbor::{self, InterfaceEvents, Link, Resolver},
     reconcile::Reconciler,
 };
 
@@ -100,67 +102,28 @@ fn raise_limits() {
 async fn serve(options: RunOptions) -> Result<(), Failure> {
     let (file, must_exist) = options.config_file();
     let beginning = saved::beginning(&file, must_exist, &options.state_dir)?;
-    let settings = beginning.settings.clone();
+    let access = Access::new(
+        Some(beginning.settings.group.as_deref().unwrap_or("lb")),
+        beginning.settings.read_only_group.as_deref(),
+    );
     let pins = Pins::at(&options.bpffs)?;
     let _lock = preflight::lock(pins.root())?;
-    let access = Access::new(
-        Some(settings.group.as_deref().unwrap_or("lb")),
-        settings.read_only_group.as_deref(),
-    );
+    let interface_events = InterfaceEvents::listen().map_err(|error| anyhow!(error))?;
+    let links = neighbor::links().await.map_err(|error| anyhow!(error))?;
+    let names = interface_names(&options, &beginning.settings);
+    interfaces::check(&names, &links)?;
     let listener = server::bind(&options.socket, &access)
         .await
         .map_err(|error| anyhow!(error))?;
 
     let (events, queue) = mpsc::channel(QUEUE);
-    let interface_events = InterfaceEvents::listen().map_err(|error| anyhow!(error))?;
-    let links = neighbor::links().await.map_err(|error| anyhow!(error))?;
-    let names = if options.interfaces.is_empty() {
-        settings.interfaces.clone()
-    } else {
-        options.interfaces.clone()
-    };
-    if names.is_empty() {
-        warn!("no interface is configured: nothing will be balanced");
-    }
-    interfaces::check(&names, &links)?;
-    #[cfg_attr(
-        not(feature = "log"),
-        expect(unused_mut, reason = "the log takes its ring buffer out")
-    )]
-    let (kernel, mut attachments, adopted) = Kernel::load(
-        &pins,
-        program_settings(&settings),
-        capacity(&settings),
-        beginning.generation,
-    )
-    .map_err(explain_load)?;
-    if adopted {
-        info!("took over the maps of an earlier process");
-    }
-    #[cfg(feature = "log")]
-    crate::dataplane::log::follow(&mut attachments)?;
-    let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
-    let interfaces = Interfaces::new(attachments, mode, names);
-
-    let (observations, observed) = mpsc::channel(QUEUE);
-    let (updates, next_hops) = mpsc::channel(QUEUE);
-    let mut core = Core::new(Edges {
-        reconciler: Reconciler::new(kernel),
-        interfaces,
-        prober: Prober::new(observations),
-        resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
-        next_hop_updates: next_hops,
-        file,
-        state_dir: options.state_dir.clone(),
-    });
+    let begun = begin(&options, beginning, &pins, names, &links, &events).await;
+    let mut core = begun.inspect_err(|_| {
+        // Nobody listens on it any more; if it stays, the next start takes it away.
+        let _ = fs::remove_file(&options.socket);
+    })?;
     let (shutdown, stopping) = watch::channel(false);
     let (requests, calls) = mpsc::channel(QUEUE);
-    if let Err(failure) = core.begin(beginning, &links).await {
-        if !adopted {
-            pins.remove()?;
-        }
-        return Err(failure);
-    }
     let server = tokio::spawn(server::serve(
         listener,
         access,
@@ -168,7 +131,6 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         requests,
         stopping,
     ));
-    forward(observed, events.clone(), Event::Observed);
     forward(calls, events.clone(), |request| {
         Event::Call(Box::new(request))
     });
@@ -187,6 +149,62 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         info!("stopped; the data plane goes on");
     }
     Ok(())
+}
+
+fn interface_names(options: &RunOptions, settings: &DaemonSettings) -> Vec<String> {
+    let names = match options.interfaces.as_slice() {
+        [] => settings.interfaces.clone(),
+        named => named.to_vec(),
+    };
+    if names.is_empty() {
+        warn!("no interface is configured: nothing will be balanced");
+    }
+    names
+}
+
+/// Loads or adopts the data plane, publishes what is wanted, and attaches. If that fails, maps that were made for
+/// it go again; adopted ones stay as they are.
+async fn begin(
+    options: &RunOptions,
+    beginning: Beginning,
+    pins: &Pins,
+    names: Vec<String>,
+    links: &[Link],
+    events: &mpsc::Sender<Event>,
+) -> Result<Core, Failure> {
+    let settings = &beginning.settings;
+    let (kernel, attachments, adopted) = Kernel::load(
+        pins,
+        program_settings(settings),
+        capacity(settings),
+        beginning.generation,
+    )
+    .map_err(explain_load)?;
+    if adopted {
+        info!("took over the maps of an earlier process");
+    }
+    #[cfg(feature = "log")]
+    let attachments = crate::dataplane::log::follow(attachments)?;
+    let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
+    let (observations, observed) = mpsc::channel(QUEUE);
+    let (updates, next_hop_updates) = mpsc::channel(QUEUE);
+    let mut core = Core::new(Edges {
+        reconciler: Reconciler::new(kernel),
+        interfaces: Interfaces::new(attachments, mode, names),
+        prober: Prober::new(observations),
+        resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
+        next_hop_updates,
+        file: options.config_file().0,
+        state_dir: options.state_dir.clone(),
+    });
+    forward(observed, events.clone(), Event::Observed);
+    if let Err(failure) = core.begin(beginning, links).await {
+        if !adopted {
+            pins.remove()?;
+        }
+        return Err(failure);
+    }
+    Ok(core)
 }
 
 /// A kernel that refuses for lack of rights is told apart from one that refuses the program.
