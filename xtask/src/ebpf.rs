@@ -21,7 +21,7 @@ const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "ebpf";
 const PACKAGE: &str = "lb-ebpf";
 
-const RUSTFLAGS: [&str; 8] = [
+const RUSTFLAGS: [&str; 10] = [
     "-C",
     "target-cpu=v3",
     "-C",
@@ -30,6 +30,9 @@ const RUSTFLAGS: [&str; 8] = [
     "link-arg=--btf",
     "-C",
     "debuginfo=2",
+    // Else rustc says of each crate that the feature above is unstable. Clippy checks the same code on the host.
+    "-A",
+    "warnings",
 ];
 
 /// What to build.

@@ -13,13 +13,15 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{event::Event, exit::Failure, interfaces::Interfaces, saved::Beginning};
+use super::{
+    commit::describe, event::Event, exit::Failure, interfaces::Interfaces, saved::Beginning,
+};
 use crate::{
     config::{DaemonSettings, text},
     dataplane::kernel::Kernel,
     desired::{Change, Desired},
     health::{Observation, book::Book, machine::Machine, task::Prober},
-    neighbor::{Link, NextHops, ResolverHandle},
+    neighbor::{self, Link, NextHops, ResolverHandle},
     plan::Plan,
     reconcile::{Reconciler, World},
     state,
@@ -55,7 +57,8 @@ pub(super) struct Core {
     pub(super) plan: Plan,
     /// What could not be applied and is being tried again.
     pub(super) failed: Option<Failed>,
-    pub(super) full_pass: Instant,
+    /// When everything is looked at anew.
+    pub(super) next_full_pass: Instant,
     pub(super) started: Instant,
 }
 
@@ -78,7 +81,7 @@ impl Core {
             next_hops: NextHops::new(),
             plan: Plan::default(),
             failed: None,
-            full_pass: now + FULL_PASS,
+            next_full_pass: now + FULL_PASS,
             started: now,
         }
     }
@@ -157,43 +160,62 @@ impl Core {
         }
     }
 
-    /// When something is due next.
+    /// When something is due next. While something fails, only its retry.
     fn wake(&self) -> Instant {
+        if let Some(failed) = &self.failed {
+            return failed.retry.min(self.next_full_pass);
+        }
         let removal = self.desired.next_due().map(|at| {
             let left = at.duration_since(SystemTime::now()).unwrap_or_default();
             Instant::now() + left
         });
-        let retry = self.failed.as_ref().map(|failed| failed.retry);
-        [removal, retry]
-            .into_iter()
-            .flatten()
-            .fold(self.full_pass, Instant::min)
+        removal.map_or(self.next_full_pass, |removal| {
+            removal.min(self.next_full_pass)
+        })
     }
 
     async fn tick(&mut self) {
-        let due = self.desired.due(SystemTime::now());
-        if !due.is_empty() {
-            let mut desired = self.desired.clone();
-            for change in due {
-                if let Err(refusal) = desired.apply(change) {
-                    warn!(%refusal, "a removal that was due is no longer possible");
-                }
-            }
-            if let Err(error) = self.commit(desired, self.digest.clone()).await {
-                error!(%error, "a removal that was due failed");
-            }
-        }
+        self.remove_due().await;
         let now = Instant::now();
-        let retry = self
+        let is_retry = self
             .failed
             .as_ref()
             .is_some_and(|failed| failed.retry <= now);
-        if retry || self.full_pass <= now {
-            self.full_pass = now + FULL_PASS;
-            match self.edges.reconciler.refresh() {
-                Ok(()) => self.reconcile(),
-                Err(error) => self.fail(format!("{error:#}")),
+        if is_retry || self.next_full_pass <= now {
+            self.next_full_pass = now + FULL_PASS;
+            self.full_pass().await;
+        }
+    }
+
+    /// Removes backends whose time to drain has passed.
+    async fn remove_due(&mut self) {
+        let due = self.desired.due(SystemTime::now());
+        if due.is_empty() {
+            return;
+        }
+        let mut desired = self.desired.clone();
+        for change in due {
+            if let Err(refusal) = desired.apply(change) {
+                warn!(%refusal, "a removal that was due is no longer possible");
             }
+        }
+        if let Err(error) = self.commit(desired, self.digest.clone()).await {
+            self.fail(format!("remove backends that have drained: {error}"));
+        }
+    }
+
+    /// Looks at everything anew: interfaces, those among them that could not be attached to, and the maps.
+    async fn full_pass(&mut self) {
+        self.edges.interfaces.forget_failures();
+        match neighbor::links().await {
+            Ok(links) => {
+                self.edges.interfaces.follow(&links);
+            }
+            Err(error) => warn!(%error, "cannot list the interfaces"),
+        }
+        match self.edges.reconciler.refresh() {
+            Ok(()) => self.reconcile(),
+            Err(error) => self.fail(describe(&error)),
         }
     }
 

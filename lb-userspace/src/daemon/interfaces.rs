@@ -110,6 +110,15 @@ impl Interfaces {
         before != self.indexes()
     }
 
+    /// Has interfaces that could not be attached to tried again when they are next looked at.
+    pub(super) fn forget_failures(&mut self) {
+        for state in self.wanted.values_mut() {
+            if let State::Failed { .. } = state {
+                *state = State::Missing;
+            }
+        }
+    }
+
     /// Indexes of those among `links` that are wanted.
     pub(super) fn present(&self, links: &[Link]) -> BTreeSet<u32> {
         let wanted = links
