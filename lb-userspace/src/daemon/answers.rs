@@ -47,32 +47,35 @@ impl Core {
             Call::ServiceAdd(spec) => {
                 let service = validate::service(&spec, "").map_err(faulty)?;
                 let name = service.name.clone();
-                self.make(Change::AddService(service), Some(&name)).await
+                self.make(Change::AddService(service), &name).await
             }
             Call::ServiceUpdate(update) => {
                 let name = change::service_name(&update.name)?;
                 let change = change::service_update(name.clone(), &update)?;
-                self.make(change, Some(&name)).await
+                self.make(change, &name).await
             }
             Call::ServiceRemove(which) => {
                 let name = change::service_name(&which.name)?;
-                let force = which.force;
-                self.make(Change::RemoveService { name, force }, None).await
+                let change = Change::RemoveService {
+                    name: name.clone(),
+                    force: which.force,
+                };
+                self.make(change, &name).await
             }
             Call::BackendAdd(add) => {
                 let name = change::service_name(&add.service)?;
                 let change = self.backend_add(&name, &add)?;
-                self.make(change, Some(&name)).await
+                self.make(change, &name).await
             }
             Call::BackendUpdate(update) => {
                 let name = change::service_name(&update.service)?;
                 let change = change::backend_update(name.clone(), &update)?;
-                self.make(change, Some(&name)).await
+                self.make(change, &name).await
             }
             Call::BackendRemove(remove) => {
                 let name = change::service_name(&remove.service)?;
                 let change = change::backend_remove(name.clone(), &remove)?;
-                self.make(change, None).await
+                self.make(change, &name).await
             }
             Call::BackendDrain(which) => {
                 self.set_state(&which.service, &which.address, AdminState::Drain)
@@ -94,7 +97,7 @@ impl Core {
                     .filter(|digest| self.file_is(digest))
                     .or_else(|| self.digest());
                 self.change(Change::Replace(config.desired), digest).await?;
-                let mut applied = self.applied(None);
+                let mut applied = self.applied(|_| true);
                 applied
                     .warnings
                     .extend(self.fixed(&config.daemon).filter(|_| names_daemon));
@@ -103,14 +106,10 @@ impl Core {
         }
     }
 
-    /// Makes a change over the socket; answers when it is in the kernel.
-    async fn make(
-        &mut self,
-        change: Change,
-        service: Option<&ServiceName>,
-    ) -> Result<Value, RpcError> {
+    /// Makes a change to `service` over the socket; answers when it is in the kernel.
+    async fn make(&mut self, change: Change, service: &ServiceName) -> Result<Value, RpcError> {
         self.change(change, self.digest()).await?;
-        value(&self.applied(service))
+        value(&self.applied(|concerned| concerned == service))
     }
 
     async fn set_state(
@@ -127,13 +126,12 @@ impl Core {
             mode: None,
             state: Some(state),
         };
-        self.make(change, None).await
+        self.make(change, &service).await
     }
 
-    /// The answer to a change: what carries it, and which backends of `service` (of all, if none is named)
-    /// are to serve and do not.
-    fn applied(&self, service: Option<&ServiceName>) -> Applied {
-        let concerned = |target: &Target| service.is_none_or(|service| target.service == *service);
+    /// The answer to a change: what carries it, and which backends of the services concerned are to serve
+    /// and do not.
+    fn applied(&self, concerned: impl Fn(&ServiceName) -> bool) -> Applied {
         let wanted = |target: &Target| {
             let service = self.desired.services.get(&target.service);
             let backend = service.and_then(|service| service.backends.get(&target.address));
@@ -144,7 +142,7 @@ impl Core {
             .serving
             .iter()
             .filter_map(|(target, serving)| match serving {
-                Serving::No(why) if concerned(target) && wanted(target) => {
+                Serving::No(why) if concerned(&target.service) && wanted(target) => {
                     Some(format!("no new flows go to backend {target}: {why}"))
                 }
                 Serving::No(_) | Serving::Slots(_) => None,
