@@ -14,8 +14,7 @@ use crate::{
     dataplane::Dataplane,
     desired::{Change, Refusal, RefusalKind},
     health::Target,
-    model::{AdminState, Service, ServiceName},
-    neighbor,
+    model::{AdminState, Mode, Service, ServiceName},
     plan::Serving,
     state,
 };
@@ -40,7 +39,7 @@ impl Core {
             Call::ConfigCheck(config) => value(&check(&config)?),
             Call::ConfigGet(_) => value(&validate::config_spec_of(&self.desired)),
             Call::Status(_) => {
-                self.look_at_interfaces().await?;
+                self.look_at_interfaces().await;
                 value(&self.status())
             }
             Call::Stats(_) => value(&self.stats()?),
@@ -81,7 +80,12 @@ impl Core {
                 self.set_state(&which.service, &which.address, AdminState::Drain)
                     .await
             }
-            Call::BackendUndrain(which) | Call::BackendEnable(which) => {
+            Call::BackendUndrain(which) => {
+                self.refuse_disabled(&which.service, &which.address)?;
+                self.set_state(&which.service, &which.address, AdminState::Up)
+                    .await
+            }
+            Call::BackendEnable(which) => {
                 self.set_state(&which.service, &which.address, AdminState::Up)
                     .await
             }
@@ -112,6 +116,21 @@ impl Core {
         value(&self.applied(|concerned| concerned == service))
     }
 
+    /// What was switched off is not brought back by the end of a drain.
+    fn refuse_disabled(&self, service: &str, address: &str) -> Result<(), RpcError> {
+        let backend = self
+            .service(service)?
+            .backends
+            .get(&change::backend_address(address)?);
+        if backend.is_some_and(|backend| backend.state == AdminState::Down) {
+            let message = format!(
+                "backend {address} of service `{service}` is disabled, not draining: enable it"
+            );
+            return Err(RpcError::new(ErrorCode::Conflict, message));
+        }
+        Ok(())
+    }
+
     async fn set_state(
         &mut self,
         service: &str,
@@ -131,7 +150,7 @@ impl Core {
 
     /// The answer to a change: what carries it, and which backends of the services concerned are to serve
     /// and do not.
-    fn applied(&self, concerned: impl Fn(&ServiceName) -> bool) -> Applied {
+    fn applied(&self, concerned: impl Fn(&ServiceName) -> bool + Copy) -> Applied {
         let wanted = |target: &Target| {
             let service = self.desired.services.get(&target.service);
             let backend = service.and_then(|service| service.backends.get(&target.address));
@@ -149,8 +168,36 @@ impl Core {
             });
         Applied {
             generation: self.edges.reconciler.dataplane().actual().generation,
-            warnings: idle.collect(),
+            warnings: idle.chain(self.lost_replies(concerned)).collect(),
         }
+    }
+
+    /// Warnings of `nat` backends whose replies would not meet the program.
+    fn lost_replies(&self, concerned: impl Fn(&ServiceName) -> bool) -> Vec<String> {
+        let attached = self.edges.interfaces.indexes();
+        let mut warnings = Vec::new();
+        for service in self
+            .desired
+            .services
+            .values()
+            .filter(|service| concerned(&service.name))
+        {
+            for backend in service
+                .backends
+                .values()
+                .filter(|backend| backend.mode == Mode::Nat)
+            {
+                if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip())
+                    && !attached.contains(&hop.interface)
+                {
+                    warnings.push(format!(
+                        "nat backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
+                        backend.address, service.name, hop.interface
+                    ));
+                }
+            }
+        }
+        warnings
     }
 
     pub(super) fn service(&self, name: &str) -> Result<&Service, RpcError> {
@@ -166,16 +213,6 @@ impl Core {
             service: name.clone(),
             backend: validate::backend(&spec, service.mode, "").map_err(faulty)?,
         })
-    }
-
-    /// Attaching does not make the kernel tell of a changed interface: the mode must be asked for.
-    async fn look_at_interfaces(&mut self) -> Result<(), RpcError> {
-        let links = neighbor::links().await;
-        let links = links.map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string()))?;
-        if self.edges.interfaces.follow(&links) {
-            self.reconcile();
-        }
-        Ok(())
     }
 }
 
@@ -221,7 +258,7 @@ fn invalid_config(faults: Faults) -> RpcError {
         data: Some(json!({ "faults": faults.0 })),
         ..RpcError::new(
             ErrorCode::InvalidConfig,
-            format!("the configuration has {count} faults, nothing has changed: see data.faults"),
+            format!("the configuration has faults ({count}), nothing has changed: see data.faults"),
         )
     }
 }

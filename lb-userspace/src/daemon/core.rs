@@ -17,7 +17,7 @@ use super::{
     commit::describe, event::Event, exit::Failure, interfaces::Interfaces, saved::Beginning,
 };
 use crate::{
-    config::{DaemonSettings, text},
+    config::{DaemonSettings, Faults, text},
     dataplane::kernel::Kernel,
     desired::{Change, Desired},
     health::{Observation, book::Book, machine::Machine, task::Prober},
@@ -207,15 +207,28 @@ impl Core {
     /// Looks at everything anew: interfaces, those among them that could not be attached to, and the maps.
     async fn full_pass(&mut self) {
         self.edges.interfaces.forget_failures();
-        match neighbor::links().await {
-            Ok(links) => {
-                self.edges.interfaces.follow(&links);
-            }
-            Err(error) => warn!(%error, "cannot list the interfaces"),
-        }
+        self.look_at_interfaces().await;
         match self.edges.reconciler.refresh() {
             Ok(()) => self.reconcile(),
             Err(error) => self.fail(describe(&error)),
+        }
+    }
+
+    /// Follows the interfaces as they are now. Attaching does not make the kernel tell of a change, so the
+    /// mode of those just attached to is asked for once more.
+    pub(super) async fn look_at_interfaces(&mut self) {
+        for _ in 0..2 {
+            match neighbor::links().await {
+                Ok(links) => {
+                    if self.edges.interfaces.follow(&links) {
+                        self.reconcile();
+                    }
+                }
+                Err(error) => warn!(%error, "cannot list the interfaces"),
+            }
+            if !self.edges.interfaces.is_mode_unknown() {
+                return;
+            }
         }
     }
 
@@ -242,11 +255,13 @@ impl Core {
                     warn!(file, "{warning}");
                 }
             }
-            Err(error) => error!(
-                file,
-                error = format!("{error:#}"),
-                "reload failed; nothing has changed"
-            ),
+            Err(error) => {
+                error!(file, "reload failed; nothing has changed");
+                match error.downcast::<Faults>() {
+                    Ok(Faults(faults)) => faults.iter().for_each(|fault| error!(file, "{fault}")),
+                    Err(error) => error!(file, "{error:#}"),
+                }
+            }
         }
     }
 
@@ -262,7 +277,7 @@ impl Core {
     /// A warning, if `settings` differ from what was fixed at start.
     pub(super) fn fixed(&self, settings: &DaemonSettings) -> Option<String> {
         (*settings != self.settings)
-            .then(|| "[daemon] differs from what lbd was started with: it takes effect with the next start".to_owned())
+            .then(|| "[daemon] differs from what lbd was started with: it takes effect with the next start, sizes (max_*) after `lbd detach`".to_owned())
     }
 
     /// The digest of the file that what is wanted goes back to.

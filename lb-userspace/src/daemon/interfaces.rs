@@ -91,7 +91,9 @@ impl Interfaces {
                     );
                     State::Missing
                 }
-                (Some(link), State::Attached { index, .. }) if *index == link.index => {
+                (Some(link), State::Attached { index, .. })
+                    if *index == link.index && link.xdp.is_some() =>
+                {
                     State::Attached {
                         index: link.index,
                         xdp: link.xdp,
@@ -103,11 +105,18 @@ impl Interfaces {
                         why: why.clone(),
                     }
                 }
+                // It has come (back), or somebody has taken the program off it.
                 (Some(link), _) => attach(&mut self.attachments, self.mode, link),
             };
             *state = next;
         }
         before != self.indexes()
+    }
+
+    /// Whether there are interfaces whose mode has not been asked for since the program was attached.
+    pub(super) fn is_mode_unknown(&self) -> bool {
+        let unknown = |state: &State| matches!(state, State::Attached { xdp: None, .. });
+        self.wanted.values().any(unknown)
     }
 
     /// Has interfaces that could not be attached to tried again when they are next looked at.

@@ -31,7 +31,7 @@ use crate::{
         access::Access,
         server::{self, Limits},
     },
-    dataplane::{Capacity, Pins, kernel::Kernel},
+    dataplane::{Capacity, Dataplane, Pins, kernel::Kernel},
     health::task::Prober,
     neighbor::{self, InterfaceEvents, Link, Resolver},
     reconcile::Reconciler,
@@ -100,6 +100,9 @@ fn raise_limits() {
 }
 
 async fn serve(options: RunOptions) -> Result<(), Failure> {
+    // First of all: a signal that comes early waits until the core can take it.
+    let (events, queue) = mpsc::channel(QUEUE);
+    signals(&events)?;
     let (file, must_exist) = options.config_file();
     let beginning = saved::beginning(&file, must_exist, &options.state_dir)?;
     let access = Access::new(
@@ -116,7 +119,6 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         .await
         .map_err(|error| anyhow!(error))?;
 
-    let (events, queue) = mpsc::channel(QUEUE);
     let begun = begin(&options, beginning, &pins, names, &links, &events).await;
     let mut core = begun.inspect_err(|_| {
         // Nobody listens on it any more; if it stays, the next start takes it away.
@@ -135,7 +137,6 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         Event::Call(Box::new(request))
     });
     tokio::spawn(watch_interfaces(interface_events, events.clone()));
-    signals(&events)?;
     info!("ready");
     core.run(queue).await;
 
@@ -182,6 +183,9 @@ async fn begin(
     .map_err(explain_load)?;
     if adopted {
         info!("took over the maps of an earlier process");
+    }
+    if kernel.capacity() != capacity(settings) {
+        warn!(wanted = ?capacity(settings), have = ?kernel.capacity(), "the maps keep the sizes they were made with: to change them, stop lbd and `lbd detach`");
     }
     #[cfg(feature = "log")]
     let attachments = crate::dataplane::log::follow(attachments)?;

@@ -41,7 +41,9 @@ impl AttachMode {
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// Another program is there.
-    #[error("another XDP program is attached: take it off first (`ip link set dev NAME xdp off`)")]
+    #[error(
+        "another XDP program is attached to it: take that off first (`ip link set dev … xdp off`, or `lbd detach` if it is another lbd's)"
+    )]
     Occupied,
     /// The driver has no native XDP.
     #[error("its driver has no native XDP: use xdp_mode = \"auto\" or \"generic\"")]

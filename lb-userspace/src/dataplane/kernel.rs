@@ -1,6 +1,8 @@
 //! The data plane in this kernel: typed maps, and what they hold.
 
-use std::{collections::BTreeSet, io, net::IpAddr, os::fd::AsFd, sync::Arc};
+use std::{
+    collections::BTreeSet, io, net::IpAddr, os::fd::AsFd, sync::Arc, thread, time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -15,6 +17,10 @@ use lb_common::{
     settings::Settings,
     traffic::Traffic,
     vip,
+};
+use rustix::{
+    io::Errno,
+    thread::{MembarrierCommand, membarrier},
 };
 
 use super::{
@@ -164,8 +170,7 @@ impl Kernel {
                     self.remove_vip(VipKey::address_entry(vip.address))?;
                 }
             }
-            // A grace period of RCU: every program run that began before has ended (membarrier(2)).
-            Step::Grace => rustix::thread::membarrier(rustix::thread::MembarrierCommand::Global)?,
+            Step::Grace => grace()?,
         }
         Ok(())
     }
@@ -249,6 +254,18 @@ where
             }
             Key::Foreign => {}
         }
+    }
+    Ok(())
+}
+
+/// Waits for a grace period of RCU: every program run that began before has ended (membarrier(2)). Kernels
+/// booted with `nohz_full` refuse; there a pause that is thousands of times longer than the longest run must
+/// do.
+fn grace() -> io::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    match membarrier(MembarrierCommand::Global) {
+        Err(Errno::INVAL) => thread::sleep(PAUSE),
+        waited => waited?,
     }
     Ok(())
 }

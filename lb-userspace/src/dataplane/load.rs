@@ -85,8 +85,10 @@ impl Pins {
     /// A file or directory could not be removed.
     pub fn remove(&self) -> Result<()> {
         for directory in [self.links(), self.maps()] {
-            let entries = fs::read_dir(&directory)
-                .with_context(|| format!("read {}", directory.display()))?;
+            let entries = match fs::read_dir(&directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.with_context(|| format!("read {}", directory.display()))?,
+            };
             for entry in entries {
                 let path = entry?.path();
                 fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
@@ -120,21 +122,27 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
     }
     let maps = pins.maps();
     let adopted = maps.join(names::BACKENDS).exists();
+    // Maps that are there keep their sizes; aya must know them, for it checks indexes against what it is told.
+    let capacity = if adopted {
+        pinned_capacity(&maps)?
+    } else {
+        wanted
+    };
     let mut loader = EbpfLoader::new();
     for name in names::MAPS {
         loader.map_pin_path(name, maps.join(name));
     }
     loader
         .override_global(names::SETTINGS, &settings, true)
-        .map_max_entries(names::VIPS_V4, wanted.vips)
-        .map_max_entries(names::VIPS_V6, wanted.vips)
-        .map_max_entries(names::TABLES, abi::elements(wanted.slots))
-        .map_max_entries(names::BACKENDS, wanted.backends)
-        .map_max_entries(names::TRAFFIC, wanted.backends)
-        .map_max_entries(names::FLOWS_V4, wanted.flows)
-        .map_max_entries(names::FLOWS_V6, wanted.flows)
-        .map_max_entries(names::REPLIES_V4, wanted.flows)
-        .map_max_entries(names::REPLIES_V6, wanted.flows)
+        .map_max_entries(names::VIPS_V4, capacity.vips)
+        .map_max_entries(names::VIPS_V6, capacity.vips)
+        .map_max_entries(names::TABLES, abi::elements(capacity.slots))
+        .map_max_entries(names::BACKENDS, capacity.backends)
+        .map_max_entries(names::TRAFFIC, capacity.backends)
+        .map_max_entries(names::FLOWS_V4, capacity.flows)
+        .map_max_entries(names::FLOWS_V6, capacity.flows)
+        .map_max_entries(names::REPLIES_V4, capacity.flows)
+        .map_max_entries(names::REPLIES_V6, capacity.flows)
         .map_max_entries(names::DEVICES, MAX_DEVICES);
     let mut ebpf = loader.load(OBJECT).context("create the BPF maps")?;
     let program: &mut Xdp = ebpf
@@ -145,16 +153,20 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
     program
         .load()
         .context("load the program `balancer` into the kernel")?;
-    let capacity = Capacity {
-        slots: max_entries(&maps, names::TABLES)? * SLOTS_PER_ELEMENT,
-        backends: max_entries(&maps, names::BACKENDS)?,
-        vips: max_entries(&maps, names::VIPS_V4)?,
-        flows: max_entries(&maps, names::FLOWS_V4)?,
-    };
     Ok(Loaded {
         ebpf,
         capacity,
         adopted,
+    })
+}
+
+/// The sizes of the maps pinned under `maps`.
+fn pinned_capacity(maps: &Path) -> Result<Capacity> {
+    Ok(Capacity {
+        slots: max_entries(maps, names::TABLES)? * SLOTS_PER_ELEMENT,
+        backends: max_entries(maps, names::BACKENDS)?,
+        vips: max_entries(maps, names::VIPS_V4)?,
+        flows: max_entries(maps, names::FLOWS_V4)?,
     })
 }
 
