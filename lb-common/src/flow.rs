@@ -1,6 +1,6 @@
 //! Flows and what is remembered of them.
 //!
-//! Written and read by the program; the daemon only counts and clears. Two LRU hash maps per family:
+//! Written and read by the program; the daemon does not touch them. Two LRU hash maps per family:
 //! *flows*, by the packet a client sends, and *replies*, by the packet a backend sends in NAT mode.
 
 use crate::be::Be16;

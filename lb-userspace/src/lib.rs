@@ -1,7 +1,7 @@
 //! `lbd`, the daemon, and `lbctl`, its client, as one library.
 //!
 //! A pure middle with thin edges: configuration, planning, health and tables are functions of values;
-//! sockets, netlink and BPF are touched in four places only.
+//! sockets, netlink, files and BPF are touched where the table says so and nowhere else.
 //!
 //! | module | what it owns | edge |
 //! |---|---|---|
@@ -11,12 +11,11 @@
 //! | [`maglev`] | lookup tables | |
 //! | [`plan`] | desired, health, next hops and actual -> ordered steps | |
 //! | [`dataplane`] | the kernel's side: load, attach, pin, publish, count | BPF |
-//! | [`reconcile`] | plan, apply, retry | |
+//! | [`reconcile`] | plan and apply | |
 //! | [`health`] | the state machine (pure), and the tasks that probe | sockets |
 //! | [`neighbor`] | next hops from routes and neighbours | netlink |
 //! | [`control`] | the JSON control socket: protocol, server, client | Unix socket |
 //! | [`state`] | what must survive a restart, on disk | files |
-//! | [`stats`] | snapshots of counters for people and machines | |
 //! | [`daemon`] | wiring: one task owns all state and takes one event at a time | |
 //! | [`cli`] | the commands of `lbctl` | |
 
@@ -33,4 +32,3 @@ pub mod neighbor;
 pub mod plan;
 pub mod reconcile;
 pub mod state;
-pub mod stats;

@@ -19,6 +19,19 @@ pub struct Fault {
     pub message: String,
 }
 
+impl Fault {
+    /// A fault of a configuration as a whole.
+    #[must_use]
+    pub const fn of_whole(message: String) -> Self {
+        Self {
+            place: String::new(),
+            line: None,
+            column: None,
+            message,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Some(line), Some(column)) = (self.line, self.column) {

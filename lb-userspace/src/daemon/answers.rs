@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{change, core::Core, preflight};
 use crate::{
-    config::{Config, Faults, spec::BackendSpec, text, validate},
+    config::{Config, Fault, Faults, spec::BackendSpec, text, validate},
     control::protocol::{
         API_VERSION, Applied, BackendAdd, BackendRows, Call, Checked, ConfigText, ErrorCode,
         RpcError, ServiceRows, Version,
@@ -36,7 +36,7 @@ impl Core {
             Call::BackendList(which) => value(&BackendRows {
                 backends: self.backend_rows(which.service.as_deref())?,
             }),
-            Call::ConfigCheck(config) => value(&check(&config)?),
+            Call::ConfigCheck(config) => value(&self.check(&config)?),
             Call::ConfigGet(_) => value(&validate::config_spec_of(&self.desired)),
             Call::Status(_) => {
                 self.look_at_interfaces().await;
@@ -114,6 +114,22 @@ impl Core {
     async fn make(&mut self, change: Change, service: &ServiceName) -> Result<Value, RpcError> {
         self.change(change, self.digest()).await?;
         value(&self.applied(|concerned| concerned == service))
+    }
+
+    /// Every fault of a configuration; for one that has none, what of it does not fit into the running maps.
+    fn check(&mut self, config: &ConfigText) -> Result<Checked, RpcError> {
+        let faults = match read(config)?.0 {
+            Ok(config) => self
+                .shortages(&config.desired)
+                .into_iter()
+                .map(Fault::of_whole)
+                .collect(),
+            Err(Faults(faults)) => faults,
+        };
+        Ok(Checked {
+            valid: faults.is_empty(),
+            faults,
+        })
     }
 
     /// What was switched off is not brought back by the end of a drain.
@@ -285,18 +301,6 @@ fn names_daemon(config: &ConfigText) -> bool {
             .config
             .as_ref()
             .is_some_and(|spec| spec.daemon.is_some())
-}
-
-fn check(config: &ConfigText) -> Result<Checked, RpcError> {
-    let faults = read(config)?
-        .0
-        .err()
-        .map(|faults| faults.0)
-        .unwrap_or_default();
-    Ok(Checked {
-        valid: faults.is_empty(),
-        faults,
-    })
 }
 
 fn load(config: &ConfigText) -> Result<(Config, Option<String>), RpcError> {

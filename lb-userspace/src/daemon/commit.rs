@@ -1,6 +1,9 @@
 //! Changes, whole or not at all; and what is tried again until it works.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tracing::error;
@@ -78,6 +81,17 @@ impl Core {
             interfaces: &self.edges.interfaces.indexes(),
         };
         self.edges.reconciler.publish(&self.desired, world)
+    }
+
+    /// What of `desired` does not fit into the maps.
+    pub(super) fn shortages(&mut self, desired: &Desired) -> Vec<String> {
+        let world = World {
+            health: &BTreeMap::new(),
+            next_hops: &self.next_hops,
+            interfaces: &self.edges.interfaces.indexes(),
+        };
+        let plan = self.edges.reconciler.plan(desired, world);
+        plan.shortages.iter().map(ToString::to_string).collect()
     }
 
     /// Brings the kernel to what is wanted, as far as it goes; what fails is tried again.

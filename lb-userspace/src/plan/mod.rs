@@ -133,6 +133,13 @@ pub enum Shortage {
         /// The arena's size.
         capacity: u32,
     },
+    /// More backends are configured than there are numbers, whether or not all have a next hop now.
+    TooManyBackends {
+        /// Configured, over all services.
+        wanted: usize,
+        /// The map's size; number 0 is reserved.
+        capacity: u32,
+    },
     /// More VIPs and addresses than the map of their family holds.
     Vips {
         /// Wanted of one family, address entries counted.
@@ -158,6 +165,11 @@ impl fmt::Display for Shortage {
                 f,
                 "no room for a table of {slots} slots for service {service} among {capacity}: raise max_slots or choose smaller tables"
             ),
+            Self::TooManyBackends { wanted, capacity } => write!(
+                f,
+                "{wanted} backends are wanted, {} fit: raise max_backends",
+                capacity.saturating_sub(1)
+            ),
             Self::Vips { wanted, capacity } => write!(
                 f,
                 "{wanted} VIPs and addresses of one IP version are wanted, {capacity} fit: raise max_vips"
@@ -179,6 +191,7 @@ pub fn plan(input: Input<'_>, tables: &mut Tables) -> Plan {
         }
     }
     tables.retain(numbers.values().copied());
+    planner.backend_room();
     planner.finish()
 }
 

@@ -279,6 +279,19 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Whether all configured backends could have a number; those that asked for one and got none have said so.
+    pub(super) fn backend_room(&mut self) {
+        let services = self.input.desired.services.values();
+        let wanted = services.map(|service| service.backends.len()).sum();
+        let capacity = self.input.capacity.backends;
+        let is_told = |shortage: &Shortage| matches!(shortage, Shortage::Backends { .. });
+        if wanted >= capacity as usize && !self.plan.shortages.iter().any(is_told) {
+            self.plan
+                .shortages
+                .push(Shortage::TooManyBackends { wanted, capacity });
+        }
+    }
+
     /// VIPs that nobody wants any more.
     fn remove_vips(&self) -> Vec<Step> {
         let services = self.input.desired.services.values();

@@ -2,7 +2,7 @@
 
 use super::{
     super::{NotServing, Serving, Shortage},
-    lab::{Lab, service, serving, target, words},
+    lab::{Lab, backend, service, serving, target, words},
 };
 use crate::{
     dataplane::{Capacity, Region},
@@ -190,4 +190,19 @@ fn vips_that_fit_only_in_place_of_others_come_after_those_are_gone() {
     assert_eq!(lab.served_by(third), [ONE]);
     assert_eq!(lab.served_by(fourth), [ONE]);
     assert_eq!(lab.memory.actual.vips.len(), 2);
+}
+
+#[test]
+fn backends_without_a_next_hop_count_for_the_room_they_will_need() {
+    let mut lab = sized(4 * TABLE, 2, 16);
+    lab.want(service("web", &[VIP], &[ONE]));
+    let two = backend(TWO);
+    lab.service_mut("web").backends.insert(two.address, two);
+    assert_eq!(
+        lab.plan().shortages,
+        [Shortage::TooManyBackends {
+            wanted: 2,
+            capacity: 2
+        }]
+    );
 }
