@@ -23,7 +23,7 @@ pub(super) fn check() -> Result<(), Failure> {
         .map_err(|error| Failure::new(ExitCode::NotAllowed, error))
 }
 
-/// The running kernel's release, like `6.1.0-13-amd64`.
+/// The running kernel's release (or what `LB_KERNEL_RELEASE` says instead, for tests), like `6.1.0-13-amd64`.
 pub(super) fn kernel_release() -> String {
     env::var("LB_KERNEL_RELEASE").unwrap_or_else(|_| {
         rustix::system::uname()
