@@ -112,6 +112,8 @@ impl Instance {
             .arg(format!("--net={}", self.namespace.display()))
             .args(wrapper)
             .env("NO_COLOR", "1")
+            // By this, what runs the tests tells a daemon left behind from one that somebody else started.
+            .env("LB_TEST", "1")
             .arg(lbd)
             .arg("run")
             .args(["--config".as_ref(), self.config().as_os_str()])

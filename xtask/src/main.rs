@@ -15,7 +15,7 @@ mod tidy;
 mod verify;
 mod workspace;
 
-use shell::AlreadySaid;
+use shell::{AlreadySaid, Ended};
 
 /// Everything one does with the project.
 #[derive(Parser)]
@@ -39,7 +39,7 @@ enum Task {
     },
     /// Build the eBPF object, then lbd and lbctl, in release mode
     Build(ebpf::Options),
-    /// Build everything and run lbd on real interfaces, or without --iface the demo
+    /// Build everything and run lbd on real interfaces, or without --iface and --config the demo
     BuildAndLoad(run::Options),
     /// Load each program on this kernel and print its cost
     Verify {
@@ -67,7 +67,9 @@ fn main() -> ExitCode {
             if !error.is::<AlreadySaid>() {
                 eprintln!("error: {error:#}");
             }
-            ExitCode::FAILURE
+            error
+                .downcast_ref::<Ended>()
+                .map_or(ExitCode::FAILURE, |ended| ended.code().into())
         }
     }
 }

@@ -4,8 +4,9 @@ use std::{
     env,
     ffi::OsStr,
     fmt::{self, Write as _},
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -21,6 +22,36 @@ impl fmt::Display for AlreadySaid {
 }
 
 impl std::error::Error for AlreadySaid {}
+
+/// The failure of a program that was run in place of this one, and has told what there is to tell.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    program: &'static str,
+    status: ExitStatus,
+}
+
+impl Ended {
+    /// How `program` ended.
+    pub(crate) const fn of(program: &'static str, status: ExitStatus) -> Self {
+        Self { program, status }
+    }
+
+    /// The exit code that passes it on: the program's own, or 128 and the number of the signal that ended it,
+    /// as a shell has it.
+    pub(crate) fn code(&self) -> u8 {
+        let code = self.status.code();
+        let code = code.or_else(|| self.status.signal().map(|signal| 128 + signal));
+        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ended: {}", self.program, self.status)
+    }
+}
+
+impl std::error::Error for Ended {}
 
 /// Runs a command in the foreground.
 ///

@@ -2,24 +2,26 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use crate::workspace;
-
 /// Names of namespaces and of directories in bpffs begin like this: those of the tests, those of the demo.
 const PREFIXES: [&str; 2] = ["lbt-", "lb-demo-"];
+/// In the environment of every daemon that a test starts, and of no other.
+const MARK: &[u8] = b"LB_TEST=1";
 
 /// What is there at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers(BTreeSet<String>);
 
 impl Leftovers {
-    /// Looks for namespaces, pins, and processes of the daemon as built here.
+    /// Looks for namespaces, pins, BPF file systems of a test's own, and daemons that tests started.
     pub(super) fn observe() -> Self {
         let namespaces = prefixed("namespace", Path::new("/run/netns"));
         let pins = prefixed("pins", Path::new("/sys/fs/bpf"));
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         Self(
             namespaces
                 .chain(pins)
-                .chain(processes(&workspace::release_binary("lbd")))
+                .chain(bpf_mounts(&mounts))
+                .chain(processes(MARK))
                 .collect(),
         )
     }
@@ -42,24 +44,37 @@ fn prefixed(kind: &str, directory: &Path) -> impl Iterator<Item = String> {
         .map(move |name| format!("{kind} {path}/{name}"))
 }
 
-/// Processes that run `program`.
-fn processes(program: &Path) -> impl Iterator<Item = String> {
-    let shown = program.display();
+/// BPF file systems that tests have mounted in temporary directories, from the text of `/proc/self/mounts`.
+fn bpf_mounts(mounts: &str) -> impl Iterator<Item = String> {
+    mounts.lines().filter_map(|mount| {
+        let mut fields = mount.split(' ').skip(1);
+        let (place, kind) = (fields.next()?, fields.next()?);
+        let name = Path::new(place).file_name()?.to_str()?;
+        let is_ours = kind == "bpf" && PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        is_ours.then(|| format!("mount {place}"))
+    })
+}
+
+/// Processes that were started with `variable` (`NAME=VALUE`) in their environment.
+fn processes(variable: &[u8]) -> impl Iterator<Item = String> {
     names(Path::new("/proc"))
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
         .filter(move |process| {
-            let running = fs::read_link(format!("/proc/{process}/exe"));
-            // After a new build, the file of a process that still runs the old one is "(deleted)".
-            running.is_ok_and(|running| {
-                running.to_string_lossy().trim_end_matches(" (deleted)")
-                    == program.to_string_lossy()
-            })
+            let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+            environment
+                .split(|&byte| byte == 0)
+                .any(|it| it == variable)
         })
-        .map(move |process| format!("process {process} ({shown})"))
+        .map(|process| {
+            let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+            format!("process {process} ({})", name.trim_end())
+        })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command};
+
     use super::*;
 
     #[test]
@@ -73,10 +88,36 @@ mod tests {
     }
 
     #[test]
-    fn this_very_process_is_found_by_its_program() {
-        let program = std::env::current_exe().unwrap();
-        let own = format!("process {} ", std::process::id());
-        assert!(processes(&program).any(|process| process.starts_with(&own)));
+    fn only_mounts_of_the_tests_are_found() {
+        let mounts = "bpf /sys/fs/bpf bpf rw 0 0\n\
+                      bpf /tmp/lbt-bpffs-x bpf rw 0 0\n\
+                      tmpfs /tmp/lbt-y tmpfs rw 0 0\n";
+        let found: Vec<String> = bpf_mounts(mounts).collect();
+        assert_eq!(found, ["mount /tmp/lbt-bpffs-x"]);
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_mark_and_not_by_its_program() {
+        // A child of its own for each: the environment is that at the start of a program.
+        let sleep = |mark: Option<&str>| {
+            let mut command = Command::new("sleep");
+            command.arg("60").envs(mark.map(|mark| (mark, "1")));
+            Sleeper(command.spawn().unwrap())
+        };
+        let name = format!("LB_TEST_{}", std::process::id());
+        let (marked, _unmarked) = (sleep(Some(&name)), sleep(None));
+        let found: Vec<String> = processes(format!("{name}=1").as_bytes()).collect();
+        assert_eq!(found, [format!("process {} (sleep)", marked.0.id())]);
+    }
+
+    /// A child that is ended with the test.
+    struct Sleeper(Child);
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
     }
 
     #[test]
