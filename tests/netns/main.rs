@@ -9,6 +9,7 @@ mod bad_start;
 mod bed;
 mod changes;
 mod forwarding;
+mod heal;
 mod health;
 mod reload;
 mod restart;
