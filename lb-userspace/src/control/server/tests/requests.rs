@@ -186,7 +186,7 @@ async fn the_blocking_client_tells_its_errors_apart() {
 
         let error = Client::connect(&path.with_extension("gone")).unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
-        assert!(error.to_string().ends_with("is lbd running?"), "{error}");
+        assert!(error.to_string().ends_with("(is lbd running?)"), "{error}");
     });
     in_time(calls).await.unwrap();
     daemon.stop().await;
