@@ -1,6 +1,6 @@
 //! What can go wrong with a command, and the exit codes.
 
-use std::{io, path::PathBuf};
+use std::{error::Error as _, io, path::PathBuf};
 
 use crate::control::{
     client::ClientError,
@@ -22,15 +22,15 @@ pub(super) enum Exit {
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("cannot print the answer: {0}")]
+    #[error("cannot print the answer")]
     Print(#[source] io::Error),
-    #[error("the daemon's answer is not understood ({0}): are lbctl and lbd of the same version?")]
+    #[error("the daemon's answer is not understood (are lbctl and lbd of the same version?)")]
     Answer(#[source] serde_json::Error),
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -51,7 +51,7 @@ impl Failure {
         }
     }
 
-    /// Prints the failure in a sentence, or a line for each fault; with `json`, a refusal as the protocol
+    /// Prints the failure in a sentence with its causes, or a line for each fault; with `json`, a refusal as the protocol
     /// has it.
     pub(super) fn print(&self, errors: &mut dyn io::Write, json: bool) -> io::Result<()> {
         match self {
@@ -66,7 +66,13 @@ impl Failure {
                 Ok(())
             }
             Self::Read { .. } | Self::Print(_) | Self::Answer(_) | Self::Client(_) => {
-                writeln!(errors, "lbctl: {self}")
+                write!(errors, "lbctl: {self}")?;
+                let mut cause = self.source();
+                while let Some(error) = cause {
+                    write!(errors, ": {error}")?;
+                    cause = error.source();
+                }
+                writeln!(errors)
             }
         }
     }

@@ -79,11 +79,24 @@ impl From<String> for Text {
     }
 }
 
+/// So many warnings of one change are shown: more would drive the first ones off the screen.
+const MAX_WARNINGS: usize = 20;
+
 fn applied(applied: Applied) -> Text {
-    let warning = |warning: String| format!("warning: {warning}");
+    let Applied {
+        generation,
+        warnings,
+        ..
+    } = applied;
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+    let shown = warnings.into_iter().take(MAX_WARNINGS);
+    let mut remarks: Vec<String> = shown.map(|it| format!("warning: {it}")).collect();
+    if more > 0 {
+        remarks.push(format!("and {more} more"));
+    }
     Text {
-        answer: format!("generation {}\n", applied.generation),
-        remarks: applied.warnings.into_iter().map(warning).collect(),
+        answer: format!("generation {generation}\n"),
+        remarks,
     }
 }
 

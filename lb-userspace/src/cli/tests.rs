@@ -368,9 +368,11 @@ fn a_daemon_that_is_not_there_has_its_own_exit_code() {
     let path = directory.path().join("lb.sock");
     let ran = run_with_input(&["status", "--socket", path.to_str().unwrap()], b"");
     assert_eq!(ran.exit, Exit::Unreachable);
-    let expected = format!("lbctl: cannot reach the daemon at {}: ", path.display());
-    assert!(ran.errors.starts_with(&expected), "{}", ran.errors);
-    assert!(ran.errors.ends_with("is lbd running?\n"), "{}", ran.errors);
+    let expected = format!(
+        "lbctl: cannot reach the daemon at {} (is lbd running?): No such file or directory (os error 2)\n",
+        path.display()
+    );
+    assert_eq!(ran.errors, expected);
 }
 
 #[test]

@@ -100,6 +100,16 @@ const SERVICE: &[Required] = &[
 const BACKEND: &[Required] = &[("address", "address = \"10.0.0.11:8080\"", no_text)];
 const PROBE: &[Required] = &[("type", "type = \"tcp\"", no_text)];
 
+/// The parser's `message` about `value`; for one string where a list of them belongs, what to write.
+fn one_for_many(value: &DeValue<'_>, message: &str) -> String {
+    match value.as_str() {
+        Some(text) if message.ends_with("expected a sequence") => {
+            format!("expected a list, but this is one string: write [{text:?}]")
+        }
+        _ => message.to_owned(),
+    }
+}
+
 /// Reads tables and notes what does not fit.
 struct Reader<'t> {
     lines: &'t Lines<'t>,
@@ -242,7 +252,8 @@ impl<'t> Reader<'t> {
                 let place = format!("{field}[{index}]");
                 self.found.add_at(place, position, error.message());
             } else {
-                self.found.add_at(field, position, error.message());
+                let message = one_for_many(value.get_ref(), error.message());
+                self.found.add_at(field, position, message);
                 table.remove(name.as_ref());
             }
             return true;

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers, or not any more.
-    #[error("cannot reach the daemon at {}: {source}; is lbd running?", path.display())]
+    #[error("cannot reach the daemon at {} (is lbd running?)", path.display())]
     Unreachable {
         /// The socket.
         path: PathBuf,

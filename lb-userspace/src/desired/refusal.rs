@@ -9,13 +9,17 @@ use crate::model::{ServiceName, Vip};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such service.
-    #[error("there is no service `{service}`")]
+    #[error(
+        "there is no service `{service}`: add it first; `lbctl service list` shows those that are there"
+    )]
     NoService {
         /// The name asked for.
         service: ServiceName,
     },
     /// The service has no such backend.
-    #[error("service `{service}` has no backend {backend}")]
+    #[error(
+        "service `{service}` has no backend {backend}: add it first; `lbctl backend list` shows those that are there"
+    )]
     NoBackend {
         /// The service.
         service: ServiceName,
@@ -50,7 +54,9 @@ pub enum Refusal {
     },
     /// The service still takes new flows.
     #[error(
-        "service `{service}` has {up} backends that are up: drain or disable them first, or force the removal"
+        "service `{service}` has {}: drain or disable {} first, or force the removal",
+        if *up == 1 { "a backend that is up".to_owned() } else { format!("{up} backends that are up") },
+        if *up == 1 { "it" } else { "them" }
     )]
     BackendsUp {
         /// The service.

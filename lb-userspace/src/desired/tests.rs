@@ -155,7 +155,7 @@ fn what_stands_in_the_way_is_named() {
                 name: name("web"),
                 force,
             },
-            "drain or disable them first, or force",
+            "a backend that is up: drain or disable it first, or force",
         ),
         (
             add("web", backend("10.0.0.11:80", Mode::L2)),

@@ -203,6 +203,24 @@ fn faults_are_remarks_not_answers() {
 }
 
 #[test]
+fn of_many_warnings_the_first_are_shown_and_the_others_counted() {
+    let view = View {
+        all_outcomes: false,
+        now: UNIX_EPOCH,
+    };
+    let remarks = |count: usize| {
+        let warnings: Vec<String> = (0..count).map(|it| it.to_string()).collect();
+        let answer = json!({ "generation": 2, "warnings": warnings });
+        let call = Call::ConfigApply(ConfigText::default());
+        text(&call, answer, view).unwrap().remarks
+    };
+    assert_eq!(remarks(20).last().unwrap(), "warning: 19");
+    let many = remarks(23);
+    assert_eq!((many.len(), many[19].as_str()), (21, "warning: 19"));
+    assert_eq!(many[20], "and 3 more");
+}
+
+#[test]
 fn ages_have_two_units_at_most() {
     for (seconds, expected) in [
         (0, "0s"),

@@ -151,7 +151,7 @@ fn tables_of_a_wrong_kind_are_one_fault_each() {
         ),
         (
             "[[service]]\nname = 'a'\nvips = '192.0.2.1:1/tcp'",
-            ("service[0].vips", 3, 8, "expected a sequence"),
+            ("service[0].vips", 3, 8, "write [\"192.0.2.1:1/tcp\"]"),
         ),
     ] {
         assert_faults(text, &[expected]);

@@ -23,7 +23,7 @@ pub enum BindError {
     #[error("{} is there and is no socket: remove it, or choose another path", .0.display())]
     NotASocket(PathBuf),
     /// The system refused a step.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Refused {
         /// What was attempted.
         action: &'static str,

@@ -6,6 +6,7 @@
 
 mod bind;
 mod connection;
+mod seldom;
 
 use std::{
     fs,
@@ -19,12 +20,12 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{debug, error, info, warn};
 
 pub use self::bind::{BindError, bind};
-use self::connection::Connection;
+use self::{connection::Connection, seldom::Seldom};
 use super::{
     access::{Access, Peer, Right},
     codec::Patience,
@@ -53,8 +54,10 @@ pub struct Request {
 /// What clients may take of the daemon's time and memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once.
+    /// Connections at once of clients that may only ask. Those that may change take of these first.
     pub clients: usize,
+    /// Connections more for clients that may change, so that no crowd of others keeps them out.
+    pub reserved: usize,
     /// How long a client may take to send a line.
     pub patience: Patience,
     /// How long a client may take to read an answer.
@@ -67,12 +70,23 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             clients: 256,
+            reserved: 16,
             patience: Patience {
                 idle: Duration::from_hours(1),
                 unfinished: Duration::from_mins(1),
             },
             write: Duration::from_secs(10),
             request: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// Connections at once, those of all clients counted, with which one of this right is still taken on.
+    const fn seats(&self, right: Right) -> usize {
+        match right {
+            Right::None | Right::Read => self.clients,
+            Right::Change => self.clients.saturating_add(self.reserved),
         }
     }
 }
@@ -92,7 +106,7 @@ pub async fn serve(
         requests,
         shutdown: shutdown.clone(),
     };
-    let mut clients = JoinSet::new();
+    let mut clients = Clients::default();
     loop {
         tokio::select! {
             biased;
@@ -101,7 +115,7 @@ pub async fn serve(
                 Ok((stream, _)) => match stream.peer_cred() {
                     Ok(credentials) => {
                         let peer = connection.access.peer(credentials);
-                        admit(stream, peer, &connection, &mut clients);
+                        clients.admit(stream, peer, &connection);
                     }
                     Err(error) => warn!(%error, "refused a client: cannot tell who it is"),
                 },
@@ -110,14 +124,14 @@ pub async fn serve(
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(ended) = clients.join_next() => note(ended),
+            Some(ended) = clients.tasks.join_next() => note(ended),
         }
     }
     remove_file(&listener);
-    let ending = async { while clients.join_next().await.is_some() {} };
+    let ending = async { while clients.tasks.join_next().await.is_some() {} };
     if timeout(STOP_GRACE, ending).await.is_err() {
         info!(
-            clients = clients.len(),
+            clients = clients.tasks.len(),
             "clients of the control socket cut off"
         );
     }
@@ -129,31 +143,41 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     drop(shutdown.wait_for(|stop| *stop).await);
 }
 
-/// Takes a client on, or tells it why not.
-fn admit(stream: UnixStream, peer: Peer, connection: &Connection, clients: &mut JoinSet<()>) {
-    while let Some(ended) = clients.try_join_next() {
-        note(ended);
-    }
-    let may_ask = connection
-        .access
-        .check(peer, Right::Read, "use this socket");
-    if let Err(error) = may_ask {
-        warn!(uid = peer.uid, pid = peer.pid, "refused a client: {error}");
-        turn_away(stream, error);
-    } else if clients.len() >= connection.limits.clients {
-        warn!(
-            uid = peer.uid,
-            pid = peer.pid,
-            "refused a client: too many at once"
-        );
-        let message = format!(
-            "{} clients at once are the most: close one, or try again later",
-            connection.limits.clients
-        );
-        turn_away(stream, RpcError::new(ErrorCode::Busy, message));
-    } else {
-        debug!(uid = peer.uid, pid = peer.pid, "a client connected");
-        clients.spawn(connection.clone().run(stream, peer));
+/// The clients that are served, and the log of those that are not.
+#[derive(Debug, Default)]
+struct Clients {
+    tasks: JoinSet<()>,
+    forbidden: Seldom,
+    crowded_out: Seldom,
+}
+
+impl Clients {
+    /// Takes a client on, or tells it why not.
+    fn admit(&mut self, stream: UnixStream, peer: Peer, connection: &Connection) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            note(ended);
+        }
+        let Peer { uid, pid, right } = peer;
+        let may_ask = connection
+            .access
+            .check(peer, Right::Read, "use this socket");
+        let seats = connection.limits.seats(right);
+        if let Err(error) = may_ask {
+            if let Some(unsaid) = self.forbidden.say(Instant::now()) {
+                warn!(uid, pid, unsaid, "refused a client: {error}");
+            }
+            turn_away(stream, error);
+        } else if self.tasks.len() >= seats {
+            if let Some(unsaid) = self.crowded_out.say(Instant::now()) {
+                warn!(uid, pid, unsaid, "refused a client: too many at once");
+            }
+            let message =
+                format!("{seats} clients at once are the most: close one, or try again later");
+            turn_away(stream, RpcError::new(ErrorCode::Busy, message));
+        } else {
+            debug!(uid, pid, "a client connected");
+            self.tasks.spawn(connection.clone().run(stream, peer));
+        }
     }
 }
 

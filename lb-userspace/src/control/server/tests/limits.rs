@@ -128,6 +128,7 @@ async fn many_clients_are_served_at_once() {
 async fn a_client_too_many_is_told_so_and_a_free_seat_is_given_again() {
     let limits = Limits {
         clients: 1,
+        reserved: 0,
         ..Limits::default()
     };
     let daemon = Daemon::start(limits).await;
@@ -152,4 +153,29 @@ async fn a_client_too_many_is_told_so_and_a_free_seat_is_given_again() {
     })
     .await;
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_crowd_that_may_only_ask_does_not_keep_out_who_may_change() {
+    let limits = Limits {
+        clients: 2,
+        reserved: 1,
+        ..Limits::default()
+    };
+    let mut door = Door::new(limits);
+    let _crowd = [door.admit(Right::Read), door.admit(Right::Read)];
+    let mut reader = door.admit(Right::Read);
+    assert_eq!(reader.answer().await.unwrap()["error"]["code"], -32007);
+    let mut operator = door.admit(Right::Change);
+    assert_eq!(
+        operator.ask(REMOVE).await["result"],
+        json!({ "generation": 1 })
+    );
+    let mut second = door.admit(Right::Change);
+    let error = second.answer().await.unwrap()["error"].clone();
+    assert_eq!(error["code"], -32007);
+    assert!(
+        error["message"].to_string().contains("3 clients"),
+        "{error}"
+    );
 }

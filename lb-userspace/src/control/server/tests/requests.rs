@@ -104,29 +104,10 @@ async fn pipelined_requests_are_answered_in_order_and_the_last_needs_no_newline(
     daemon.stop().await;
 }
 
-/// A client's end, and the server's tasks, for a peer whose credentials are made up.
-fn admitted(right: Right) -> (Wire, JoinSet<()>, watch::Sender<bool>) {
-    let (near, far) = UnixStream::pair().unwrap();
-    let (stop, shutdown) = watch::channel(false);
-    let connection = Connection {
-        access: Arc::new(Access::new(Some("no-such-group-here"), None)),
-        limits: Limits::default(),
-        requests: core(),
-        shutdown,
-    };
-    let peer = Peer {
-        uid: 54_321,
-        pid: None,
-        right,
-    };
-    let mut clients = JoinSet::new();
-    admit(far, peer, &connection, &mut clients);
-    (Wire::new(near), clients, stop)
-}
-
 #[tokio::test]
 async fn who_may_only_read_is_refused_changes_and_told_who_may() {
-    let (mut reader, _clients, _stop) = admitted(Right::Read);
+    let mut door = Door::new(Limits::default());
+    let mut reader = door.admit(Right::Read);
     assert_eq!(
         reader.ask(&request(1, "status")).await["result"],
         json!({ "generation": 0 })
@@ -147,8 +128,9 @@ async fn who_may_only_read_is_refused_changes_and_told_who_may() {
 
 #[tokio::test]
 async fn who_has_no_right_gets_one_line() {
-    let (mut stranger, clients, _stop) = admitted(Right::None);
-    assert!(clients.is_empty());
+    let mut door = Door::new(Limits::default());
+    let mut stranger = door.admit(Right::None);
+    assert!(door.clients.tasks.is_empty());
     let error = stranger.answer().await.unwrap()["error"].clone();
     assert_eq!(error["code"], -32001);
     let message = error["message"].to_string();
@@ -204,7 +186,7 @@ async fn the_blocking_client_tells_its_errors_apart() {
 
         let error = Client::connect(&path.with_extension("gone")).unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
-        assert!(error.to_string().ends_with("is lbd running?"), "{error}");
+        assert!(error.to_string().ends_with("(is lbd running?)"), "{error}");
     });
     in_time(calls).await.unwrap();
     daemon.stop().await;
