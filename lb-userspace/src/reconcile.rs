@@ -31,8 +31,20 @@ pub enum PublishError {
     #[error("{}", .0.join("; "))]
     Shortage(Vec<String>),
     /// The kernel refused a step. Some steps before it may have been done: publish what was there before.
-    #[error("the kernel refused to {}", .0.action)]
-    Step(#[source] DataplaneError),
+    #[error("the kernel refused to {action}")]
+    Step {
+        /// The step, in words.
+        action: String,
+        /// What the kernel said.
+        #[source]
+        source: anyhow::Error,
+    },
+}
+
+impl From<DataplaneError> for PublishError {
+    fn from(DataplaneError { action, source }: DataplaneError) -> Self {
+        Self::Step { action, source }
+    }
 }
 
 /// Owns the data plane and keeps it as it should be.
@@ -111,7 +123,7 @@ impl<D: Dataplane> Reconciler<D> {
     fn apply(&mut self, plan: &Plan) -> Result<(), PublishError> {
         for step in &plan.publish {
             debug!(generation = plan.generation, %step, "step");
-            self.dataplane.apply(step).map_err(PublishError::Step)?;
+            self.dataplane.apply(step)?;
         }
         if !plan.publish.is_empty() {
             self.dataplane.published(plan.generation);
@@ -131,7 +143,7 @@ impl<D: Dataplane> Reconciler<D> {
     pub fn clean(&mut self, plan: &Plan) -> Result<(), PublishError> {
         for step in &plan.clean {
             debug!(generation = plan.generation, %step, "clean-up");
-            self.dataplane.apply(step).map_err(PublishError::Step)?;
+            self.dataplane.apply(step)?;
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ pub type Ledger = BTreeMap<Outcome, u64>;
 
 /// A write or read that the kernel refused.
 #[derive(Debug, thiserror::Error)]
-#[error("{action}: {source}")]
+#[error("{action}")]
 pub struct DataplaneError {
     /// What was attempted, and on what.
     pub action: String,

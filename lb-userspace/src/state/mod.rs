@@ -59,7 +59,7 @@ impl Saved {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The file system refused; what was saved before is still there.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was attempted.
         action: &'static str,
