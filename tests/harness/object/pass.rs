@@ -1,12 +1,12 @@
 //! The program that passes every frame, on interfaces that take frames sent by XDP.
 
 use aya::{
-    Ebpf,
+    Ebpf, TestRun as _, TestRunOptions,
     programs::{Xdp, XdpMode},
 };
 use lb_common::settings::Settings;
 
-use super::load;
+use super::{load, run::native_bytes};
 use crate::netns::Namespace;
 
 /// What a veth peer needs: without a program, it never wakes for frames sent by XDP.
@@ -28,6 +28,20 @@ impl PassProgram {
             .load()
             .expect("the verifier accepts the pass program");
         Self { ebpf }
+    }
+
+    /// Whether this kernel runs XDP programs on frames of which the caller says where they came in: 5.15 or
+    /// newer. Older ones refuse any context, and every frame seems to come in by loopback.
+    #[must_use]
+    pub fn can_be_run_with_ingress(&mut self) -> bool {
+        let frame = [0; 64];
+        let context = native_bytes([0, 64, 0, 0, 0, 0]);
+        let result = pass(&mut self.ebpf).test_run(TestRunOptions {
+            data_in: Some(&frame),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        });
+        result.is_ok()
     }
 
     /// Attaches it natively to an interface of `namespace`.

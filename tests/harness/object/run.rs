@@ -162,6 +162,6 @@ fn single_outcome(before: &[u64], after: &[u64], frame: &[u8]) -> Outcome {
 }
 
 /// In this machine's order, as the kernel reads its structs.
-fn native_bytes(words: [u32; 6]) -> Vec<u8> {
+pub(super) fn native_bytes(words: [u32; 6]) -> Vec<u8> {
     words.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
