@@ -48,6 +48,12 @@ pub enum AttachError {
     /// The driver has no native XDP.
     #[error("its driver has no native XDP: use xdp_mode = \"auto\" or \"generic\"")]
     NoNative,
+    /// The kernel has no generic XDP for this program: before 5.15 it refuses one with a map of devices whose
+    /// values have room for a program (8 bytes), which is what aya makes of every such map.
+    #[error(
+        "this kernel has no generic XDP for redirects, 5.15 and newer have: use xdp_mode = \"native\""
+    )]
+    NoGeneric,
     /// There is no such interface any more.
     #[error("the interface is gone")]
     Gone,
@@ -127,7 +133,7 @@ impl Attachments {
         }
         let id = program
             .attach_to_if_index(index, mode.in_kernel())
-            .map_err(explain)?;
+            .map_err(|error| explain(mode, error))?;
         let link: FdLink = program
             .take_link(id)?
             .try_into()
@@ -176,8 +182,9 @@ fn errno(error: &ProgramError) -> Option<Errno> {
 }
 
 /// The refusal in an operator's words.
-fn explain(error: ProgramError) -> AttachError {
+fn explain(mode: AttachMode, error: ProgramError) -> AttachError {
     match errno(&error) {
+        Some(Errno::INVAL) if mode == AttachMode::Generic => AttachError::NoGeneric,
         Some(Errno::BUSY | Errno::EXIST) => AttachError::Occupied,
         Some(Errno::OPNOTSUPP) => AttachError::NoNative,
         Some(Errno::NODEV) => AttachError::Gone,

@@ -16,6 +16,7 @@ use lb_common::{
     settings::Settings,
     table::SLOTS_PER_ELEMENT,
 };
+use rustix::process::{Resource, getrlimit};
 
 use super::{Capacity, abi};
 
@@ -144,7 +145,8 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .map_max_entries(names::REPLIES_V4, capacity.flows)
         .map_max_entries(names::REPLIES_V6, capacity.flows)
         .map_max_entries(names::DEVICES, MAX_DEVICES);
-    let mut ebpf = loader.load(OBJECT).context("create the BPF maps")?;
+    let created = loader.load(OBJECT);
+    let mut ebpf = created.with_context(|| creation(getrlimit(Resource::Memlock).current))?;
     let program: &mut Xdp = ebpf
         .program_mut(names::BALANCER)
         .context("the eBPF object has no program `balancer`")?
@@ -170,9 +172,38 @@ fn pinned_capacity(maps: &Path) -> Result<Capacity> {
     })
 }
 
+/// What was tried when maps could not be created. Kernels before 5.11 answer "not permitted" when they would take
+/// more memory than a process may lock, and only `CAP_SYS_RESOURCE` lets it raise that limit itself.
+fn creation(lockable: Option<u64>) -> String {
+    let step = "create the BPF maps";
+    lockable.map_or_else(
+        || step.to_owned(),
+        |bytes| {
+            format!(
+                "{step} (kernels before 5.11 count them as locked memory, of which this process may have {bytes} bytes: \
+                 give it CAP_SYS_RESOURCE, or LimitMEMLOCK=infinity in its unit)"
+            )
+        },
+    )
+}
+
 fn max_entries(maps: &Path, name: &str) -> Result<u32> {
     let read = || -> Result<u32, MapError> {
         Ok(MapData::from_pin(maps.join(name))?.info()?.max_entries())
     };
     read().with_context(|| format!("read the size of map {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_locked_memory_is_named_where_there_is_one() {
+        assert_eq!(creation(None), "create the BPF maps");
+        let limited = creation(Some(65_536));
+        for part in ["65536 bytes", "5.11", "CAP_SYS_RESOURCE", "LimitMEMLOCK"] {
+            assert!(limited.contains(part), "{limited}");
+        }
+    }
 }
