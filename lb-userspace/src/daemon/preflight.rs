@@ -10,7 +10,12 @@ use super::exit::{ExitCode, Failure};
 const OLDEST_KERNEL: (u32, u32) = (5, 10);
 
 /// Capabilities (capabilities(7)) by their bit in `CapEff`.
-const CAPABILITIES: [(&str, u64); 2] = [("CAP_NET_ADMIN", 1 << 12), ("CAP_BPF", 1 << 39)];
+/// Without `CAP_PERFMON` the verifier forbids arithmetic between pointers, such as a frame's length.
+const CAPABILITIES: [(&str, u64); 3] = [
+    ("CAP_NET_ADMIN", 1 << 12),
+    ("CAP_BPF", 1 << 39),
+    ("CAP_PERFMON", 1 << 38),
+];
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// Checks that this process may do its work on this kernel.
@@ -71,8 +76,8 @@ fn effective_capabilities(status: &str) -> Option<u64> {
 fn missing_capabilities(effective: u64) -> Vec<&'static str> {
     let lacks = |bit: u64| effective & bit == 0;
     let missing = CAPABILITIES.into_iter().filter(|(name, bit)| {
-        // CAP_BPF was split off CAP_SYS_ADMIN in 5.8.
-        lacks(*bit) && (*name != "CAP_BPF" || lacks(CAP_SYS_ADMIN))
+        // CAP_BPF and CAP_PERFMON were split off CAP_SYS_ADMIN in 5.8.
+        lacks(*bit) && (*name == "CAP_NET_ADMIN" || lacks(CAP_SYS_ADMIN))
     });
     missing.map(|(name, _)| name).collect()
 }
@@ -116,7 +121,11 @@ mod tests {
 
     #[test]
     fn missing_capabilities_are_named() {
-        assert_eq!(missing_capabilities(0), ["CAP_NET_ADMIN", "CAP_BPF"]);
+        assert_eq!(
+            missing_capabilities(0),
+            ["CAP_NET_ADMIN", "CAP_BPF", "CAP_PERFMON"]
+        );
+        assert_eq!(missing_capabilities(1 << 12 | 1 << 39), ["CAP_PERFMON"]);
         assert_eq!(missing_capabilities(1 << 12 | 1 << 21), Vec::<&str>::new());
         assert_eq!(
             effective_capabilities("Name:\tlbd\nCapEff:\t0000000000001000\n"),
