@@ -14,9 +14,10 @@ mod row;
 mod rows;
 mod world;
 
-use std::{collections::BTreeSet, io::Write as _, thread};
+use std::collections::BTreeSet;
 
 use lb_common::{outcome::Outcome, settings::Settings};
+use lb_tests::kernel;
 
 use row::Row;
 use world::in_world;
@@ -32,11 +33,10 @@ fn check(rows: &[Row]) {
 }
 
 fn check_with(settings: Settings, rows: &[Row]) {
-    if !is_possible() {
-        say(&format!(
-            "SKIPPED: {}: this kernel lets nobody choose a test frame's ingress interface (5.15 does)",
-            thread::current().name().unwrap_or("rows")
-        ));
+    if !kernel::is_5_15() {
+        kernel::skipped(
+            "this kernel lets nobody choose a test frame's ingress interface (5.15 does)",
+        );
         return;
     }
     let failures: Vec<String> = in_world(settings, |world| {
@@ -49,28 +49,6 @@ fn check_with(settings: Settings, rows: &[Row]) {
         rows.len(),
         failures.join("\n\n")
     );
-}
-
-/// Whether this kernel lets the caller say where a test frame came in: 5.15 or newer. Older ones refuse any
-/// context, and every frame seems to come in by loopback.
-fn is_possible() -> bool {
-    let release = rustix::system::uname();
-    let release = release.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut number = || -> u32 {
-        numbers
-            .next()
-            .and_then(|it| it.parse().ok())
-            .expect("a kernel release")
-    };
-    (number(), number()) >= (5, 15)
-}
-
-/// Past libtest's capture: the line is read by whoever runs the tests.
-fn say(line: &str) {
-    std::io::stdout()
-        .write_all(format!("{line}\n").as_bytes())
-        .expect("standard output");
 }
 
 const DROP_UNMATCHED: Settings = Settings {
@@ -144,7 +122,7 @@ fn flows_stay_with_their_backend() {
 #[test]
 fn rows_cover_every_outcome() {
     let rows = rows::all();
-    say(&format!("fixture_rows: {}", rows.len()));
+    kernel::say(&format!("fixture_rows: {}", rows.len()));
     let covered: BTreeSet<Outcome> = rows.iter().flat_map(Row::outcomes).collect();
     let wanted: BTreeSet<Outcome> = Outcome::ALL
         .iter()
