@@ -46,8 +46,7 @@ pub struct Input<'a> {
 /// What to do, and what will then be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The publication's number: a new one if it writes VIPs or new backends, which then bear it; else that
-    /// of the last.
+    /// The publication's number: a new one if anything is published, else that of the last.
     pub generation: u32,
     /// The steps that bring what is wanted, in order.
     pub publish: Vec<Step>,
