@@ -23,12 +23,6 @@ macro_rules! outcomes {
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$name => $label,)+ }
             }
-
-            /// What it means, in one sentence.
-            #[must_use]
-            pub const fn description(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
-            }
         }
         const _: () = {
             $(assert!(matches!(Outcome::$name.kind(), Kind::$kind));)+

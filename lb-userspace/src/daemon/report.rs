@@ -1,8 +1,12 @@
 //! What the daemon tells of itself: status, backends, counters.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use lb_common::outcome::Kind;
+use lb_common::{backend::BackendId, outcome::Kind};
 
 use super::core::Core;
 use crate::{
@@ -10,7 +14,7 @@ use crate::{
         BackendStatus, BackendTraffic, ErrorCode, RpcError, ServiceStatus, ServiceTraffic, Stats,
         Status, TrafficCounts,
     },
-    dataplane::{BackendEntry, Dataplane},
+    dataplane::{Dataplane, ServiceId},
     health::{Target, machine::Machine},
     model::{Backend, Service, Vip},
     plan::Serving,
@@ -91,21 +95,22 @@ impl Core {
                 format!("{:#}", anyhow::Error::from(error)),
             )
         };
+        // A change of mode gives a backend a second number until the first is cleaned up.
+        let mut numbers: BTreeMap<(ServiceId, SocketAddr), Vec<BackendId>> = BTreeMap::new();
+        for (id, entry) in &actual.backends {
+            numbers
+                .entry((entry.service, entry.address))
+                .or_default()
+                .push(*id);
+        }
         let mut services = Vec::new();
         for service in self.desired.services.values() {
-            let number = service
-                .vips
-                .iter()
-                .find_map(|vip| actual.vips.get(vip))
-                .map(|entry| entry.service);
+            let number = actual.service_of(&service.vips);
             let mut rows = Vec::new();
             for address in service.backends.keys() {
-                let mine = |(_, entry): &(_, &BackendEntry)| {
-                    Some(entry.service) == number && entry.address == *address
-                };
                 let mut counts = TrafficCounts::default();
-                // A change of mode gives a backend a second number until the first is cleaned up.
-                for (id, _) in actual.backends.iter().filter(mine) {
+                let ids = number.and_then(|number| numbers.get(&(number, *address)));
+                for id in ids.into_iter().flatten() {
                     let traffic = dataplane.traffic(*id).map_err(internal)?;
                     add(&mut counts, traffic.packets, traffic.bytes, traffic.flows);
                 }

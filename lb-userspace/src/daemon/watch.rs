@@ -40,12 +40,7 @@ impl Core {
             .collect();
         let mut adopted = BTreeSet::new();
         for service in self.desired.services.values() {
-            let number = service
-                .vips
-                .iter()
-                .find_map(|vip| actual.vips.get(vip))
-                .map(|entry| entry.service);
-            let Some(number) = number else {
+            let Some(number) = actual.service_of(&service.vips) else {
                 continue;
             };
             let addresses = service

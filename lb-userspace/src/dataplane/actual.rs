@@ -8,7 +8,7 @@ use std::{
 
 use lb_common::{backend::BackendId, table::Slot};
 
-use super::{BackendEntry, Region, Step, VipEntry};
+use super::{BackendEntry, Region, ServiceId, Step, VipEntry};
 use crate::model::Vip;
 
 /// What the kernel holds.
@@ -31,6 +31,13 @@ pub struct Actual {
 }
 
 impl Actual {
+    /// The number under which a service with these VIPs is published, if it is.
+    #[must_use]
+    pub fn service_of(&self, vips: &BTreeSet<Vip>) -> Option<ServiceId> {
+        let published = vips.iter().find_map(|vip| self.vips.get(vip));
+        published.map(|entry| entry.service)
+    }
+
     /// Whether `vip` is the only one left of its address.
     #[must_use]
     pub fn is_last_of_address(&self, vip: Vip) -> bool {

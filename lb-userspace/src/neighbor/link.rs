@@ -46,19 +46,6 @@ pub async fn links() -> Result<Vec<Link>, NeighborError> {
     Netlink::open()?.links().await
 }
 
-/// The index of the interface called `name`.
-///
-/// # Errors
-/// There is none, or the kernel could not be asked.
-pub async fn interface_index(name: &str) -> Result<u32, NeighborError> {
-    links()
-        .await?
-        .into_iter()
-        .find(|link| link.name == name)
-        .map(|link| link.index)
-        .ok_or_else(|| NeighborError::NoInterface(name.to_owned()))
-}
-
 /// Tells when an interface comes, goes or changes.
 #[derive(Debug)]
 pub struct InterfaceEvents {

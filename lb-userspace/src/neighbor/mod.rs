@@ -10,7 +10,7 @@ mod netlink;
 mod resolve;
 pub mod resolver;
 
-pub use link::{InterfaceEvents, Link, Xdp, interface_index, links};
+pub use link::{InterfaceEvents, Link, Xdp, links};
 pub use resolver::{Resolver, ResolverHandle};
 
 /// Where a frame for some destination goes.
@@ -103,9 +103,6 @@ pub enum NeighborError {
         /// What came instead.
         why: String,
     },
-    /// No interface has this name.
-    #[error("there is no interface `{0}`: `ip link` lists those there are")]
-    NoInterface(String),
 }
 
 #[cfg(test)]

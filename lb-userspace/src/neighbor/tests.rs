@@ -367,8 +367,6 @@ fn interfaces_are_listed_and_their_changes_told() {
             .find(|link| link.name == "lo");
         let lo = lo.unwrap();
         assert_eq!((lo.mac, lo.up, lo.index), (None, true, 1));
-        let missing = interface_index("eth9").await.unwrap_err().to_string();
-        assert!(missing.contains("`eth9`"), "{missing}");
 
         let mut events = InterfaceEvents::listen().unwrap();
         network.balancer("link add other mtu 1600 type veth peer name another");
@@ -388,7 +386,6 @@ fn interfaces_are_listed_and_their_changes_told() {
         let other = other.await.expect("the new interface is told");
         assert_eq!(other.mtu, 1_600);
         assert!(other.mac.is_some());
-        assert_eq!(interface_index("other").await.unwrap(), other.index);
         network.balancer("link del other");
         let gone = timeout(DEADLINE, async {
             while events.changed().await.unwrap().contains(&other) {}
