@@ -23,6 +23,14 @@ impl Mode {
     pub const L2: Self = Self(1);
     /// Destination NAT: address and port change; replies come back through us.
     pub const NAT: Self = Self(2);
+    /// IP in IP (RFC 2003, RFC 2473, RFC 4213): an outer IP header is put before the packet's; replies
+    /// bypass us. The outer header has the backend's IP version, whatever the packet's.
+    pub const IPIP: Self = Self(3);
+    /// Generic UDP encapsulation, variant 1 (draft-ietf-intarea-gue section 4): outer IP and UDP headers
+    /// directly before the packet's IP header; replies bypass us.
+    pub const GUE: Self = Self(4);
+    /// Handed to this host's own network stack.
+    pub const LOCAL: Self = Self(5);
 }
 
 /// All that the rewrite of a packet needs to know, in one cache line of 64 bytes.
@@ -49,14 +57,19 @@ pub struct Backend {
     /// IP version of [`address`](Self::address): 4 or 6.
     pub version: u8,
     /// [`Backend::INACTIVE`] or 0.
-    pub flags: u32,
-    /// Always 0; room for tunnel addresses and the outer header's checksum.
-    pub reserved: [u32; 4],
+    pub flags: u8,
+    /// For [`Mode::IPIP`]: so many low bits of [`tunnel_source`](Self::tunnel_source)'s last word in use
+    /// are filled from the flow's hash, 0 to 32.
+    pub source_bits: u8,
+    /// The largest IP packet that the egress interface carries, in bytes, host order; 0: not known.
+    pub mtu: u16,
+    /// For tunnels, the outer header's source, in the backend's IP version; as [`address`](Self::address).
+    pub tunnel_source: [Be32; 4],
 }
 
 impl Backend {
     /// Flag: remembered flows must choose again. No lookup table names an inactive backend.
-    pub const INACTIVE: u32 = 1;
+    pub const INACTIVE: u8 = 1;
 
     /// The first word of [`address`](Self::address): all of an IPv4 address.
     #[must_use]

@@ -37,7 +37,7 @@ plain_data! {
     VipKey<Address4> = [Address<1>, Be16, u8, u8];
     VipKey<Address6> = [Address<4>, Be16, u8, u8];
     Vip = [[u32; 6]];
-    Backend = [u32, u32, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u32, [u32; 4]];
+    Backend = [u32, u32, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
     FlowKey<Address4> = [Address<1>, Address<1>, Be16, Be16, u32];
     FlowKey<Address6> = [Address<4>, Address<4>, Be16, Be16, u32];
     Flow = [u32, u32];

@@ -111,8 +111,10 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         port: u16,
         mode: u8,
         version: u8,
-        flags: u32,
-        reserved: [u32; 4],
+        flags: u8,
+        source_bits: u8,
+        mtu: u16,
+        tunnel_source: [u32; 4],
     });
     assert_eq!(of(names::BACKENDS, "value"), backend);
     let traffic = layout!(Traffic {

@@ -76,7 +76,7 @@ impl World {
     }
 
     /// Writes a backend with this generation and these flags.
-    pub(crate) fn put(&mut self, member: Member, generation: u32, flags: u32) {
+    pub(crate) fn put(&mut self, member: Member, generation: u32, flags: u8) {
         let address = member.address();
         let (version, words) = match address.ip() {
             IpAddr::V4(v4) => {
@@ -96,7 +96,7 @@ impl World {
             mode: member.mode,
             version,
             flags,
-            reserved: [0; 4],
+            ..Backend::default()
         };
         self.object.put_backend(BackendId(member.id), backend);
     }

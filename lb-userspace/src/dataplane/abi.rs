@@ -104,7 +104,9 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
         mode: mode_to_map(entry.mode),
         version,
         flags: if entry.active { 0 } else { Backend::INACTIVE },
-        reserved: [0; 4],
+        source_bits: 0,
+        mtu: 0,
+        tunnel_source: [Be32::default(); 4],
     }
 }
 
