@@ -75,6 +75,8 @@ outcomes! {
     ReplyUnresolved = 21, Pass, "reply_unresolved";
     /// A NAT backend's packet, untouched, to a client that is this host itself or that it has no route to.
     ReplyNotForwarded = 22, Pass, "reply_not_forwarded";
+    /// For a backend in mode `local`: handed to this host's own stack, untouched.
+    Local = 23, Pass, "local";
 
     /// For a VIP address, but no service has that port and protocol, and the settings say drop.
     UnmatchedDropped = 32, Drop, "unmatched_dropped";

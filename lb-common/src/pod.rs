@@ -44,7 +44,7 @@ plain_data! {
     Reply<Address4> = [Address<1>, Be16, u16];
     Reply<Address6> = [Address<4>, Be16, u16];
     Traffic = [u64, u64, u64];
-    Settings = [u64, u32, u32];
+    Settings = [u64, u32, u32, u32, u32];
 }
 
 const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 24);

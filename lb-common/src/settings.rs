@@ -1,7 +1,7 @@
 //! Constants of the program, set in `.rodata` before it is loaded: the verifier removes the branches
 //! they switch off.
 
-/// Written by the daemon at load, read by the program. 16 bytes.
+/// Written by the daemon at load, read by the program. 24 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
@@ -11,4 +11,9 @@ pub struct Settings {
     pub drop_unmatched: u32,
     /// Always 0.
     pub reserved: u32,
+    /// Destination UDP port of packets to [`Mode::GUE`](crate::backend::Mode::GUE) backends, host order, in
+    /// the low half.
+    pub gue_port: u32,
+    /// Always 0.
+    pub reserved_too: u32,
 }

@@ -1,6 +1,8 @@
 //! The pipeline: the order of the stages, and nothing else.
 
+use aya_ebpf::bindings::xdp_action::XDP_PASS;
 use lb_common::{
+    backend::Mode,
     family::{V4, V6},
     flow::Reply,
     outcome::Outcome,
@@ -62,14 +64,22 @@ fn request<F: Ip>(
     guard::request(packet)?;
     let choice = select::select(vip, packet)?;
     let bytes = frame.len() as u64;
-    rewrite::request(frame, packet, choice.backend)?;
-    let action = emit::emit(frame, link, &NextHop::from(choice.backend))?;
+    let sent = if choice.backend.mode == Mode::LOCAL {
+        Sent {
+            outcome: Outcome::Local,
+            action: XDP_PASS,
+        }
+    } else {
+        guard::hop_limit(packet)?;
+        let link = rewrite::request(frame, link, packet, choice.backend, choice.hash)?;
+        Sent {
+            outcome: Outcome::Forwarded,
+            action: emit::emit(frame, &link, &NextHop::from(choice.backend))?,
+        }
+    };
     select::remember::<F>(&packet.flow, &choice);
     maps::count_traffic(choice.id, bytes, choice.standing == Standing::NEW);
-    Ok(Sent {
-        outcome: Outcome::Forwarded,
-        action,
-    })
+    Ok(sent)
 }
 
 /// A NAT backend's packet to a client.

@@ -7,7 +7,10 @@
     reason = "packet bytes are reached by pointers that the verifier checks"
 )]
 
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_head};
+use aya_ebpf::{
+    bindings::xdp_md,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+};
 use lb_common::outcome::Outcome;
 
 /// Types that may be laid over packet bytes.
@@ -26,6 +29,8 @@ unsafe impl View for network_types::tcp::TcpHdr {}
 unsafe impl View for network_types::udp::UdpHdr {}
 // SAFETY: as above; the types are ours.
 unsafe impl View for crate::wire::ethernet::Ethernet {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::ethernet::EtherTypeField {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::ethernet::Tag {}
 // SAFETY: as above.
@@ -124,9 +129,47 @@ impl Frame {
         reason = "at most a few headers"
     )]
     pub fn shrink(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.move_start(bytes as i32)
+    }
+
+    /// Puts `bytes`, fewer than 2^31, of room before the front; what stands there is not defined.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the driver left none; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "at most a few headers"
+    )]
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.move_start(-(bytes as i32))
+    }
+
+    #[inline(always)]
+    fn move_start(&mut self, by: i32) -> Result<(), Outcome> {
         // SAFETY: the context is valid (see `start`); views into the frame have ended, for `self` is
         // borrowed mutably.
-        match unsafe { bpf_xdp_adjust_head(self.context, bytes as i32) } {
+        match unsafe { bpf_xdp_adjust_head(self.context, by) } {
+            0 => Ok(()),
+            _ => Err(Outcome::NoRoom),
+        }
+    }
+
+    /// Cuts the frame off after `len` bytes, which it has.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the kernel refuses; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "a frame is shorter than 2^31 bytes"
+    )]
+    pub fn trim(&mut self, len: usize) -> Result<(), Outcome> {
+        let by = len as i32 - self.len() as i32;
+        // SAFETY: as in `move_start`.
+        match unsafe { bpf_xdp_adjust_tail(self.context, by) } {
             0 => Ok(()),
             _ => Err(Outcome::NoRoom),
         }

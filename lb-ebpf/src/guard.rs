@@ -7,14 +7,14 @@ use crate::{ip::Ip, packet::Packet};
 /// Lets a packet to a VIP pass.
 ///
 /// # Errors
-/// [`Outcome::BadSource`], [`Outcome::TtlExceeded`].
+/// [`Outcome::BadSource`].
 #[inline(always)]
 pub fn request<F: Ip>(packet: &Packet<F>) -> Result<(), Outcome> {
     if F::is_impossible_source(packet.flow.source) || packet.flow.source == packet.flow.destination
     {
         return Err(Outcome::BadSource);
     }
-    hop_limit(packet)
+    Ok(())
 }
 
 /// Lets a packet pass whose hop limit can be decremented once more (RFC 1812 section 5.3.1, RFC 8200

@@ -6,6 +6,7 @@ use lb_common::{
     backend::Backend,
     be::{Be16, Be32},
     family::{Address, Address4, Address6, V4, V6},
+    hash::FlowHash,
     outcome::Outcome,
 };
 use network_types::ip::{IpProto, Ipv4Hdr, Ipv6Hdr};
@@ -13,7 +14,7 @@ use network_types::ip::{IpProto, Ipv4Hdr, Ipv6Hdr};
 use crate::{
     frame::{Frame, View},
     maps::FamilyMaps,
-    packet::Network,
+    packet::{Network, Version},
     wire::{
         checksum::Change,
         extension::{Extension, Kind, kind},
@@ -29,6 +30,10 @@ pub trait Ip: FamilyMaps {
     /// The fixed header.
     type Header: View;
 
+    /// This version, as a link header announces it.
+    const LINK: Version;
+    /// The protocol number of a packet of this version inside another.
+    const ENCAPSULATED: u8;
     /// The protocol number of this version's ICMP.
     const ICMP: u64;
     /// The protocol number of the other version's ICMP, which has no business here.
@@ -67,11 +72,56 @@ pub trait Ip: FamilyMaps {
 
     /// Replaces the destination address.
     fn set_destination(header: &mut Self::Header, address: Self::Address);
+
+    /// What the header of a packet hands on to an outer one.
+    fn inherited(header: &Self::Header) -> Inherited;
+
+    /// The source of the outer header for a flow with hash `hash` to `backend`, which is of this version.
+    fn tunnel_source(backend: &Backend, hash: FlowHash) -> Self::Address;
+
+    /// Writes the whole fixed header.
+    fn write(header: &mut Self::Header, outer: &Outer<Self::Address>);
 }
+
+/// What a packet's header hands on to an outer one (RFC 2003 section 3.1, RFC 2473 section 6.4). Whole words,
+/// for they cross stages.
+#[derive(Clone, Copy)]
+pub struct Inherited {
+    /// DSCP and ECN: differentiated services go on, and congestion is marked (RFC 2983, RFC 6040).
+    pub traffic_class: u64,
+    /// Flags and fragment offset of an outer IPv4 header: routers may cut it if they might cut the packet.
+    pub fragment: Be16,
+    /// The packet's own identification, which tells outer packets apart that may be cut; 0 for others
+    /// (RFC 6864 section 4.1).
+    pub identification: Be16,
+}
+
+/// An outer header.
+pub struct Outer<Address> {
+    /// From the packet inside.
+    pub inherited: Inherited,
+    /// What follows: 4, 41 or UDP.
+    pub protocol: u8,
+    /// Bytes that follow.
+    pub payload_len: usize,
+    /// Varies with the flow, so that routers and cards spread flows (RFC 6438).
+    pub hash: FlowHash,
+    /// Us.
+    pub source: Address,
+    /// The backend.
+    pub destination: Address,
+}
+
+/// Of outer headers (RFC 1700).
+const OUTER_HOP_LIMIT: u8 = 64;
+/// RFC 791 section 3.1.
+const DONT_FRAGMENT: Be16 = Be16::new(0x4000);
 
 impl Ip for V4 {
     type Header = Ipv4Hdr;
 
+    const LINK: Version = Version::V4;
+    const ENCAPSULATED: u8 = IpProto::Ipv4 as u8;
     const ICMP: u64 = IpProto::Icmp as u64;
     const FOREIGN_ICMP: u64 = IpProto::Ipv6Icmp as u64;
     const SOCKET_FAMILY: u8 = 2;
@@ -147,11 +197,60 @@ impl Ip for V4 {
         let [new] = new;
         header.dst_addr = new.to_bytes();
     }
+
+    #[inline(always)]
+    fn inherited(header: &Ipv4Hdr) -> Inherited {
+        let fragment = Be16::from_raw(Be16::from_bytes(header.frags).raw() & DONT_FRAGMENT.raw());
+        Inherited {
+            traffic_class: u64::from(header.tos),
+            fragment,
+            identification: Be16::from_bytes(header.id),
+        }
+    }
+
+    #[inline(always)]
+    fn tunnel_source(backend: &Backend, hash: FlowHash) -> Address4 {
+        backend.tunnel_source_v4(hash)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "an IP packet's length")]
+    fn write(header: &mut Ipv4Hdr, outer: &Outer<Address4>) {
+        const VERSION_AND_LENGTH: u8 = 0x45;
+        let Inherited {
+            traffic_class,
+            fragment,
+            identification,
+        } = outer.inherited;
+        let tos = traffic_class as u8;
+        let total_len = Be16::new((size_of::<Ipv4Hdr>() + outer.payload_len) as u16);
+        let check = Change::none()
+            .added(Be16::from_bytes([VERSION_AND_LENGTH, tos]))
+            .added(total_len)
+            .added(identification)
+            .added(fragment)
+            .added(Be16::from_bytes([OUTER_HOP_LIMIT, outer.protocol]))
+            .added_words(outer.source.as_ref())
+            .added_words(outer.destination.as_ref());
+        header.vihl = VERSION_AND_LENGTH;
+        header.tos = tos;
+        header.tot_len = total_len.to_bytes();
+        header.id = identification.to_bytes();
+        header.frags = fragment.to_bytes();
+        header.ttl = OUTER_HOP_LIMIT;
+        header.proto = outer.protocol;
+        header.check = check.checksum();
+        let (Address([source]), Address([destination])) = (outer.source, outer.destination);
+        header.src_addr = source.to_bytes();
+        header.dst_addr = destination.to_bytes();
+    }
 }
 
 impl Ip for V6 {
     type Header = Ipv6Hdr;
 
+    const LINK: Version = Version::V6;
+    const ENCAPSULATED: u8 = IpProto::Ipv6 as u8;
     const ICMP: u64 = IpProto::Ipv6Icmp as u64;
     const FOREIGN_ICMP: u64 = IpProto::Icmp as u64;
     const SOCKET_FAMILY: u8 = 10;
@@ -236,5 +335,34 @@ impl Ip for V6 {
     #[inline(always)]
     fn set_destination(header: &mut Ipv6Hdr, address: Address6) {
         header.dst_addr = address.into();
+    }
+
+    #[inline(always)]
+    fn inherited(header: &Ipv6Hdr) -> Inherited {
+        let [first, second, ..] = header.vcf;
+        Inherited {
+            traffic_class: u64::from(first << 4 | second >> 4),
+            fragment: DONT_FRAGMENT,
+            identification: Be16::new(0),
+        }
+    }
+
+    #[inline(always)]
+    fn tunnel_source(backend: &Backend, hash: FlowHash) -> Address6 {
+        backend.tunnel_source_v6(hash)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "an IP packet's length")]
+    fn write(header: &mut Ipv6Hdr, outer: &Outer<Address6>) {
+        const FLOW_LABEL: u32 = 0x000f_ffff;
+        let class = (outer.inherited.traffic_class as u32) << 20;
+        let first = 6 << 28 | class | outer.hash.low() & FLOW_LABEL;
+        header.vcf = Be32::new(first).to_bytes();
+        header.payload_len = Be16::new(outer.payload_len as u16).to_bytes();
+        header.next_hdr = outer.protocol;
+        header.hop_limit = OUTER_HOP_LIMIT;
+        header.src_addr = outer.source.into();
+        header.dst_addr = outer.destination.into();
     }
 }

@@ -36,6 +36,8 @@ static SETTINGS: Global<Settings> = Global::new(Settings {
     hash_seed: 0,
     drop_unmatched: 0,
     reserved: 0,
+    gue_port: 6080,
+    reserved_too: 0,
 });
 
 #[btf_map]

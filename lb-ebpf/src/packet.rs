@@ -3,9 +3,9 @@
 //! Fields that are not part of a map key are whole words: smaller ones make the compiler copy a value in
 //! pieces that straddle words, and the verifier refuses misaligned stack access.
 
-use lb_common::{backend::Backend, family::Family, flow::FlowKey};
+use lb_common::{backend::Backend, be::Be16, family::Family, flow::FlowKey};
 
-use crate::wire::ethernet::Addresses;
+use crate::wire::ethernet::{Addresses, IPV4, IPV6};
 
 /// What stands before the IP header.
 #[derive(Clone, Copy)]
@@ -24,6 +24,18 @@ pub enum Version {
     V4,
     /// RFC 8200.
     V6,
+}
+
+impl Version {
+    /// The ethertype that announces it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ethertype(self) -> Be16 {
+        match self {
+            Self::V4 => IPV4,
+            Self::V6 => IPV6,
+        }
+    }
 }
 
 /// What the IP header and its extensions say of what follows them.
@@ -52,6 +64,8 @@ pub struct Packet<F: Family> {
     pub network: usize,
     /// Where the TCP or UDP header begins, likewise.
     pub transport: usize,
+    /// Where the packet ends, likewise; what the frame has beyond is padding.
+    pub end: usize,
 }
 
 /// Where a frame goes.

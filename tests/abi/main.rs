@@ -131,7 +131,9 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
     let settings = layout!(Settings {
         hash_seed: u64,
         drop_unmatched: u32,
-        reserved: u32
+        reserved: u32,
+        gue_port: u32,
+        reserved_too: u32
     });
     assert_eq!(object.fields_of("Settings"), settings);
     let symbols = object.symbols(".rodata", SymbolKind::Data);

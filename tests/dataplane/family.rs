@@ -91,6 +91,14 @@ impl Family {
         )
     }
 
+    /// Where outer headers come from: the first of a prefix, the low 16 bits are the flow's.
+    pub(crate) const fn tunnel_source(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(10, 99, 0, 0),
+            Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 0),
+        )
+    }
+
     /// The address of the backend with this number.
     pub(crate) const fn backend(self, host: u8) -> IpAddr {
         self.address(

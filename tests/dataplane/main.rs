@@ -29,7 +29,7 @@ const UNREACHABLE: &[(Outcome, &str)] = &[(
 )];
 
 fn check(rows: &[Row]) {
-    check_with(Settings::default(), rows);
+    check_with(SETTINGS, rows);
 }
 
 fn check_with(settings: Settings, rows: &[Row]) {
@@ -51,10 +51,20 @@ fn check_with(settings: Settings, rows: &[Row]) {
     );
 }
 
-const DROP_UNMATCHED: Settings = Settings {
+const SETTINGS: Settings = Settings {
     hash_seed: 0,
-    drop_unmatched: 1,
+    drop_unmatched: 0,
     reserved: 0,
+    gue_port: GUE_PORT as u32,
+    reserved_too: 0,
+};
+
+/// Where the backends of the world take GUE.
+const GUE_PORT: u16 = 6_080;
+
+const DROP_UNMATCHED: Settings = Settings {
+    drop_unmatched: 1,
+    ..SETTINGS
 };
 
 #[test]
@@ -117,6 +127,11 @@ fn replies_of_nat_backends_come_from_the_vip() {
 #[test]
 fn flows_stay_with_their_backend() {
     check(&rows::flow::rows());
+}
+
+#[test]
+fn tunnels_carry_every_packet_whole() {
+    check(&rows::tunnel::rows());
 }
 
 #[test]

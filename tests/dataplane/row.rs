@@ -118,6 +118,18 @@ impl Row {
         )
     }
 
+    /// `frame` must leave as the bytes `out` by another interface.
+    pub(crate) fn redirects_bytes(self, frame: &impl Frame, out: Vec<u8>) -> Self {
+        let out = Out::Bytes(out);
+        self.send(
+            Side::Front,
+            frame,
+            Outcome::Forwarded,
+            Action::Redirect,
+            out,
+        )
+    }
+
     /// What a backend sends on `side` must become of it what `outcome` and `action` say.
     pub(crate) fn answers(
         self,
@@ -218,7 +230,7 @@ impl Sent {
                 ran.outcome, ran.action, self.outcome, self.action
             ));
         }
-        let forwarded = ran.outcome == Outcome::Forwarded;
+        let forwarded = matches!(ran.outcome, Outcome::Forwarded | Outcome::Local);
         if ran.backend.is_some() != forwarded {
             faults.push(format!(
                 "{:?}, but counted for {:?}",

@@ -18,15 +18,17 @@ use lb_tests::{
 use crate::{
     family::Family,
     member::{
-        BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, Member, NAT_BACK,
+        BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, LOCAL, Member, NAT_BACK,
         NAT_FRONT, NO_DEVICE, PORT_BEYOND, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
-        PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
-        PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, of,
+        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
+        PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, TUNNELS, of,
     },
 };
 
 /// Slots of every lookup table.
 const SLOTS: u32 = 13;
+/// Low bits of outer sources that vary with the flow.
+pub(crate) const SOURCE_BITS: u8 = 16;
 const PROTOCOLS: [u8; 2] = [6, 17];
 
 /// The program, filled, and its interfaces.
@@ -52,7 +54,8 @@ impl World {
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
-        for member in several.into_iter().chain(NAT_BACK).chain(NAT_FRONT) {
+        let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
+        for member in several.chain(TUNNELS).chain([LOCAL]) {
             self.put(member, 1, 0);
         }
         for family in Family::BOTH {
@@ -69,8 +72,12 @@ impl World {
                 (PORT_NO_DEVICE, NO_DEVICE.id),
                 (PORT_CHANGING, FIRST.id),
                 (PORT_BEYOND, Slot::MAX_BACKEND),
+                (PORT_LOCAL, LOCAL.id),
             ] {
                 self.serve(family, port, backend);
+            }
+            for (port, member) in (PORT_TUNNELS..).zip(TUNNELS) {
+                self.serve(family, port, member.id);
             }
         }
     }
@@ -78,17 +85,12 @@ impl World {
     /// Writes a backend with this generation and these flags.
     pub(crate) fn put(&mut self, member: Member, generation: u32, flags: u8) {
         let address = member.address();
-        let (version, words) = match address.ip() {
-            IpAddr::V4(v4) => {
-                let Address([word]) = Address4::from(v4);
-                (4, [word, Be32::default(), Be32::default(), Be32::default()])
-            }
-            IpAddr::V6(v6) => (6, Address6::from(v6).0),
-        };
+        let (version, address_words) = words(address.ip());
+        let (_, tunnel_source) = words(member.family.tunnel_source());
         let backend = Backend {
             generation,
             service: 1,
-            address: words,
+            address: address_words,
             destination_mac: member.mac(),
             source_mac: member.egress_mac(),
             egress: self.index(member.side),
@@ -96,7 +98,9 @@ impl World {
             mode: member.mode,
             version,
             flags,
-            ..Backend::default()
+            source_bits: SOURCE_BITS,
+            mtu: 0,
+            tunnel_source,
         };
         self.object.put_backend(BackendId(member.id), backend);
     }
@@ -123,6 +127,17 @@ impl World {
         for protocol in PROTOCOLS {
             self.object.put_vip(family.vip(), port, protocol, vip);
         }
+    }
+}
+
+/// An address as it stands in a backend's entry, and its IP version.
+fn words(address: IpAddr) -> (u8, [Be32; 4]) {
+    match address {
+        IpAddr::V4(v4) => {
+            let Address([word]) = Address4::from(v4);
+            (4, [word, Be32::default(), Be32::default(), Be32::default()])
+        }
+        IpAddr::V6(v6) => (6, Address6::from(v6).0),
     }
 }
 

@@ -49,5 +49,6 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
         begins_flow: transport.begins_flow,
         network: offset,
         transport: network.payload,
+        end: network.end,
     })
 }

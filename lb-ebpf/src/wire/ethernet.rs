@@ -82,6 +82,22 @@ impl Ethernet {
     }
 }
 
+/// The ethertype alone, where tags stand before it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct EtherTypeField([u8; 2]);
+
+impl EtherTypeField {
+    /// Bytes of the field.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// Replaces it.
+    #[inline(always)]
+    pub const fn set(&mut self, ethertype: Be16) {
+        self.0 = ethertype.to_bytes();
+    }
+}
+
 /// A VLAN tag after its own ethertype: 4 bytes.
 #[derive(Clone, Copy)]
 #[repr(C)]

@@ -195,6 +195,7 @@ async fn begin(
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces: Interfaces::new(attachments, mode, names),
+        tunnel_sources: settings.tunnel_sources,
         prober: Prober::new(observations),
         resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
         next_hop_updates,
@@ -233,6 +234,8 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
             Unmatched::Drop => 1,
         },
         reserved: 0,
+        gue_port: settings.gue_port,
+        reserved_too: 0,
     }
 }
 

@@ -24,7 +24,7 @@ use lb_common::{
 };
 
 use crate::{
-    model::{Mode, Vip},
+    model::{Mode, TunnelSource, Vip},
     neighbor::NextHop,
 };
 
@@ -76,6 +76,8 @@ pub struct BackendEntry {
     pub mode: Mode,
     /// Where its packets go.
     pub next_hop: NextHop,
+    /// Where the outer headers of its packets come from; only in modes with a tunnel.
+    pub tunnel: Option<TunnelSource>,
     /// Whether remembered flows may still go to it.
     pub active: bool,
 }

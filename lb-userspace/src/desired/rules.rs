@@ -169,7 +169,7 @@ fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> O
     }
     let other = |vip: &&Vip| vip.address.is_ipv4() != address.is_ipv4();
     match backend.mode {
-        Mode::L2 => None,
+        Mode::L2 | Mode::Ipip | Mode::Gue | Mode::Local => None,
         Mode::Nat => vips.iter().find(other).map(|&vip| Breach::OtherVersion {
             backend: address,
             vip,

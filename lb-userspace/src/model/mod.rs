@@ -6,11 +6,13 @@
 mod backend;
 mod probe;
 mod service;
+mod tunnel;
 mod vip;
 
 pub use backend::{AdminState, Backend, Mode, Weight};
 pub use probe::{Health, Probe, ProbeKind, StatusRange};
 pub use service::{Service, ServiceName, TableSlots};
+pub use tunnel::{TunnelSource, TunnelSources};
 pub use vip::{Protocol, Vip};
 
 /// A text that is not a value of the type asked for: says what was expected.

@@ -13,8 +13,8 @@ pub mod resolver;
 pub use link::{InterfaceEvents, Link, Xdp, links};
 pub use resolver::{Resolver, ResolverHandle};
 
-/// Where a frame for some destination goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a frame for some destination goes. The default is nowhere: the packet stays on this host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextHop {
     /// Index of the egress interface.
     pub interface: u32,
@@ -24,6 +24,8 @@ pub struct NextHop {
     pub destination_mac: [u8; 6],
     /// Whether the next hop is the destination itself, not a gateway: mode `l2` needs that.
     pub on_link: bool,
+    /// The address of this host that the kernel would send from.
+    pub source: Option<IpAddr>,
 }
 
 /// Why a destination has no next hop.

@@ -195,6 +195,7 @@ fn route(message: &RouteMessage) -> Route {
     }
     let mut egress = None;
     let mut gateway = None;
+    let mut source = None;
     for attribute in &message.attributes {
         if let RouteAttribute::Oif(index) = attribute {
             egress = Some(*index);
@@ -206,10 +207,18 @@ fn route(message: &RouteMessage) -> Route {
         | RouteAttribute::Via(RouteVia::Inet6(address)) = attribute
         {
             gateway = Some(IpAddr::V6(*address));
+        } else if let RouteAttribute::PrefSource(RouteAddress::Inet(address)) = attribute {
+            source = Some(IpAddr::V4(*address));
+        } else if let RouteAttribute::PrefSource(RouteAddress::Inet6(address)) = attribute {
+            source = Some(IpAddr::V6(*address));
         }
     }
     match (message.header.kind, egress) {
-        (RouteType::Unicast, Some(interface)) => Route::Through { interface, gateway },
+        (RouteType::Unicast, Some(interface)) => Route::Through {
+            interface,
+            gateway,
+            source,
+        },
         _ => Route::Refused,
     }
 }

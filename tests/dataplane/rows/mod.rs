@@ -11,6 +11,7 @@ pub(crate) mod not_ours;
 pub(crate) mod refused;
 pub(crate) mod reply;
 pub(crate) mod truncated;
+pub(crate) mod tunnel;
 pub(crate) mod unmatched;
 pub(crate) mod vlan;
 
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Vec<Row> {
         checksum::rows(),
         reply::rows(),
         flow::rows(),
+        tunnel::rows(),
     ];
     parts.into_iter().flatten().collect()
 }
