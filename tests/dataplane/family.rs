@@ -37,6 +37,14 @@ impl Family {
         )
     }
 
+    /// The address with a VIP of every port, UDP.
+    pub(crate) const fn any_port_vip(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(192, 0, 2, 12),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x12),
+        )
+    }
+
     /// An address that is no VIP.
     pub(crate) const fn elsewhere(self) -> IpAddr {
         self.address(

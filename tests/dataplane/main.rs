@@ -80,6 +80,11 @@ fn ports_without_a_service_are_passed_or_dropped_as_set() {
 }
 
 #[test]
+fn a_vip_of_every_port_takes_what_no_other_takes() {
+    check(&rows::unmatched::any_port());
+}
+
+#[test]
 fn packets_reach_backends_in_both_modes() {
     check(&rows::forward::rows());
 }

@@ -29,7 +29,8 @@ use crate::{
 const SLOTS: u32 = 13;
 /// Low bits of outer sources that vary with the flow.
 pub(crate) const SOURCE_BITS: u8 = 16;
-const PROTOCOLS: [u8; 2] = [6, 17];
+const UDP: u8 = 17;
+const PROTOCOLS: [u8; 2] = [6, UDP];
 
 /// The program, filled, and its interfaces.
 pub(crate) struct World {
@@ -76,6 +77,7 @@ impl World {
             ] {
                 self.serve(family, port, backend);
             }
+            self.serve_any(family, L2_BACK.id);
             for (port, member) in (PORT_TUNNELS..).zip(TUNNELS) {
                 self.serve(family, port, member.id);
             }
@@ -113,6 +115,31 @@ impl World {
         let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
         self.object.write_table(offset, &slots);
         self.publish(family, port, offset, SLOTS);
+    }
+
+    /// Publishes a table of nothing but `backend` for every port that has none of its own, of the address
+    /// that has such a VIP.
+    fn serve_any(&mut self, family: Family, backend: u32) {
+        let vip = Vip {
+            table_offset: backend * SLOTS_PER_ELEMENT,
+            table_slots: SLOTS,
+            generation: 1,
+            service: 1,
+            ..Vip::default()
+        };
+        let address = family.any_port_vip();
+        self.object.put_vip(address, 0, 0, Vip::default());
+        self.object.put_vip(address, 0, UDP, vip);
+        // One port has a VIP of its own, in whose service nobody lives.
+        self.object.put_vip(
+            address,
+            PORT_EMPTY,
+            UDP,
+            Vip {
+                table_slots: 0,
+                ..vip
+            },
+        );
     }
 
     /// Publishes a table for a port, TCP and UDP.

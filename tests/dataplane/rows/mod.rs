@@ -24,6 +24,7 @@ pub(crate) fn all() -> Vec<Row> {
         not_ours::rows(),
         unmatched::passed(),
         unmatched::dropped(),
+        unmatched::any_port(),
         forward::rows(),
         vlan::rows(),
         ipv4::rows(),
