@@ -12,6 +12,7 @@
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
 //! | [`traffic`] | counters per backend |
@@ -25,6 +26,7 @@
 
 pub mod backend;
 pub mod be;
+pub mod decap;
 pub mod family;
 pub mod flow;
 pub mod hash;

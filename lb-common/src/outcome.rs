@@ -3,18 +3,28 @@
 //! Every packet ends in exactly one outcome and increments exactly one cell: the ledger's sum is the
 //! number of packets received.
 
-/// Declares [`Outcome`] with everything that goes by its number.
+/// Declares the outcomes of one program with everything that goes by their numbers.
 macro_rules! outcomes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $kind:ident, $label:literal;)+) => {
-        /// What became of a packet; the discriminant is its cell in the ledger.
+    (
+        $(#[doc = $about:literal])+ $outcome:ident;
+        $($(#[doc = $doc:literal])+ $name:ident = $number:literal, $kind:ident, $label:literal;)+
+    ) => {
+        $(#[doc = $about])+
         ///
-        /// Written by the program, read by the daemon. A number once given is never given to another
-        /// outcome.
+        /// The discriminant is its cell in the ledger: written by the program, read by the daemon. A number
+        /// once given is never given to another outcome.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
-        pub enum Outcome { $($(#[doc = $doc])+ $name = $number,)+ }
+        pub enum $outcome { $($(#[doc = $doc])+ $name = $number,)+ }
 
-        impl Outcome {
+        impl $outcome {
+            /// Whether the packet was passed, dropped, or sent on.
+            #[must_use]
+            #[inline]
+            pub const fn kind(self) -> $crate::outcome::Kind {
+                $crate::outcome::Kind::of(self as u32)
+            }
+
             /// All outcomes, by number.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
@@ -25,24 +35,14 @@ macro_rules! outcomes {
             }
         }
         const _: () = {
-            $(assert!(matches!(Outcome::$name.kind(), Kind::$kind));)+
+            $(
+                assert!(matches!($outcome::$name.kind(), $crate::outcome::Kind::$kind));
+                assert!(($outcome::$name as u32) < $crate::outcome::LEDGER_CELLS);
+            )+
         };
     };
 }
-
-impl Outcome {
-    /// Whether the packet was passed, dropped, or sent on: numbers below 16 are sent on, below 32 passed,
-    /// the others dropped, so that the program needs a shift and not a table.
-    #[must_use]
-    #[inline]
-    pub const fn kind(self) -> Kind {
-        match self as u32 >> 4 {
-            0 => Kind::Forward,
-            1 => Kind::Pass,
-            _ => Kind::Drop,
-        }
-    }
-}
+pub(crate) use outcomes;
 
 /// The three things that a balancer does with packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,7 +55,24 @@ pub enum Kind {
     Forward,
 }
 
+impl Kind {
+    /// The kind of the outcome with this number: numbers below 16 are sent on, below 32 passed, the others
+    /// dropped, so that the program needs a shift and not a table.
+    #[must_use]
+    #[inline]
+    pub const fn of(number: u32) -> Self {
+        match number >> 4 {
+            0 => Self::Forward,
+            1 => Self::Pass,
+            _ => Self::Drop,
+        }
+    }
+}
+
 outcomes! {
+    /// What became of a packet that the balancer received.
+    Outcome;
+
     /// Sent to a backend.
     Forwarded = 0, Forward, "forwarded";
     /// A NAT backend's reply, rewritten and sent to the client.
@@ -110,16 +127,3 @@ outcomes! {
 
 /// Cells in the ledger: a power of two above the largest outcome, so that an index can be masked.
 pub const LEDGER_CELLS: u32 = 64;
-
-const _: () = {
-    let mut i = 0;
-    while i < Outcome::ALL.len() {
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "evaluated at compile time, in bounds by the loop"
-        )]
-        let outcome = Outcome::ALL[i];
-        assert!((outcome as u32) < LEDGER_CELLS);
-        i += 1;
-    }
-};

@@ -35,6 +35,8 @@ unsafe impl View for crate::wire::ethernet::EtherTypeField {}
 unsafe impl View for crate::wire::ethernet::Tag {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::extension::Extension {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::gue::Gue {}
 
 /// Headers begin within so many bytes: two tags, an IPv6 header and eight of the longest extension headers.
 /// A bound that the verifier can see; frames that go beyond it are treated as truncated.

@@ -13,7 +13,7 @@ use network_types::ip::{IpProto, Ipv4Hdr, Ipv6Hdr};
 
 use crate::{
     frame::{Frame, View},
-    maps::FamilyMaps,
+    maps::{FamilyMaps, decap::DecapMaps},
     packet::{Network, Version},
     wire::{
         checksum::Change,
@@ -26,7 +26,7 @@ use crate::{
 const MAX_EXTENSIONS: usize = 8;
 
 /// An IP version, as the stages use it.
-pub trait Ip: FamilyMaps {
+pub trait Ip: FamilyMaps + DecapMaps {
     /// The fixed header.
     type Header: View;
 
@@ -46,6 +46,9 @@ pub trait Ip: FamilyMaps {
 
     /// The destination in a fixed header.
     fn destination(header: &Self::Header) -> Self::Address;
+
+    /// Bytes of the packet, from its header on, as the header says; `None` if it contradicts itself.
+    fn extent(header: &Self::Header) -> Option<usize>;
 
     /// Reads `header`, which stands at `offset`, and the extension headers after it.
     ///
@@ -134,6 +137,14 @@ impl Ip for V4 {
     #[inline(always)]
     fn destination(header: &Ipv4Hdr) -> Address4 {
         Address([Be32::from_bytes(header.dst_addr)])
+    }
+
+    #[inline(always)]
+    fn extent(header: &Ipv4Hdr) -> Option<usize> {
+        let header_len = usize::from(header.vihl & 0x0f) * 4;
+        let total_len = usize::from(Be16::from_bytes(header.tot_len).get());
+        let is_v4 = header.vihl >> 4 == 4 && header_len >= size_of::<Ipv4Hdr>();
+        (is_v4 && total_len >= header_len).then_some(total_len)
     }
 
     #[inline(always)]
@@ -263,6 +274,13 @@ impl Ip for V6 {
     #[inline(always)]
     fn destination(header: &Ipv6Hdr) -> Address6 {
         Address6::from(header.dst_addr)
+    }
+
+    #[inline(always)]
+    fn extent(header: &Ipv6Hdr) -> Option<usize> {
+        let [first, ..] = header.vcf;
+        let payload_len = usize::from(Be16::from_bytes(header.payload_len).get());
+        (first >> 4 == 6).then_some(size_of::<Ipv6Hdr>() + payload_len)
     }
 
     #[inline(always)]

@@ -8,6 +8,8 @@
 //! three modules, the only ones with `unsafe`: [`frame`] (packet bytes), [`maps`] (every map) and
 //! [`route`] (the kernel's routing table). The binary beside this library holds the entry points only.
 //!
+//! [`decap`] is the other end: the pipeline of a program for backends, which takes tunnels off.
+//!
 //! Whatever takes the frame is `inline(always)`: the verifier refuses packet pointers across calls
 //! (`pointer arithmetic on pkt_end prohibited`). Small functions of values and map values are, too, where
 //! they would else be called once per packet.
@@ -18,6 +20,7 @@
 )]
 
 pub mod classify;
+pub mod decap;
 pub mod emit;
 pub mod forward;
 pub mod frame;

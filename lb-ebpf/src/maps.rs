@@ -7,6 +7,8 @@
     reason = "map values are reached by pointers that the verifier checks"
 )]
 
+pub mod decap;
+
 use aya_ebpf::{
     Global,
     bindings::xdp_action::XDP_REDIRECT,

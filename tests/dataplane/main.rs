@@ -8,6 +8,7 @@
     reason = "rows are written for frames of known length, and a test may panic"
 )]
 
+mod decap;
 mod family;
 mod member;
 mod row;

@@ -61,6 +61,13 @@ impl Ethernet {
         Be16::from_bytes(self.ethertype)
     }
 
+    /// Both addresses.
+    #[inline(always)]
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        Addresses(self.addresses.map(Be32::from_bytes))
+    }
+
     /// Replaces both addresses.
     #[inline(always)]
     pub fn set_addresses(&mut self, Addresses(words): Addresses) {
@@ -116,5 +123,11 @@ impl Tag {
     #[must_use]
     pub const fn ethertype(&self) -> Be16 {
         Be16::from_bytes(self.ethertype)
+    }
+
+    /// Replaces what follows.
+    #[inline(always)]
+    pub const fn set_ethertype(&mut self, ethertype: Be16) {
+        self.ethertype = ethertype.to_bytes();
     }
 }

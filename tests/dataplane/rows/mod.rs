@@ -41,7 +41,7 @@ pub(crate) fn all() -> Vec<Row> {
 }
 
 /// `frame` with `bytes` written over it at `offset`.
-fn patched(mut frame: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn patched(mut frame: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
     frame[offset..offset + bytes.len()].copy_from_slice(bytes);
     frame
 }

@@ -10,9 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod decap;
 mod pass;
 mod run;
 
+pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
 pub use run::{Action, Ran};
 
