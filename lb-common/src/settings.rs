@@ -9,6 +9,12 @@ pub struct Settings {
     pub hash_seed: u64,
     /// 1: a packet to a VIP address on which no service listens is dropped; 0: it is passed.
     pub drop_unmatched: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// ICMP errors that each CPU may send in a second, after a burst of [`Budget::BURST`](crate::budget::Budget);
+    /// 0: none. Replies to echo requests are not counted.
+    pub icmp_errors_per_second: u32,
+}
+
+impl Settings {
+    /// [`icmp_errors_per_second`](Self::icmp_errors_per_second) where nobody has said otherwise.
+    pub const ICMP_ERRORS_PER_SECOND: u32 = 1_000;
 }

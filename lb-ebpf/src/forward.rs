@@ -15,8 +15,10 @@ use crate::{
     ip::Ip,
     maps,
     packet::{Link, NextHop, Packet, Version},
-    parse, rewrite, route,
-    select::{self, Standing},
+    parse,
+    reply::{self, Fault},
+    rewrite, route,
+    select::{self, Choice, Standing},
 };
 
 /// A packet that goes on.
@@ -43,12 +45,31 @@ pub fn forward(frame: &mut Frame) -> Result<Sent, Outcome> {
 #[inline(always)]
 fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     let destination = parse::destination::<F>(frame, link.network)?;
-    let packet = parse::packet::<F>(frame, link.network)
-        .map_err(|outcome| classify::unbalanced::<F>(destination, outcome))?;
+    let packet = match parse::packet::<F>(frame, link.network) {
+        Ok(packet) => packet,
+        Err(outcome) => {
+            return match classify::unbalanced::<F>(destination, outcome) {
+                Outcome::Icmp => icmp::<F>(frame, link),
+                outcome => Err(outcome),
+            };
+        }
+    };
     match classify::classify::<F>(&packet.flow)? {
         Class::Request(vip) => request(frame, link, &packet, &vip),
-        Class::Reply(reply) => self::reply(frame, link, &packet, &reply),
+        Class::Reply(reply) => backends_reply(frame, link, &packet, &reply),
     }
+}
+
+/// ICMP to a VIP address.
+#[inline(always)]
+fn icmp<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
+    let request = reply::echo_request::<F>(frame, link.network)?;
+    guard::source::<F>(request.source, request.vip)?;
+    let action = reply::echo(frame, link.network, &request)?;
+    Ok(Sent {
+        outcome: Outcome::Echoed,
+        action,
+    })
 }
 
 /// A client's packet to a VIP.
@@ -59,12 +80,38 @@ fn request<F: Ip>(
     packet: &Packet<F>,
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
-    guard::request(packet)?;
-    let choice = select::select(vip, packet)?;
+    guard::source::<F>(packet.flow.source, packet.flow.destination)?;
+    // One place for all errors: what makes them is long, and is compiled in for each place and IP version.
+    let fault = if guard::hop_limit(packet).is_ok() {
+        let choice = select::select(vip, packet)?;
+        // No mode makes a packet longer.
+        let (overhead, mtu) = (0, choice.backend.mtu);
+        if guard::fits(packet.length, overhead, mtu) {
+            return balance(frame, link, packet, &choice);
+        }
+        Fault::too_big::<F>(usize::from(mtu).saturating_sub(overhead))
+    } else {
+        Fault::time_exceeded::<F>()
+    };
+    let action = reply::error(frame, link, packet, &fault)?;
+    Ok(Sent {
+        outcome: fault.sent,
+        action,
+    })
+}
+
+/// A client's packet that may go to the backend chosen for it.
+#[inline(always)]
+fn balance<F: Ip>(
+    frame: &mut Frame,
+    link: &Link,
+    packet: &Packet<F>,
+    choice: &Choice,
+) -> Result<Sent, Outcome> {
     let bytes = frame.len() as u64;
     rewrite::request(frame, packet, choice.backend)?;
     let action = emit::emit(frame, link, &NextHop::from(choice.backend))?;
-    select::remember::<F>(&packet.flow, &choice);
+    select::remember::<F>(&packet.flow, choice);
     maps::count_traffic(choice.id, bytes, choice.standing == Standing::NEW);
     Ok(Sent {
         outcome: Outcome::Forwarded,
@@ -74,7 +121,7 @@ fn request<F: Ip>(
 
 /// A NAT backend's packet to a client.
 #[inline(always)]
-fn reply<F: Ip>(
+fn backends_reply<F: Ip>(
     frame: &mut Frame,
     link: &Link,
     packet: &Packet<F>,

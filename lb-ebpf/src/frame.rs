@@ -1,13 +1,16 @@
 //! The received frame: bounds-checked typed views of its bytes, and its size.
 //!
 //! The only module that touches packet pointers. A view borrows the frame, so none outlives a resize:
-//! [`Frame::shrink`] takes the frame mutably.
+//! [`Frame::shrink`], [`Frame::grow`] and [`Frame::trim`] take the frame mutably.
 #![expect(
     unsafe_code,
     reason = "packet bytes are reached by pointers that the verifier checks"
 )]
 
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_head};
+use aya_ebpf::{
+    bindings::xdp_md,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+};
 use lb_common::outcome::Outcome;
 
 /// Types that may be laid over packet bytes.
@@ -24,6 +27,10 @@ unsafe impl View for network_types::ip::Ipv6Hdr {}
 unsafe impl View for network_types::tcp::TcpHdr {}
 // SAFETY: as above.
 unsafe impl View for network_types::udp::UdpHdr {}
+// SAFETY: as above.
+unsafe impl View for network_types::icmp::Icmpv4Hdr {}
+// SAFETY: bytes.
+unsafe impl View for [u8; 4] {}
 // SAFETY: as above; the types are ours.
 unsafe impl View for crate::wire::ethernet::Ethernet {}
 // SAFETY: as above.
@@ -127,6 +134,42 @@ impl Frame {
         // SAFETY: the context is valid (see `start`); views into the frame have ended, for `self` is
         // borrowed mutably.
         match unsafe { bpf_xdp_adjust_head(self.context, bytes as i32) } {
+            0 => Ok(()),
+            _ => Err(Outcome::NoRoom),
+        }
+    }
+
+    /// Adds `bytes`, fewer than 2^31 and of no certain value, at the front.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the driver left no room for them; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "at most a few headers"
+    )]
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Outcome> {
+        // SAFETY: as in `shrink`.
+        match unsafe { bpf_xdp_adjust_head(self.context, -(bytes as i32)) } {
+            0 => Ok(()),
+            _ => Err(Outcome::NoRoom),
+        }
+    }
+
+    /// Takes `bytes`, fewer than 2^31, away at the end.
+    ///
+    /// # Errors
+    /// As [`shrink`](Self::shrink).
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "at most a frame"
+    )]
+    pub fn trim(&mut self, bytes: usize) -> Result<(), Outcome> {
+        // SAFETY: as in `shrink`.
+        match unsafe { bpf_xdp_adjust_tail(self.context, -(bytes as i32)) } {
             0 => Ok(()),
             _ => Err(Outcome::NoRoom),
         }

@@ -24,6 +24,12 @@ use crate::{
 /// destination options may come twice).
 const MAX_EXTENSIONS: usize = 8;
 
+/// TTL and hop limit of what the program itself sends (RFC 1700, "IP TIME TO LIVE PARAMETER").
+pub const HOP_LIMIT: u8 = 64;
+
+/// The flag "don't fragment" among an IPv4 header's flags and offset (RFC 791 section 3.1).
+const V4_DONT_FRAGMENT: Be16 = Be16::new(0x4000);
+
 /// An IP version, as the stages use it.
 pub trait Ip: FamilyMaps {
     /// The fixed header.
@@ -33,6 +39,14 @@ pub trait Ip: FamilyMaps {
     const ICMP: u64;
     /// The protocol number of the other version's ICMP, which has no business here.
     const FOREIGN_ICMP: u64;
+    /// Type of an echo request; its code is 0.
+    const ECHO_REQUEST: u8;
+    /// Type of an echo reply.
+    const ECHO_REPLY: u8;
+    /// Type and code of "time to live exceeded in transit".
+    const TIME_EXCEEDED: [u8; 2];
+    /// Type and code of "fragmentation needed" or "packet too big"; the MTU stands in the header's last word.
+    const TOO_BIG: [u8; 2];
     /// `AF_INET` or `AF_INET6`.
     const SOCKET_FAMILY: u8;
 
@@ -41,6 +55,27 @@ pub trait Ip: FamilyMaps {
 
     /// The destination in a fixed header.
     fn destination(header: &Self::Header) -> Self::Address;
+
+    /// Bytes of the packet, as `header` has it.
+    fn length(header: &Self::Header) -> usize;
+
+    /// Whether ICMP follows the fixed header directly: no options, no extension headers.
+    fn is_bare_icmp(header: &Self::Header) -> bool;
+
+    /// Whether a router may fragment the packet.
+    fn may_be_fragmented(header: &Self::Header) -> bool;
+
+    /// The sum of the pseudo-header of `length` bytes of ICMP, if this version's ICMP has one.
+    fn icmp_pseudo_header(source: Self::Address, destination: Self::Address, length: u16)
+    -> Change;
+
+    /// Writes the header of `length` bytes of ICMP.
+    fn write_icmp(
+        header: &mut Self::Header,
+        length: u16,
+        source: Self::Address,
+        destination: Self::Address,
+    );
 
     /// Reads `header`, which stands at `offset`, and the extension headers after it.
     ///
@@ -62,6 +97,9 @@ pub trait Ip: FamilyMaps {
     /// Takes one from the hop limit, which is not 0.
     fn decrement_hop_limit(header: &mut Self::Header);
 
+    /// Replaces the hop limit.
+    fn set_hop_limit(header: &mut Self::Header, hop_limit: u8);
+
     /// Replaces the source address.
     fn set_source(header: &mut Self::Header, address: Self::Address);
 
@@ -74,6 +112,12 @@ impl Ip for V4 {
 
     const ICMP: u64 = IpProto::Icmp as u64;
     const FOREIGN_ICMP: u64 = IpProto::Ipv6Icmp as u64;
+    const ECHO_REQUEST: u8 = 8;
+    const ECHO_REPLY: u8 = 0;
+    /// RFC 792.
+    const TIME_EXCEEDED: [u8; 2] = [11, 0];
+    /// RFC 1191 section 4.
+    const TOO_BIG: [u8; 2] = [3, 4];
     const SOCKET_FAMILY: u8 = 2;
 
     #[inline(always)]
@@ -84,6 +128,53 @@ impl Ip for V4 {
     #[inline(always)]
     fn destination(header: &Ipv4Hdr) -> Address4 {
         Address([Be32::from_bytes(header.dst_addr)])
+    }
+
+    #[inline(always)]
+    fn length(header: &Ipv4Hdr) -> usize {
+        usize::from(Be16::from_bytes(header.tot_len).get())
+    }
+
+    #[inline(always)]
+    fn is_bare_icmp(header: &Ipv4Hdr) -> bool {
+        header.vihl & 0x0f == 5
+    }
+
+    #[inline(always)]
+    fn may_be_fragmented(header: &Ipv4Hdr) -> bool {
+        Be16::from_bytes(header.frags).raw() & V4_DONT_FRAGMENT.raw() == 0
+    }
+
+    #[inline(always)]
+    fn icmp_pseudo_header(_: Address4, _: Address4, _: u16) -> Change {
+        Change::none()
+    }
+
+    #[inline(always)]
+    fn write_icmp(
+        header: &mut Ipv4Hdr,
+        length: u16,
+        Address([source]): Address4,
+        Address([destination]): Address4,
+    ) {
+        let [high, low] = (length + size_of::<Ipv4Hdr>() as u16).to_be_bytes();
+        let [flags, offset] = V4_DONT_FRAGMENT.to_bytes();
+        let sum = Change::none()
+            .added(Be32::from_bytes([0x45, 0, high, low]))
+            .added(Be32::from_bytes([0, 0, flags, offset]))
+            .added(Be32::from_bytes([HOP_LIMIT, IpProto::Icmp as u8, 0, 0]))
+            .added(source)
+            .added(destination);
+        header.vihl = 0x45;
+        header.tos = 0;
+        header.tot_len = [high, low];
+        header.id = [0, 0];
+        header.frags = [flags, offset];
+        header.ttl = HOP_LIMIT;
+        header.proto = IpProto::Icmp as u8;
+        header.check = sum.checksum();
+        header.src_addr = source.to_bytes();
+        header.dst_addr = destination.to_bytes();
     }
 
     #[inline(always)]
@@ -126,8 +217,13 @@ impl Ip for V4 {
 
     #[inline(always)]
     fn decrement_hop_limit(header: &mut Ipv4Hdr) {
+        Self::set_hop_limit(header, header.ttl.wrapping_sub(1));
+    }
+
+    #[inline(always)]
+    fn set_hop_limit(header: &mut Ipv4Hdr, hop_limit: u8) {
         let old = Be16::from_bytes([header.ttl, header.proto]);
-        header.ttl = header.ttl.wrapping_sub(1);
+        header.ttl = hop_limit;
         let new = Be16::from_bytes([header.ttl, header.proto]);
         header.check = Change::none().word(old, new).apply(header.check);
     }
@@ -154,6 +250,12 @@ impl Ip for V6 {
 
     const ICMP: u64 = IpProto::Ipv6Icmp as u64;
     const FOREIGN_ICMP: u64 = IpProto::Icmp as u64;
+    const ECHO_REQUEST: u8 = 128;
+    const ECHO_REPLY: u8 = 129;
+    /// RFC 4443 section 3.3.
+    const TIME_EXCEEDED: [u8; 2] = [3, 0];
+    /// RFC 4443 section 3.2.
+    const TOO_BIG: [u8; 2] = [2, 0];
     const SOCKET_FAMILY: u8 = 10;
 
     #[inline(always)]
@@ -164,6 +266,46 @@ impl Ip for V6 {
     #[inline(always)]
     fn destination(header: &Ipv6Hdr) -> Address6 {
         Address6::from(header.dst_addr)
+    }
+
+    #[inline(always)]
+    fn length(header: &Ipv6Hdr) -> usize {
+        size_of::<Ipv6Hdr>() + usize::from(Be16::from_bytes(header.payload_len).get())
+    }
+
+    #[inline(always)]
+    fn is_bare_icmp(header: &Ipv6Hdr) -> bool {
+        header.next_hdr == IpProto::Ipv6Icmp as u8
+    }
+
+    #[inline(always)]
+    fn may_be_fragmented(_: &Ipv6Hdr) -> bool {
+        false
+    }
+
+    /// RFC 4443 section 2.3, RFC 8200 section 8.1.
+    #[inline(always)]
+    fn icmp_pseudo_header(
+        Address(source): Address6,
+        Address(destination): Address6,
+        length: u16,
+    ) -> Change {
+        let [high, low] = length.to_be_bytes();
+        Change::none()
+            .words(&[Be32::default(); 4], &source)
+            .words(&[Be32::default(); 4], &destination)
+            .added(Be32::from_bytes([0, 0, high, low]))
+            .added(Be32::from_bytes([0, 0, 0, IpProto::Ipv6Icmp as u8]))
+    }
+
+    #[inline(always)]
+    fn write_icmp(header: &mut Ipv6Hdr, length: u16, source: Address6, destination: Address6) {
+        header.vcf = [0x60, 0, 0, 0];
+        header.payload_len = length.to_be_bytes();
+        header.next_hdr = IpProto::Ipv6Icmp as u8;
+        header.hop_limit = HOP_LIMIT;
+        header.src_addr = source.into();
+        header.dst_addr = destination.into();
     }
 
     #[inline(always)]
@@ -225,7 +367,12 @@ impl Ip for V6 {
 
     #[inline(always)]
     fn decrement_hop_limit(header: &mut Ipv6Hdr) {
-        header.hop_limit = header.hop_limit.wrapping_sub(1);
+        Self::set_hop_limit(header, header.hop_limit.wrapping_sub(1));
+    }
+
+    #[inline(always)]
+    fn set_hop_limit(header: &mut Ipv6Hdr, hop_limit: u8) {
+        header.hop_limit = hop_limit;
     }
 
     #[inline(always)]

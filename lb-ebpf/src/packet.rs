@@ -50,7 +50,9 @@ pub struct Packet<F: Family> {
     pub begins_flow: bool,
     /// Where the IP header begins, in bytes from the frame's start.
     pub network: usize,
-    /// Where the TCP or UDP header begins, likewise.
+    /// Bytes of the IP packet, its header included.
+    pub length: usize,
+    /// Where the TCP or UDP header begins, in bytes from the frame's start.
     pub transport: usize,
 }
 

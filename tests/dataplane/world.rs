@@ -77,6 +77,20 @@ impl World {
 
     /// Writes a backend with this generation and these flags.
     pub(crate) fn put(&mut self, member: Member, generation: u32, flags: u8) {
+        let backend = self.entry(member, generation, flags);
+        self.object.put_backend(BackendId(member.id), backend);
+    }
+
+    /// Lets the way to a backend carry no IP packet of more than `mtu` bytes.
+    pub(crate) fn narrow(&mut self, member: Member, mtu: u16) {
+        let backend = Backend {
+            mtu,
+            ..self.entry(member, 1, 0)
+        };
+        self.object.put_backend(BackendId(member.id), backend);
+    }
+
+    fn entry(&self, member: Member, generation: u32, flags: u8) -> Backend {
         let address = member.address();
         let (version, words) = match address.ip() {
             IpAddr::V4(v4) => {
@@ -85,7 +99,7 @@ impl World {
             }
             IpAddr::V6(v6) => (6, Address6::from(v6).0),
         };
-        let backend = Backend {
+        Backend {
             generation,
             service: 1,
             address: words,
@@ -97,8 +111,7 @@ impl World {
             version,
             flags,
             ..Backend::default()
-        };
-        self.object.put_backend(BackendId(member.id), backend);
+        }
     }
 
     /// Publishes a table of nothing but `backend` for a port, TCP and UDP.

@@ -48,6 +48,7 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
         hop_limit: network.hop_limit,
         begins_flow: transport.begins_flow,
         network: offset,
+        length: network.end - offset,
         transport: network.payload,
     })
 }

@@ -17,6 +17,21 @@ impl Change {
         Self(0)
     }
 
+    /// A 32-bit word is added to what is summed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn added(self, word: Be32) -> Self {
+        Self(self.0 + word.raw() as u64)
+    }
+
+    /// The checksum of what was [`added`](Self::added), and of nothing else.
+    #[inline(always)]
+    #[must_use]
+    pub const fn checksum(self) -> [u8; 2] {
+        // That of nothing is all ones.
+        self.apply([0xff, 0xff])
+    }
+
     /// A 16-bit word `old` becomes `new`.
     #[inline(always)]
     #[must_use]
@@ -80,6 +95,15 @@ mod tests {
                     .apply(before.to_be_bytes());
                 assert_eq!(u16::from_be_bytes(updated), after, "{old:#x} -> {new:#x}");
             }
+        }
+    }
+
+    #[test]
+    fn a_sum_of_words_is_their_checksum() {
+        for words in [[0, 0], [0x4500, 0xffff], [0xffff, 0xffff], [0x1234, 0xedcb]] {
+            let [[a, b], [c, d]] = words.map(u16::to_be_bytes);
+            let sum = Change::none().added(Be32::from_bytes([a, b, c, d]));
+            assert_eq!(u16::from_be_bytes(sum.checksum()), checksum(&words));
         }
     }
 

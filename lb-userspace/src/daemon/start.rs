@@ -232,7 +232,7 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
             Unmatched::Pass => 0,
             Unmatched::Drop => 1,
         },
-        reserved: 0,
+        icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
     }
 }
 
