@@ -6,6 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`budget`] | [`Budget`](budget::Budget): how many ICMP errors may be sent |
 //! | [`be`] | integers in network byte order |
 //! | [`family`] | IPv4 and IPv6 as one trait: the address type |
 //! | [`vip`] | [`VipKey`](vip::VipKey) and [`Vip`](vip::Vip) |
@@ -26,6 +27,7 @@
 
 pub mod backend;
 pub mod be;
+pub mod budget;
 pub mod decap;
 pub mod family;
 pub mod flow;

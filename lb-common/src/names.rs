@@ -33,11 +33,23 @@ pub const TRAFFIC: &str = "TRAFFIC";
 pub const LEDGER: &str = "LEDGER";
 /// Interfaces that packets may be redirected to, by interface index.
 pub const DEVICES: &str = "DEVICES";
+/// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
+pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 11] = [
-    VIPS_V4, VIPS_V6, TABLES, BACKENDS, FLOWS_V4, FLOWS_V6, REPLIES_V4, REPLIES_V6, TRAFFIC,
-    LEDGER, DEVICES,
+pub const MAPS: [&str; 12] = [
+    VIPS_V4,
+    VIPS_V6,
+    TABLES,
+    BACKENDS,
+    FLOWS_V4,
+    FLOWS_V6,
+    REPLIES_V4,
+    REPLIES_V6,
+    TRAFFIC,
+    LEDGER,
+    DEVICES,
+    ERROR_BUDGET,
 ];
 
 /// The program that strips tunnels off, for backends.

@@ -51,7 +51,7 @@ pub enum Kind {
     Pass,
     /// Dropped.
     Drop,
-    /// Sent on: to a backend, or as a reply to a client.
+    /// Sent on: to a backend, or as a reply to a client, be it a backend's or the program's own.
     Forward,
 }
 
@@ -77,6 +77,12 @@ outcomes! {
     Forwarded = 0, Forward, "forwarded";
     /// A NAT backend's reply, rewritten and sent to the client.
     Replied = 1, Forward, "replied";
+    /// An echo request to a VIP address, answered.
+    Echoed = 2, Forward, "echoed";
+    /// TTL or hop limit was used up: an ICMP time exceeded went back to the sender.
+    TimeExceededSent = 3, Forward, "time_exceeded_sent";
+    /// Too long for the way to the backend: an ICMP error with the MTU went back to the sender.
+    TooBigSent = 4, Forward, "too_big_sent";
 
     /// Neither IPv4 nor IPv6 (ARP, LLDP), or too short to tell.
     NotIp = 16, Pass, "not_ip";
@@ -109,7 +115,7 @@ outcomes! {
     Fragment = 37, Drop, "fragment";
     /// The source address is loopback, multicast, broadcast, unspecified or the VIP itself.
     BadSource = 38, Drop, "bad_source";
-    /// TTL or hop limit is used up.
+    /// TTL or hop limit is used up, and the budget of ICMP errors too.
     TtlExceeded = 39, Drop, "ttl_exceeded";
     /// The service has no live backend.
     NoBackend = 40, Drop, "no_backend";
@@ -123,6 +129,9 @@ outcomes! {
     ReplyUnroutable = 44, Drop, "reply_unroutable";
     /// The frame could not be resized.
     NoRoom = 45, Drop, "no_room";
+    /// Too long for the way to the backend, and no ICMP error was sent: the sender lets IPv4 routers fragment it,
+    /// or the budget of ICMP errors is used up.
+    TooBig = 46, Drop, "too_big";
 }
 
 /// Cells in the ledger: a power of two above the largest outcome, so that an index can be masked.

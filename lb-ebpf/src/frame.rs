@@ -1,7 +1,7 @@
 //! The received frame: bounds-checked typed views of its bytes, and its size.
 //!
 //! The only module that touches packet pointers. A view borrows the frame, so none outlives a resize:
-//! [`Frame::shrink`] takes the frame mutably.
+//! [`Frame::shrink`], [`Frame::grow`] and [`Frame::trim`] take the frame mutably.
 #![expect(
     unsafe_code,
     reason = "packet bytes are reached by pointers that the verifier checks"
@@ -27,6 +27,10 @@ unsafe impl View for network_types::ip::Ipv6Hdr {}
 unsafe impl View for network_types::tcp::TcpHdr {}
 // SAFETY: as above.
 unsafe impl View for network_types::udp::UdpHdr {}
+// SAFETY: as above.
+unsafe impl View for network_types::icmp::Icmpv4Hdr {}
+// SAFETY: bytes.
+unsafe impl View for [u8; 4] {}
 // SAFETY: as above; the types are ours.
 unsafe impl View for crate::wire::ethernet::Ethernet {}
 // SAFETY: as above.

@@ -25,6 +25,12 @@ use crate::{
 /// destination options may come twice).
 const MAX_EXTENSIONS: usize = 8;
 
+/// TTL and hop limit of what the program itself sends (RFC 1700, "IP TIME TO LIVE PARAMETER").
+pub const HOP_LIMIT: u8 = 64;
+
+/// The flag "don't fragment" among an IPv4 header's flags and offset (RFC 791 section 3.1).
+const DONT_FRAGMENT: Be16 = Be16::new(0x4000);
+
 /// An IP version, as the stages use it.
 pub trait Ip: FamilyMaps + DecapMaps {
     /// The fixed header.
@@ -38,6 +44,14 @@ pub trait Ip: FamilyMaps + DecapMaps {
     const ICMP: u64;
     /// The protocol number of the other version's ICMP, which has no business here.
     const FOREIGN_ICMP: u64;
+    /// Type of an echo request; its code is 0.
+    const ECHO_REQUEST: u8;
+    /// Type of an echo reply.
+    const ECHO_REPLY: u8;
+    /// Type and code of "time to live exceeded in transit".
+    const TIME_EXCEEDED: [u8; 2];
+    /// Type and code of "fragmentation needed" or "packet too big"; the MTU stands in the header's last word.
+    const TOO_BIG: [u8; 2];
     /// `AF_INET` or `AF_INET6`.
     const SOCKET_FAMILY: u8;
 
@@ -49,6 +63,16 @@ pub trait Ip: FamilyMaps + DecapMaps {
 
     /// Bytes of the packet, from its header on, as the header says; `None` if it contradicts itself.
     fn extent(header: &Self::Header) -> Option<usize>;
+
+    /// Whether ICMP follows the fixed header directly: no options, no extension headers.
+    fn is_bare_icmp(header: &Self::Header) -> bool;
+
+    /// Whether a router may fragment the packet.
+    fn may_be_fragmented(header: &Self::Header) -> bool;
+
+    /// The sum of the pseudo-header of `length` bytes of ICMP, if this version's ICMP has one.
+    fn icmp_pseudo_header(source: Self::Address, destination: Self::Address, length: u16)
+    -> Change;
 
     /// Reads `header`, which stands at `offset`, and the extension headers after it.
     ///
@@ -70,6 +94,9 @@ pub trait Ip: FamilyMaps + DecapMaps {
     /// Takes one from the hop limit, which is not 0.
     fn decrement_hop_limit(header: &mut Self::Header);
 
+    /// Replaces the hop limit.
+    fn set_hop_limit(header: &mut Self::Header, hop_limit: u8);
+
     /// Replaces the source address.
     fn set_source(header: &mut Self::Header, address: Self::Address);
 
@@ -83,7 +110,7 @@ pub trait Ip: FamilyMaps + DecapMaps {
     fn tunnel_source(backend: &Backend, hash: FlowHash) -> Self::Address;
 
     /// Writes the whole fixed header.
-    fn write(header: &mut Self::Header, outer: &Outer<Self::Address>);
+    fn write(header: &mut Self::Header, new: &NewHeader<Self::Address>);
 }
 
 /// What a packet's header hands on to an outer one (RFC 2003 section 3.1, RFC 2473 section 6.4). Whole words,
@@ -99,26 +126,30 @@ pub struct Inherited {
     pub identification: Be16,
 }
 
-/// An outer header.
-pub struct Outer<Address> {
-    /// From the packet inside.
+impl Inherited {
+    /// What stands there in a packet that carries no other: best effort, not to be cut.
+    pub const NOTHING: Self = Self {
+        traffic_class: 0,
+        fragment: DONT_FRAGMENT,
+        identification: Be16::new(0),
+    };
+}
+
+/// A header that the program writes: a tunnel's outer one, or that of its own ICMP errors.
+pub struct NewHeader<Address> {
+    /// From the packet inside a tunnel.
     pub inherited: Inherited,
-    /// What follows: 4, 41 or UDP.
+    /// What follows.
     pub protocol: u8,
     /// Bytes that follow.
     pub payload_len: usize,
-    /// Varies with the flow, so that routers and cards spread flows (RFC 6438).
+    /// Its low bits are the IPv6 flow label, so that routers and cards spread flows (RFC 6438).
     pub hash: FlowHash,
-    /// Us.
+    /// Where it comes from.
     pub source: Address,
-    /// The backend.
+    /// Where it goes.
     pub destination: Address,
 }
-
-/// Of outer headers (RFC 1700).
-const OUTER_HOP_LIMIT: u8 = 64;
-/// RFC 791 section 3.1.
-const DONT_FRAGMENT: Be16 = Be16::new(0x4000);
 
 impl Ip for V4 {
     type Header = Ipv4Hdr;
@@ -127,6 +158,12 @@ impl Ip for V4 {
     const ENCAPSULATED: u8 = IpProto::Ipv4 as u8;
     const ICMP: u64 = IpProto::Icmp as u64;
     const FOREIGN_ICMP: u64 = IpProto::Ipv6Icmp as u64;
+    const ECHO_REQUEST: u8 = 8;
+    const ECHO_REPLY: u8 = 0;
+    /// RFC 792.
+    const TIME_EXCEEDED: [u8; 2] = [11, 0];
+    /// RFC 1191 section 4.
+    const TOO_BIG: [u8; 2] = [3, 4];
     const SOCKET_FAMILY: u8 = 2;
 
     #[inline(always)]
@@ -145,6 +182,21 @@ impl Ip for V4 {
         let total_len = usize::from(Be16::from_bytes(header.tot_len).get());
         let is_v4 = header.vihl >> 4 == 4 && header_len >= size_of::<Ipv4Hdr>();
         (is_v4 && total_len >= header_len).then_some(total_len)
+    }
+
+    #[inline(always)]
+    fn is_bare_icmp(header: &Ipv4Hdr) -> bool {
+        header.vihl & 0x0f == 5
+    }
+
+    #[inline(always)]
+    fn may_be_fragmented(header: &Ipv4Hdr) -> bool {
+        Be16::from_bytes(header.frags).raw() & DONT_FRAGMENT.raw() == 0
+    }
+
+    #[inline(always)]
+    fn icmp_pseudo_header(_: Address4, _: Address4, _: u16) -> Change {
+        Change::none()
     }
 
     #[inline(always)]
@@ -187,8 +239,13 @@ impl Ip for V4 {
 
     #[inline(always)]
     fn decrement_hop_limit(header: &mut Ipv4Hdr) {
+        Self::set_hop_limit(header, header.ttl.wrapping_sub(1));
+    }
+
+    #[inline(always)]
+    fn set_hop_limit(header: &mut Ipv4Hdr, hop_limit: u8) {
         let old = Be16::from_bytes([header.ttl, header.proto]);
-        header.ttl = header.ttl.wrapping_sub(1);
+        header.ttl = hop_limit;
         let new = Be16::from_bytes([header.ttl, header.proto]);
         header.check = Change::none().word(old, new).apply(header.check);
     }
@@ -226,32 +283,32 @@ impl Ip for V4 {
 
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "an IP packet's length")]
-    fn write(header: &mut Ipv4Hdr, outer: &Outer<Address4>) {
+    fn write(header: &mut Ipv4Hdr, new: &NewHeader<Address4>) {
         const VERSION_AND_LENGTH: u8 = 0x45;
         let Inherited {
             traffic_class,
             fragment,
             identification,
-        } = outer.inherited;
+        } = new.inherited;
         let tos = traffic_class as u8;
-        let total_len = Be16::new((size_of::<Ipv4Hdr>() + outer.payload_len) as u16);
+        let total_len = Be16::new((size_of::<Ipv4Hdr>() + new.payload_len) as u16);
         let check = Change::none()
             .added(Be16::from_bytes([VERSION_AND_LENGTH, tos]))
             .added(total_len)
             .added(identification)
             .added(fragment)
-            .added(Be16::from_bytes([OUTER_HOP_LIMIT, outer.protocol]))
-            .added_words(outer.source.as_ref())
-            .added_words(outer.destination.as_ref());
+            .added(Be16::from_bytes([HOP_LIMIT, new.protocol]))
+            .added_words(new.source.as_ref())
+            .added_words(new.destination.as_ref());
         header.vihl = VERSION_AND_LENGTH;
         header.tos = tos;
         header.tot_len = total_len.to_bytes();
         header.id = identification.to_bytes();
         header.frags = fragment.to_bytes();
-        header.ttl = OUTER_HOP_LIMIT;
-        header.proto = outer.protocol;
+        header.ttl = HOP_LIMIT;
+        header.proto = new.protocol;
         header.check = check.checksum();
-        let (Address([source]), Address([destination])) = (outer.source, outer.destination);
+        let (Address([source]), Address([destination])) = (new.source, new.destination);
         header.src_addr = source.to_bytes();
         header.dst_addr = destination.to_bytes();
     }
@@ -264,6 +321,12 @@ impl Ip for V6 {
     const ENCAPSULATED: u8 = IpProto::Ipv6 as u8;
     const ICMP: u64 = IpProto::Ipv6Icmp as u64;
     const FOREIGN_ICMP: u64 = IpProto::Icmp as u64;
+    const ECHO_REQUEST: u8 = 128;
+    const ECHO_REPLY: u8 = 129;
+    /// RFC 4443 section 3.3.
+    const TIME_EXCEEDED: [u8; 2] = [3, 0];
+    /// RFC 4443 section 3.2.
+    const TOO_BIG: [u8; 2] = [2, 0];
     const SOCKET_FAMILY: u8 = 10;
 
     #[inline(always)]
@@ -281,6 +344,26 @@ impl Ip for V6 {
         let [first, ..] = header.vcf;
         let payload_len = usize::from(Be16::from_bytes(header.payload_len).get());
         (first >> 4 == 6).then_some(size_of::<Ipv6Hdr>() + payload_len)
+    }
+
+    #[inline(always)]
+    fn is_bare_icmp(header: &Ipv6Hdr) -> bool {
+        header.next_hdr == IpProto::Ipv6Icmp as u8
+    }
+
+    #[inline(always)]
+    fn may_be_fragmented(_: &Ipv6Hdr) -> bool {
+        false
+    }
+
+    /// RFC 4443 section 2.3, RFC 8200 section 8.1.
+    #[inline(always)]
+    fn icmp_pseudo_header(source: Address6, destination: Address6, length: u16) -> Change {
+        Change::none()
+            .added_words(source.as_ref())
+            .added_words(destination.as_ref())
+            .added(Be16::new(length))
+            .added(Be16::new(u16::from(IpProto::Ipv6Icmp as u8)))
     }
 
     #[inline(always)]
@@ -342,7 +425,12 @@ impl Ip for V6 {
 
     #[inline(always)]
     fn decrement_hop_limit(header: &mut Ipv6Hdr) {
-        header.hop_limit = header.hop_limit.wrapping_sub(1);
+        Self::set_hop_limit(header, header.hop_limit.wrapping_sub(1));
+    }
+
+    #[inline(always)]
+    fn set_hop_limit(header: &mut Ipv6Hdr, hop_limit: u8) {
+        header.hop_limit = hop_limit;
     }
 
     #[inline(always)]
@@ -360,8 +448,7 @@ impl Ip for V6 {
         let [first, second, ..] = header.vcf;
         Inherited {
             traffic_class: u64::from(first << 4 | second >> 4),
-            fragment: DONT_FRAGMENT,
-            identification: Be16::new(0),
+            ..Inherited::NOTHING
         }
     }
 
@@ -372,15 +459,15 @@ impl Ip for V6 {
 
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "an IP packet's length")]
-    fn write(header: &mut Ipv6Hdr, outer: &Outer<Address6>) {
+    fn write(header: &mut Ipv6Hdr, new: &NewHeader<Address6>) {
         const FLOW_LABEL: u32 = 0x000f_ffff;
-        let class = (outer.inherited.traffic_class as u32) << 20;
-        let first = 6 << 28 | class | outer.hash.low() & FLOW_LABEL;
+        let class = (new.inherited.traffic_class as u32) << 20;
+        let first = 6 << 28 | class | new.hash.low() & FLOW_LABEL;
         header.vcf = Be32::new(first).to_bytes();
-        header.payload_len = Be16::new(outer.payload_len as u16).to_bytes();
-        header.next_hdr = outer.protocol;
-        header.hop_limit = OUTER_HOP_LIMIT;
-        header.src_addr = outer.source.into();
-        header.dst_addr = outer.destination.into();
+        header.payload_len = Be16::new(new.payload_len as u16).to_bytes();
+        header.next_hdr = new.protocol;
+        header.hop_limit = HOP_LIMIT;
+        header.src_addr = new.source.into();
+        header.dst_addr = new.destination.into();
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! parse -> classify -> guard -> select -> rewrite -> emit
+//!              |          |         |
+//!              +----------+---------+--> reply
 //! ```
 //!
 //! Each stage is a module that knows no other stage; [`forward`] alone knows the order. The edges are
@@ -29,6 +31,7 @@ pub mod ip;
 pub mod maps;
 pub mod packet;
 pub mod parse;
+pub mod reply;
 pub mod rewrite;
 pub mod route;
 pub mod select;

@@ -62,10 +62,20 @@ pub struct Packet<F: Family> {
     pub begins_flow: bool,
     /// Where the IP header begins, in bytes from the frame's start.
     pub network: usize,
-    /// Where the TCP or UDP header begins, likewise.
+    /// Where the TCP or UDP header begins, in bytes from the frame's start.
     pub transport: usize,
     /// Where the packet ends, likewise; what the frame has beyond is padding.
     pub end: usize,
+}
+
+impl<F: Family> Packet<F> {
+    /// Bytes of the IP packet, its header included.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a packet is never empty")]
+    pub const fn len(&self) -> usize {
+        self.end - self.network
+    }
 }
 
 /// Where a frame goes.

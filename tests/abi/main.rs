@@ -9,6 +9,7 @@ use std::mem::offset_of;
 
 use lb_common::{
     backend::Backend,
+    budget::Budget,
     decap::{DecapSettings, Prefix},
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
@@ -134,9 +135,9 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
     let settings = layout!(Settings {
         hash_seed: u64,
         drop_unmatched: u32,
-        reserved: u32,
+        icmp_errors_per_second: u32,
         gue_port: u32,
-        reserved_too: u32
+        reserved: u32
     });
     assert_eq!(object.fields_of("Settings"), settings);
     let symbols = object.symbols(".rodata", SymbolKind::Data);
@@ -216,6 +217,10 @@ fn maps_have_their_types_and_sizes() {
         (
             names::LEDGER,
             define(PER_CPU_ARRAY, 4, 8, entries(LEDGER_CELLS), 0),
+        ),
+        (
+            names::ERROR_BUDGET,
+            define(PER_CPU_ARRAY, 4, size_of::<Budget>(), 1, 0),
         ),
         // An interface's index, and room for a program's: struct bpf_devmap_val.
         (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),

@@ -55,13 +55,19 @@ fn check_with(settings: Settings, rows: &[Row]) {
 const SETTINGS: Settings = Settings {
     hash_seed: 0,
     drop_unmatched: 0,
-    reserved: 0,
+    icmp_errors_per_second: 0,
     gue_port: GUE_PORT as u32,
-    reserved_too: 0,
+    reserved: 0,
 };
 
 /// Where the backends of the world take GUE.
 const GUE_PORT: u16 = 6_080;
+
+/// A budget of errors that no test exhausts.
+const GENEROUS: Settings = Settings {
+    icmp_errors_per_second: 1_000_000_000,
+    ..SETTINGS
+};
 
 const DROP_UNMATCHED: Settings = Settings {
     drop_unmatched: 1,
@@ -138,6 +144,35 @@ fn flows_stay_with_their_backend() {
 #[test]
 fn tunnels_carry_every_packet_whole() {
     check(&rows::tunnel::rows());
+}
+
+#[test]
+fn echo_requests_to_vips_are_answered_at_every_length_and_sum() {
+    check(&rows::echo::rows());
+}
+
+#[test]
+fn used_up_hops_and_big_packets_are_reported_to_their_sender() {
+    check_with(GENEROUS, &rows::generated::sent());
+}
+
+#[test]
+fn big_packets_are_dropped_where_the_sender_is_not_told() {
+    check(&rows::generated::untold());
+}
+
+#[test]
+fn errors_beyond_the_budget_are_not_sent() {
+    if !kernel::is_5_15() {
+        kernel::skipped("this kernel lets nobody choose a test frame's ingress interface");
+        return;
+    }
+    // One in a second is less than a burst takes.
+    let settings = Settings {
+        icmp_errors_per_second: 1,
+        ..Settings::default()
+    };
+    in_world(settings, rows::generated::exhausts_the_budget);
 }
 
 #[test]

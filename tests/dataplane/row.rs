@@ -130,6 +130,17 @@ impl Row {
         )
     }
 
+    /// `frame` must be sent back as the bytes `out`, whose checksums are not all right.
+    pub(crate) fn sends_bytes(self, frame: &impl Frame, outcome: Outcome, out: Vec<u8>) -> Self {
+        self.send(
+            Side::Front,
+            frame,
+            outcome,
+            Action::Transmit,
+            Out::Bytes(out),
+        )
+    }
+
     /// What a backend sends on `side` must become of it what `outcome` and `action` say.
     pub(crate) fn answers(
         self,

@@ -86,10 +86,24 @@ impl World {
 
     /// Writes a backend with this generation and these flags.
     pub(crate) fn put(&mut self, member: Member, generation: u32, flags: u8) {
+        let backend = self.entry(member, generation, flags);
+        self.object.put_backend(BackendId(member.id), backend);
+    }
+
+    /// Lets the way to a backend carry no IP packet of more than `mtu` bytes.
+    pub(crate) fn narrow(&mut self, member: Member, mtu: u16) {
+        let backend = Backend {
+            mtu,
+            ..self.entry(member, 1, 0)
+        };
+        self.object.put_backend(BackendId(member.id), backend);
+    }
+
+    fn entry(&self, member: Member, generation: u32, flags: u8) -> Backend {
         let address = member.address();
         let (version, address_words) = words(address.ip());
         let (_, tunnel_source) = words(member.family.tunnel_source());
-        let backend = Backend {
+        Backend {
             generation,
             service: 1,
             address: address_words,
@@ -103,8 +117,7 @@ impl World {
             source_bits: SOURCE_BITS,
             mtu: 0,
             tunnel_source,
-        };
-        self.object.put_backend(BackendId(member.id), backend);
+        }
     }
 
     /// Publishes a table of nothing but `backend` for a port, TCP and UDP.

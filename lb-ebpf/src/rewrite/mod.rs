@@ -10,6 +10,7 @@ use lb_common::{
     hash::FlowHash,
     outcome::Outcome,
 };
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
 use self::tunnel::Shim;
 use crate::{
@@ -54,6 +55,22 @@ pub fn request<F: Ip>(
         V6::VERSION => tunnel::encapsulate::<F, V6>(frame, link, packet, backend, hash, shim),
         _ => Err(Outcome::UnsupportedMode),
     }
+}
+
+/// Bytes that the rewrite puts before a packet to `backend`.
+#[inline(always)]
+#[must_use]
+pub const fn overhead(backend: &Backend) -> usize {
+    let shim = match backend.mode {
+        Mode::IPIP => Shim::None,
+        Mode::GUE => Shim::Gue,
+        _ => return 0,
+    };
+    let header = match backend.version {
+        V4::VERSION => size_of::<Ipv4Hdr>(),
+        _ => size_of::<Ipv6Hdr>(),
+    };
+    header + shim.len()
 }
 
 /// Rewrites a NAT backend's reply so that it comes from the VIP.

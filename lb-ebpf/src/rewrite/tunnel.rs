@@ -9,7 +9,7 @@ use network_types::{ip::IpProto, udp::UdpHdr};
 
 use crate::{
     frame::Frame,
-    ip::{Ip, Outer},
+    ip::{Ip, NewHeader},
     maps,
     packet::{Link, Packet},
     wire::ethernet::{EtherTypeField, Tag},
@@ -22,6 +22,17 @@ pub(super) enum Shim {
     None,
     /// A UDP header to the GUE port.
     Gue,
+}
+
+impl Shim {
+    /// Its bytes.
+    #[inline(always)]
+    pub(super) const fn len(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Gue => size_of::<UdpHdr>(),
+        }
+    }
 }
 
 /// Where the VLAN tags begin, in bytes from the frame's start: after two MAC addresses.
@@ -43,18 +54,18 @@ pub(super) fn encapsulate<F: Ip, O: Ip>(
     hash: FlowHash,
     shim: Shim,
 ) -> Result<Link, Outcome> {
-    let inner_len = packet.end - packet.network;
-    let (protocol, shim_len) = match shim {
-        Shim::None => (F::ENCAPSULATED, 0),
-        Shim::Gue => (IpProto::Udp as u8, size_of::<UdpHdr>()),
+    let shim_len = shim.len();
+    let protocol = match shim {
+        Shim::None => F::ENCAPSULATED,
+        Shim::Gue => IpProto::Udp as u8,
     };
-    let outer = Outer {
+    let outer = NewHeader {
         inherited: frame
             .view(packet.network)
             .map(F::inherited)
             .ok_or(Outcome::Truncated)?,
         protocol,
-        payload_len: shim_len + inner_len,
+        payload_len: shim_len + packet.len(),
         hash,
         source: O::tunnel_source(backend, hash),
         destination: O::backend_address(backend),

@@ -68,6 +68,15 @@ impl Ethernet {
         Addresses(self.addresses.map(Be32::from_bytes))
     }
 
+    /// The addresses of a frame back to where this one came from.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::many_single_char_names, reason = "twelve bytes in their order")]
+    pub const fn back(&self) -> Addresses {
+        let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = self.addresses;
+        Addresses::new([g, h, i, j, k, l], [a, b, c, d, e, f])
+    }
+
     /// Replaces both addresses.
     #[inline(always)]
     pub fn set_addresses(&mut self, Addresses(words): Addresses) {

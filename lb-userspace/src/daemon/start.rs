@@ -233,9 +233,9 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
             Unmatched::Pass => 0,
             Unmatched::Drop => 1,
         },
-        reserved: 0,
+        icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
         gue_port: settings.gue_port,
-        reserved_too: 0,
+        reserved: 0,
     }
 }
 

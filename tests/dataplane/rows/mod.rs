@@ -1,8 +1,10 @@
 //! The rows, by part of the packet table.
 
 pub(crate) mod checksum;
+pub(crate) mod echo;
 pub(crate) mod flow;
 pub(crate) mod forward;
+pub(crate) mod generated;
 pub(crate) mod guard;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
@@ -36,6 +38,9 @@ pub(crate) fn all() -> Vec<Row> {
         reply::rows(),
         flow::rows(),
         tunnel::rows(),
+        echo::rows(),
+        generated::sent(),
+        generated::untold(),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -6,6 +6,7 @@
 mod build;
 mod read;
 
+pub use build::icmp_checksum;
 pub use read::{Seen, checksum_faults, hex_dump};
 
 use std::net::{IpAddr, SocketAddr};
