@@ -105,7 +105,7 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
         version,
         flags: if entry.active { 0 } else { Backend::INACTIVE },
         source_bits: 0,
-        mtu: 0,
+        mtu: entry.next_hop.mtu,
         tunnel_source: [Be32::default(); 4],
     }
 }
@@ -132,6 +132,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
             destination_mac: value.destination_mac,
             // Not in the map, and only asked of fresh next hops: true for what `l2` was published with.
             on_link: mode == Mode::L2,
+            mtu: value.mtu,
         },
         active: value.flags & Backend::INACTIVE == 0,
     })
@@ -174,6 +175,7 @@ mod tests {
                     source_mac: [2, 0, 0, 0, 0, 1],
                     destination_mac: [2, 0, 0, 0, 0, 2],
                     on_link: mode == Mode::L2,
+                    mtu: 1_492,
                 },
                 active: false,
             };

@@ -24,6 +24,8 @@ pub struct NextHop {
     pub destination_mac: [u8; 6],
     /// Whether the next hop is the destination itself, not a gateway: mode `l2` needs that.
     pub on_link: bool,
+    /// The largest IP packet that the egress interface carries, in bytes; 0: not known.
+    pub mtu: u16,
 }
 
 /// Why a destination has no next hop.

@@ -69,6 +69,8 @@ pub(super) fn resolve(
         source_mac,
         destination_mac: neighbor.mac,
         on_link: next_hop == destination,
+        // No IP packet is longer (the loopback interface carries 65,536 bytes).
+        mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
     })
 }
 
@@ -141,6 +143,7 @@ mod tests {
             source_mac: OURS,
             destination_mac: THEIRS,
             on_link,
+            mtu: 1_500,
         }
     }
 

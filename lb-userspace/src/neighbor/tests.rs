@@ -202,6 +202,7 @@ fn destinations_on_link_and_behind_gateways_are_found() {
                 source_mac: l0.mac.unwrap(),
                 destination_mac: PEER_MAC,
                 on_link,
+                mtu: 1_500,
             };
             assert_eq!(next_hop, expected, "{destination}");
         }

@@ -28,6 +28,7 @@ impl Lab {
             source_mac: [2, 0, 0, 0, 0, 1],
             destination_mac: [2, 0, 0, 0, 0, 2],
             on_link: true,
+            mtu: 1_500,
         };
         let addresses = ["10.0.0.1", "10.0.0.2"].map(|it| it.parse().unwrap());
         Self {

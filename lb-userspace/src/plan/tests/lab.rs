@@ -280,6 +280,7 @@ pub(super) fn next_hop(address: IpAddr) -> NextHop {
         source_mac: [2, 0, 0, 0, 0, 1],
         destination_mac: [2, 0, 0, 0, 1, last],
         on_link: true,
+        mtu: 1_500,
     }
 }
 
