@@ -151,6 +151,7 @@ impl Ip for V4 {
     }
 
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a header of 20 bytes")]
     fn write_icmp(
         header: &mut Ipv4Hdr,
         length: u16,
