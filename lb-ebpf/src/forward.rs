@@ -49,9 +49,11 @@ fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     let packet = match parse::packet::<F>(frame, link.network) {
         Ok(packet) => packet,
         Err(outcome) => {
-            return match classify::unbalanced::<F>(destination, outcome) {
-                Outcome::Icmp => icmp::<F>(frame, link),
-                outcome => Err(outcome),
+            let outcome = classify::unbalanced::<F>(destination, outcome);
+            return if outcome == Outcome::Icmp {
+                icmp::<F>(frame, link)
+            } else {
+                Err(outcome)
             };
         }
     };

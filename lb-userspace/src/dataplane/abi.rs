@@ -100,7 +100,7 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
         version,
         flags: if entry.active { 0 } else { Backend::INACTIVE },
         source_bits: tunnel.map_or(0, |source| source.bits),
-        mtu: 0,
+        mtu: entry.next_hop.mtu,
         tunnel_source: tunnel.map_or([Be32::default(); 4], |source| words(source.address).1),
     }
 }
@@ -149,6 +149,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
             // Not in the map, and only asked of fresh next hops: true for what `l2` was published with.
             on_link: mode == Mode::L2,
             source: None,
+            mtu: value.mtu,
         },
         tunnel,
         active: value.flags & Backend::INACTIVE == 0,
@@ -205,6 +206,7 @@ mod tests {
                     destination_mac: [2, 0, 0, 0, 0, 2],
                     on_link: mode == Mode::L2,
                     source: None,
+                    mtu: 1_492,
                 },
                 tunnel: tunnel.map(|source| source.parse().unwrap()),
                 active: false,

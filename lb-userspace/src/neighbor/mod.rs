@@ -26,6 +26,8 @@ pub struct NextHop {
     pub on_link: bool,
     /// The address of this host that the kernel would send from.
     pub source: Option<IpAddr>,
+    /// The largest IP packet that the egress interface carries, in bytes; 0: not known.
+    pub mtu: u16,
 }
 
 /// Why a destination has no next hop.

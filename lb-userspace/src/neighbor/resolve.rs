@@ -75,6 +75,8 @@ pub(super) fn resolve(
         destination_mac: neighbor.mac,
         on_link: next_hop == destination,
         source,
+        // No IP packet is longer (the loopback interface carries 65,536 bytes).
+        mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
     })
 }
 
@@ -156,6 +158,7 @@ mod tests {
             destination_mac: THEIRS,
             on_link,
             source: Some(ip(OUR_ADDRESS)),
+            mtu: 1_500,
         }
     }
 

@@ -203,6 +203,7 @@ fn destinations_on_link_and_behind_gateways_are_found() {
                 destination_mac: PEER_MAC,
                 on_link,
                 source: Some(source.parse().unwrap()),
+                mtu: 1_500,
             };
             assert_eq!(next_hop, expected, "{destination}");
         }

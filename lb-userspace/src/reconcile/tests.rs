@@ -29,6 +29,7 @@ impl Lab {
             destination_mac: [2, 0, 0, 0, 0, 2],
             on_link: true,
             source: None,
+            mtu: 1_500,
         };
         let addresses = ["10.0.0.1", "10.0.0.2"].map(|it| it.parse().unwrap());
         Self {

@@ -3,7 +3,7 @@
 use lb_common::outcome::Outcome;
 use lb_tests::{
     object::Action,
-    packet::{CUSTOMER_TAG, Extension, Mac, NO_OPERATIONS, PROVIDER_TAG, Packet},
+    packet::{CUSTOMER_TAG, Extension, Mac, NO_OPERATIONS, PROVIDER_TAG, Packet, icmp_checksum},
 };
 
 use super::{cut, patched};
@@ -34,7 +34,7 @@ const fn types(family: Family) -> (u8, u8) {
 /// An ICMP message from the client to the VIP, with a right checksum.
 pub(super) fn message(family: Family, kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Packet {
     let (from, to) = (family.client(), family.vip());
-    checked(Packet::raw(
+    checked(&Packet::raw(
         from,
         to,
         protocol(family),
@@ -43,13 +43,10 @@ pub(super) fn message(family: Family, kind: u8, code: u8, rest: [u8; 4], payload
 }
 
 /// `packet`, ICMP, with the checksum that its addresses and bytes ask for.
-pub(super) fn checked(packet: Packet) -> Packet {
-    let bytes = packet.payload.clone();
-    packet.clone().payload(patched(
-        bytes,
-        2,
-        &lb_tests::packet::icmp_checksum(&packet).to_be_bytes(),
-    ))
+pub(super) fn checked(packet: &Packet) -> Packet {
+    let checksum = icmp_checksum(packet).to_be_bytes();
+    let bytes = patched(packet.payload.clone(), 2, &checksum);
+    packet.clone().payload(bytes)
 }
 
 fn request(family: Family, payload: &[u8]) -> Packet {
@@ -65,7 +62,7 @@ fn reply(family: Family, request: &Packet) -> Packet {
         .macs(request.destination_mac, request.source_mac)
         .ttl(64);
     let bytes = patched(packet.payload.clone(), 0, &[types(family).1, 0, 0, 0]);
-    let packet = checked(packet.payload(bytes));
+    let packet = checked(&packet.payload(bytes));
     // The program writes the other one of the two zeros.
     if packet.payload[2..4] == [0, 0] {
         let bytes = patched(packet.payload.clone(), 2, &[0xff, 0xff]);
@@ -106,7 +103,7 @@ fn answers(family: Family) -> Vec<Row> {
     let every_length = lengths.fold(
         row(format!("{family:?}: echo, payloads of every length")),
         |row, length| {
-            let payload: Vec<u8> = (0..length).map(|i| (i * 7 % 251) as u8).collect();
+            let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
             echoed(row, family, &request(family, &payload))
         },
     );
@@ -193,7 +190,7 @@ fn left_to_the_host(family: Family) -> Vec<Row> {
     let plain = request(family, b"0123456789abcdef");
     let (kind, answer) = types(family);
     let layers = plain.layers();
-    let elsewhere = checked(plain.clone().to((family.elsewhere(), 0).into()));
+    let elsewhere = checked(&plain.clone().to((family.elsewhere(), 0).into()));
     let mut rows = vec![
         row(format!("{family:?}: echo to no vip")).passes(&elsewhere, Outcome::NotVip),
         row(format!("{family:?}: echo with a code"))
@@ -249,7 +246,7 @@ fn impossible(family: Family) -> Vec<Row> {
         .chain([family.vip()])
         .map(|source| {
             let packet = checked(
-                request(family, b"01234567")
+                &request(family, b"01234567")
                     .from((source, 0).into())
                     .macs(CLIENT_MAC, FRONT_MAC),
             );

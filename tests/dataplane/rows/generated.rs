@@ -37,7 +37,7 @@ fn error(packet: &Packet, [kind, code]: [u8; 2], rest: u32) -> Packet {
         .identification(0)
         .ttl(64);
     error.tags.clone_from(&packet.tags);
-    checked(error)
+    checked(&error)
 }
 
 fn time_exceeded(packet: &Packet) -> Packet {
@@ -126,7 +126,7 @@ fn used_up(family: Family) -> Vec<Row> {
     rows.push(lengths.fold(
         row(format!("{family:?}: last hop, payloads of every length")),
         |row, length| {
-            let payload: Vec<u8> = (0..length).map(|i| (i * 11 % 253) as u8).collect();
+            let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
             told(row, &udp(family, PORT_L2_FRONT).ttl(1).payload(payload))
         },
     ));
@@ -154,7 +154,7 @@ fn used_up(family: Family) -> Vec<Row> {
                 &frame,
                 Outcome::TimeExceededSent,
                 Action::Transmit,
-                Some(&checked(out)),
+                Some(&checked(&out)),
             )
         },
     ));

@@ -243,13 +243,15 @@ fn raw_extension(next: IpNumber, payload: &[u8]) -> Vec<u8> {
 /// If it is too short to have one.
 #[must_use]
 pub fn icmp_checksum(packet: &Packet) -> u16 {
-    let bytes = &packet.payload;
+    let [kind, code, _, _, rest @ ..] = packet.payload.as_slice() else {
+        panic!("ICMP of {} bytes", packet.payload.len());
+    };
     let mut sum = Sum16BitWords::new()
-        .add_slice(&bytes[..2])
-        .add_slice(&bytes[4..]);
+        .add_2bytes([*kind, *code])
+        .add_slice(rest);
     let sum = match (packet.source.ip(), packet.destination.ip()) {
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let length = u32::try_from(bytes.len()).expect("a packet that fits");
+            let length = u32::try_from(packet.payload.len()).expect("a packet that fits");
             sum.add_16bytes(source.octets())
                 .add_16bytes(destination.octets())
                 .add_4bytes(length.to_be_bytes())

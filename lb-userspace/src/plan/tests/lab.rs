@@ -286,6 +286,7 @@ pub(super) fn next_hop(address: IpAddr) -> NextHop {
         destination_mac: [2, 0, 0, 0, 1, last],
         on_link: true,
         source: None,
+        mtu: 1_500,
     }
 }
 
