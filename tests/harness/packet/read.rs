@@ -109,7 +109,7 @@ fn mac(address: Mac) -> String {
     bytes.join(":")
 }
 
-/// What is wrong with the checksums of `frame`: IPv4 header, TCP, UDP. Empty if all that are there hold.
+/// What is wrong with the checksums of `frame`: IPv4 header, TCP, UDP, ICMP. Empty if all that are there hold.
 #[must_use]
 pub fn checksum_faults(frame: &[u8]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -158,6 +158,18 @@ pub fn checksum_faults(frame: &[u8]) -> Vec<String> {
             if !(udp.checksum() == 0 && matches!(addresses, Addresses::V4(..))) {
                 expect_checksum("UDP", udp.checksum(), right, &mut faults);
             }
+        }
+        Some(TransportSlice::Icmpv4(icmp)) => {
+            let right = icmp.icmp_type().calc_checksum(icmp.payload());
+            expect_checksum("ICMP", icmp.checksum(), right, &mut faults);
+        }
+        Some(TransportSlice::Icmpv6(icmp)) => {
+            let Addresses::V6(from, to) = addresses else {
+                return vec!["carries ICMPv6 in IPv4".to_owned()];
+            };
+            let right = icmp.icmp_type().calc_checksum(from, to, icmp.payload());
+            let right = right.expect("a message that fits");
+            expect_checksum("ICMPv6", icmp.checksum(), right, &mut faults);
         }
         _ => {}
     }
