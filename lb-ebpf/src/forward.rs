@@ -51,7 +51,7 @@ fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     }
 }
 
-/// A client's packet to a VIP.
+/// A client's packet to a VIP, or an ICMP error about one of the VIP's.
 #[inline(always)]
 fn request<F: Ip>(
     frame: &mut Frame,
@@ -59,12 +59,14 @@ fn request<F: Ip>(
     packet: &Packet<F>,
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
-    guard::request(packet)?;
+    guard::request(packet, parse::source::<F>(frame, packet.network)?)?;
     let choice = select::select(vip, packet)?;
     let bytes = frame.len() as u64;
     rewrite::request(frame, packet, choice.backend)?;
     let action = emit::emit(frame, link, &NextHop::from(choice.backend))?;
-    select::remember::<F>(&packet.flow, &choice);
+    if packet.error == 0 {
+        select::remember::<F>(&packet.flow, &choice);
+    }
     maps::count_traffic(choice.id, bytes, choice.standing == Standing::NEW);
     Ok(Sent {
         outcome: Outcome::Forwarded,
@@ -72,7 +74,7 @@ fn request<F: Ip>(
     })
 }
 
-/// A NAT backend's packet to a client.
+/// A NAT backend's packet to a client, or an ICMP error about one of the client's.
 #[inline(always)]
 fn reply<F: Ip>(
     frame: &mut Frame,

@@ -30,6 +30,12 @@ unsafe impl View for crate::wire::ethernet::Ethernet {}
 unsafe impl View for crate::wire::ethernet::Tag {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::extension::Extension {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::icmp::Icmp {}
+// SAFETY: as above; one view after another, both of alignment 1.
+unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
+// SAFETY: as above; a checksum on its own.
+unsafe impl View for [u8; 2] {}
 
 /// Headers begin within so many bytes: two tags, an IPv6 header and eight of the longest extension headers.
 /// A bound that the verifier can see; frames that go beyond it are treated as truncated.

@@ -4,14 +4,13 @@ use lb_common::outcome::Outcome;
 
 use crate::{ip::Ip, packet::Packet};
 
-/// Lets a packet to a VIP pass.
+/// Lets a packet to a VIP pass, which comes from `source`.
 ///
 /// # Errors
 /// [`Outcome::BadSource`], [`Outcome::TtlExceeded`].
 #[inline(always)]
-pub fn request<F: Ip>(packet: &Packet<F>) -> Result<(), Outcome> {
-    if F::is_impossible_source(packet.flow.source) || packet.flow.source == packet.flow.destination
-    {
+pub fn request<F: Ip>(packet: &Packet<F>, source: F::Address) -> Result<(), Outcome> {
+    if F::is_impossible_source(source) || source == packet.flow.destination {
         return Err(Outcome::BadSource);
     }
     hop_limit(packet)

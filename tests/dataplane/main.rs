@@ -120,6 +120,12 @@ fn flows_stay_with_their_backend() {
 }
 
 #[test]
+fn icmp_errors_reach_the_backend_of_the_flow_they_are_about() {
+    check(&rows::icmp_error::rows());
+    check_with(DROP_UNMATCHED, &rows::icmp_error::unmatched_dropped());
+}
+
+#[test]
 fn rows_cover_every_outcome() {
     let rows = rows::all();
     kernel::say(&format!("fixture_rows: {}", rows.len()));

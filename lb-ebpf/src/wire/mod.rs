@@ -6,3 +6,4 @@
 pub mod checksum;
 pub mod ethernet;
 pub mod extension;
+pub mod icmp;

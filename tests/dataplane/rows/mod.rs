@@ -4,6 +4,7 @@ pub(crate) mod checksum;
 pub(crate) mod flow;
 pub(crate) mod forward;
 pub(crate) mod guard;
+pub(crate) mod icmp_error;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod link;
@@ -33,6 +34,8 @@ pub(crate) fn all() -> Vec<Row> {
         checksum::rows(),
         reply::rows(),
         flow::rows(),
+        icmp_error::rows(),
+        icmp_error::unmatched_dropped(),
     ];
     parts.into_iter().flatten().collect()
 }
