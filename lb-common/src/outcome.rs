@@ -92,7 +92,7 @@ outcomes! {
     NotVip = 18, Pass, "not_vip";
     /// For a VIP address, but no service has that port and protocol.
     Unmatched = 19, Pass, "unmatched";
-    /// ICMP to a VIP address: left to this host's stack.
+    /// ICMP to a VIP address, but no error about TCP or UDP: left to this host's stack.
     Icmp = 20, Pass, "icmp";
     /// A NAT backend's reply, rewritten, whose next hop the kernel must first resolve.
     ReplyUnresolved = 21, Pass, "reply_unresolved";

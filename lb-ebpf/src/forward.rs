@@ -75,7 +75,7 @@ fn icmp<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     })
 }
 
-/// A client's packet to a VIP.
+/// A client's packet to a VIP, or an ICMP error about one of the VIP's.
 #[inline(always)]
 fn request<F: Ip>(
     frame: &mut Frame,
@@ -83,7 +83,10 @@ fn request<F: Ip>(
     packet: &Packet<F>,
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
-    guard::source::<F>(packet.flow.source, packet.flow.destination)?;
+    guard::source::<F>(
+        parse::source::<F>(frame, packet.network)?,
+        packet.flow.destination,
+    )?;
     let choice = select::select(vip, packet)?;
     if choice.backend.mode == Mode::LOCAL {
         remember(packet, &choice, frame.len());
@@ -127,11 +130,13 @@ fn balance<F: Ip>(
 /// Remembers and counts a packet, of `bytes` bytes as received, that has gone to the backend chosen for it.
 #[inline(always)]
 fn remember<F: Ip>(packet: &Packet<F>, choice: &Choice, bytes: usize) {
-    select::remember::<F>(&packet.flow, choice);
+    if packet.error == 0 {
+        select::remember::<F>(&packet.flow, choice);
+    }
     maps::count_traffic(choice.id, bytes as u64, choice.standing == Standing::NEW);
 }
 
-/// A NAT backend's packet to a client.
+/// A NAT backend's packet to a client, or an ICMP error about one of the client's.
 #[inline(always)]
 fn backends_reply<F: Ip>(
     frame: &mut Frame,

@@ -31,6 +31,8 @@ unsafe impl View for network_types::udp::UdpHdr {}
 unsafe impl View for network_types::icmp::Icmpv4Hdr {}
 // SAFETY: bytes.
 unsafe impl View for [u8; 4] {}
+// SAFETY: as above.
+unsafe impl View for [u8; 2] {}
 // SAFETY: as above; the types are ours.
 unsafe impl View for crate::wire::ethernet::Ethernet {}
 // SAFETY: as above.
@@ -41,6 +43,10 @@ unsafe impl View for crate::wire::ethernet::Tag {}
 unsafe impl View for crate::wire::extension::Extension {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::gue::Gue {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::icmp::Icmp {}
+// SAFETY: as above; one view after another, both of alignment 1.
+unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
 
 /// Headers begin within so many bytes: two tags, an IPv6 header and eight of the longest extension headers.
 /// A bound that the verifier can see; frames that go beyond it are treated as truncated.

@@ -31,6 +31,15 @@ pub const HOP_LIMIT: u8 = 64;
 /// The flag "don't fragment" among an IPv4 header's flags and offset (RFC 791 section 3.1).
 const DONT_FRAGMENT: Be16 = Be16::new(0x4000);
 
+/// Where an IP header stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Occurrence {
+    /// At the head of a packet, of which all must be there.
+    Packet,
+    /// In an ICMP error, which quotes the beginning of a packet: a first fragment has as much of it.
+    Quoted,
+}
+
 /// An IP version, as the stages use it.
 pub trait Ip: FamilyMaps + DecapMaps {
     /// The fixed header.
@@ -42,6 +51,8 @@ pub trait Ip: FamilyMaps + DecapMaps {
     const ENCAPSULATED: u8;
     /// The protocol number of this version's ICMP.
     const ICMP: u64;
+    /// Whether the checksum of this version's ICMP covers the packet's addresses (RFC 4443 section 2.3).
+    const ICMP_COVERS_ADDRESSES: bool;
     /// The protocol number of the other version's ICMP, which has no business here.
     const FOREIGN_ICMP: u64;
     /// Type of an echo request; its code is 0.
@@ -79,7 +90,18 @@ pub trait Ip: FamilyMaps + DecapMaps {
     /// # Errors
     /// What becomes of the packet if it is for a VIP: [`Outcome::Malformed`], [`Outcome::Truncated`],
     /// [`Outcome::Fragment`] or [`Outcome::ExtensionHeaders`].
-    fn read(frame: &Frame, header: &Self::Header, offset: usize) -> Result<Network, Outcome>;
+    fn read(
+        frame: &Frame,
+        header: &Self::Header,
+        offset: usize,
+        occurrence: Occurrence,
+    ) -> Result<Network, Outcome>;
+
+    /// Whether ICMP messages of this kind are errors that end a connection or change how it goes on.
+    fn is_icmp_error(kind: u8) -> bool;
+
+    /// The header's own checksum; 0 if it has none.
+    fn header_checksum(header: &Self::Header) -> Be16;
 
     /// Whether no host may send from `address`: loopback, multicast, broadcast or unspecified.
     fn is_impossible_source(address: Self::Address) -> bool;
@@ -157,6 +179,7 @@ impl Ip for V4 {
     const LINK: Version = Version::V4;
     const ENCAPSULATED: u8 = IpProto::Ipv4 as u8;
     const ICMP: u64 = IpProto::Icmp as u64;
+    const ICMP_COVERS_ADDRESSES: bool = false;
     const FOREIGN_ICMP: u64 = IpProto::Ipv6Icmp as u64;
     const ECHO_REQUEST: u8 = 8;
     const ECHO_REPLY: u8 = 0;
@@ -200,16 +223,26 @@ impl Ip for V4 {
     }
 
     #[inline(always)]
-    fn read(_: &Frame, header: &Ipv4Hdr, offset: usize) -> Result<Network, Outcome> {
+    fn read(
+        _: &Frame,
+        header: &Ipv4Hdr,
+        offset: usize,
+        occurrence: Occurrence,
+    ) -> Result<Network, Outcome> {
         /// Offset and the more-fragments flag (RFC 791 section 3.1).
         const FRAGMENT: u16 = 0x3fff;
+        const OFFSET: u16 = 0x1fff;
         let header_len = usize::from(header.vihl & 0x0f) * 4;
         let total_len = usize::from(Be16::from_bytes(header.tot_len).get());
         let is_v4 = header.vihl >> 4 == 4 && header_len >= size_of::<Ipv4Hdr>();
         if !is_v4 || total_len < header_len {
             return Err(Outcome::Malformed);
         }
-        if Be16::from_bytes(header.frags).raw() & FRAGMENT.to_be() != 0 {
+        let unwanted = match occurrence {
+            Occurrence::Packet => FRAGMENT,
+            Occurrence::Quoted => OFFSET,
+        };
+        if Be16::from_bytes(header.frags).raw() & unwanted.to_be() != 0 {
             return Err(Outcome::Fragment);
         }
         Ok(Network {
@@ -218,6 +251,18 @@ impl Ip for V4 {
             payload: offset + header_len,
             end: offset + total_len,
         })
+    }
+
+    /// Destination unreachable, time exceeded, parameter problem (RFC 792). Source quench is deprecated (RFC 6633), and
+    /// redirects are for this host.
+    #[inline(always)]
+    fn is_icmp_error(kind: u8) -> bool {
+        matches!(kind, 3 | 11 | 12)
+    }
+
+    #[inline(always)]
+    fn header_checksum(header: &Ipv4Hdr) -> Be16 {
+        Be16::from_bytes(header.check)
     }
 
     /// RFC 1122 section 3.2.1.3 and RFC 6890: 0/8, 127/8, 224/4 and 240/4 with the broadcast address.
@@ -320,6 +365,7 @@ impl Ip for V6 {
     const LINK: Version = Version::V6;
     const ENCAPSULATED: u8 = IpProto::Ipv6 as u8;
     const ICMP: u64 = IpProto::Ipv6Icmp as u64;
+    const ICMP_COVERS_ADDRESSES: bool = true;
     const FOREIGN_ICMP: u64 = IpProto::Icmp as u64;
     const ECHO_REQUEST: u8 = 128;
     const ECHO_REPLY: u8 = 129;
@@ -367,7 +413,12 @@ impl Ip for V6 {
     }
 
     #[inline(always)]
-    fn read(frame: &Frame, header: &Ipv6Hdr, offset: usize) -> Result<Network, Outcome> {
+    fn read(
+        frame: &Frame,
+        header: &Ipv6Hdr,
+        offset: usize,
+        occurrence: Occurrence,
+    ) -> Result<Network, Outcome> {
         let [first, ..] = header.vcf;
         let mut payload = offset + size_of::<Ipv6Hdr>();
         let end = payload + usize::from(Be16::from_bytes(header.payload_len).get());
@@ -381,7 +432,11 @@ impl Ip for V6 {
                 break;
             }
             let extension = frame.view::<Extension>(payload).ok_or(Outcome::Truncated)?;
-            if kind == Kind::Fragment && !extension.is_atomic_fragment() {
+            let is_readable = match occurrence {
+                Occurrence::Packet => extension.is_atomic_fragment(),
+                Occurrence::Quoted => extension.is_first_fragment(),
+            };
+            if kind == Kind::Fragment && !is_readable {
                 return Err(Outcome::Fragment);
             }
             payload += match kind {
@@ -402,6 +457,17 @@ impl Ip for V6 {
             payload,
             end,
         })
+    }
+
+    /// Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443 section 3).
+    #[inline(always)]
+    fn is_icmp_error(kind: u8) -> bool {
+        matches!(kind, 1..=4)
+    }
+
+    #[inline(always)]
+    fn header_checksum(_: &Ipv6Hdr) -> Be16 {
+        Be16::default()
     }
 
     /// RFC 4291 sections 2.5.2, 2.5.3 and 2.7: unspecified, loopback, multicast.

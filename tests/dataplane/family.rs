@@ -63,6 +63,11 @@ impl Family {
         self.neighbour(8)
     }
 
+    /// A router on the client's network, which may send ICMP errors about packets to clients.
+    pub(crate) const fn router(self) -> IpAddr {
+        self.neighbour(9)
+    }
+
     const fn neighbour(self, host: u8) -> IpAddr {
         self.address(
             Ipv4Addr::new(198, 51, 100, host),

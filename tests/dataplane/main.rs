@@ -176,6 +176,12 @@ fn errors_beyond_the_budget_are_not_sent() {
 }
 
 #[test]
+fn icmp_errors_reach_the_backend_of_the_flow_they_are_about() {
+    check(&rows::icmp_error::rows());
+    check_with(DROP_UNMATCHED, &rows::icmp_error::unmatched_dropped());
+}
+
+#[test]
 fn rows_cover_every_outcome() {
     let rows = rows::all();
     kernel::say(&format!("fixture_rows: {}", rows.len()));

@@ -83,7 +83,8 @@ pub fn error<F: Ip>(
         .view::<F::Header>(packet.network)
         .ok_or(Outcome::Truncated)?;
     let may_be_fragmented = fault.mtu != 0 && F::may_be_fragmented(header);
-    if may_be_fragmented || !maps::spend_error() {
+    // No error answers an error.
+    if packet.error != 0 || may_be_fragmented || !maps::spend_error() {
         return Err(fault.untold);
     }
     // Whole words: after the IP header there are 8 bytes at least, so that what is cut off is payload.

@@ -1,6 +1,7 @@
 //! Fifth stage: what changes in the packet from the IP header on, by the backend's mode.
 
 mod nat;
+mod quote;
 mod tunnel;
 
 use lb_common::{

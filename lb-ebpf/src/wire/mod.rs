@@ -7,3 +7,4 @@ pub mod checksum;
 pub mod ethernet;
 pub mod extension;
 pub mod gue;
+pub mod icmp;

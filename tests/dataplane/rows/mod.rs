@@ -6,6 +6,7 @@ pub(crate) mod flow;
 pub(crate) mod forward;
 pub(crate) mod generated;
 pub(crate) mod guard;
+pub(crate) mod icmp_error;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod link;
@@ -41,6 +42,8 @@ pub(crate) fn all() -> Vec<Row> {
         echo::rows(),
         generated::sent(),
         generated::untold(),
+        icmp_error::rows(),
+        icmp_error::unmatched_dropped(),
     ];
     parts.into_iter().flatten().collect()
 }
