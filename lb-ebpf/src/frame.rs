@@ -7,10 +7,16 @@
     reason = "packet bytes are reached by pointers that the verifier checks"
 )]
 
+<<<<<<< HEAD
 use aya_ebpf::{
     bindings::xdp_md,
     helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
 };
+=======
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_head};
+>>>>>>> steer
 use lb_common::outcome::Outcome;
 
 /// Types that may be laid over packet bytes.
@@ -51,6 +57,29 @@ unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
 /// Headers begin within so many bytes: two tags, an IPv6 header and eight of the longest extension headers.
 /// A bound that the verifier can see; frames that go beyond it are treated as truncated.
 const MAX_OFFSET: usize = 0x3fff;
+
+/// `offset`, below 2^16, as a value of which the verifier knows no more than that.
+///
+/// It follows every way through a chain of headers with a range of its own for where the chain ends, and what
+/// comes after is verified once for each. Two bytes written one by one and read as one number have no history:
+/// all ways go on as one.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
+pub fn forget_range(offset: usize) -> usize {
+    let [low, high] = (offset as u16).to_le_bytes();
+    let mut number = MaybeUninit::<u16>::uninit();
+    let number = number.as_mut_ptr();
+    let bytes = number.cast::<u8>();
+    // SAFETY: both bytes of the number are written before it is read. Volatile, or the compiler would see that
+    // nothing happens here.
+    let number = unsafe {
+        bytes.write_volatile(low);
+        bytes.add(1).write_volatile(high);
+        number.read_volatile()
+    };
+    usize::from(u16::from_le(number))
+}
 
 /// One received frame.
 pub struct Frame {

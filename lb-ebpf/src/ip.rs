@@ -12,7 +12,7 @@ use lb_common::{
 use network_types::ip::{IpProto, Ipv4Hdr, Ipv6Hdr};
 
 use crate::{
-    frame::{Frame, View},
+    frame::{Frame, View, forget_range},
     maps::{FamilyMaps, decap::DecapMaps},
     packet::{Network, Version},
     wire::{
@@ -454,7 +454,7 @@ impl Ip for V6 {
         Ok(Network {
             hop_limit: u64::from(header.hop_limit),
             protocol: u64::from(protocol),
-            payload,
+            payload: forget_range(payload),
             end,
         })
     }

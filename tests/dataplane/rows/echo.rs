@@ -197,14 +197,16 @@ fn left_to_the_host(family: Family) -> Vec<Row> {
             .passes(&message(family, kind, 1, [0; 4], &[]), Outcome::Icmp),
         row(format!("{family:?}: an echo reply to the vip"))
             .passes(&message(family, answer, 0, [0; 4], &[]), Outcome::Icmp),
-        row(format!("{family:?}: echo, the frame ends in its header"))
-            .passes(&cut(plain.frame(), layers.transport + 7), Outcome::Icmp),
+        row(format!("{family:?}: echo, the frame ends in its header")).drops(
+            &cut(plain.frame(), layers.transport + 7),
+            Outcome::Truncated,
+        ),
         row(format!("{family:?}: echo, the frame ends in its payload"))
             .passes(&cut(plain.frame(), layers.end - 1), Outcome::Icmp),
         row(format!(
             "{family:?}: echo, a packet too short for its header"
         ))
-        .passes(
+        .drops(
             &Packet::raw(
                 family.client(),
                 family.vip(),
@@ -212,7 +214,7 @@ fn left_to_the_host(family: Family) -> Vec<Row> {
                 vec![kind; 4],
             )
             .padding(20),
-            Outcome::Icmp,
+            Outcome::Truncated,
         ),
     ];
     rows.extend(match family {

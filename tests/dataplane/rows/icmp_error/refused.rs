@@ -32,10 +32,10 @@ const fn header(family: Family) -> usize {
 fn left_to_the_stack(family: Family) -> Vec<Row> {
     let router = family.router();
     let quoted = answer(&tcp(family, PORT_L2_FRONT));
-    // Redirects, echoes, source quench; in IPv6 also neighbour discovery.
+    // Redirects, echo replies, source quench; in IPv6 also neighbour discovery.
     let kinds: &[u8] = match family {
-        Family::V4 => &[0, 1, 2, 4, 5, 8, 9, 10, 13, 255],
-        Family::V6 => &[0, 5, 11, 12, 127, 128, 129, 133, 135, 137, 255],
+        Family::V4 => &[0, 1, 2, 4, 5, 9, 10, 13, 255],
+        Family::V6 => &[0, 5, 11, 12, 127, 129, 133, 135, 137, 255],
     };
     let mut rows: Vec<Row> = kinds
         .iter()
