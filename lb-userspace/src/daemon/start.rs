@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     core::{Core, Edges},
+    decap,
     event::Event,
     exit::{ExitCode, Failure},
     interfaces::{self, Interfaces},
@@ -58,6 +59,16 @@ pub fn run(options: Options) -> Result<(), Failure> {
                 .build()
                 .context("start the runtime")?;
             runtime.block_on(serve(options))
+        }
+        Command::Decap(options) => {
+            log(options.log_format);
+            preflight::check()?;
+            raise_limits();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("start the runtime")?;
+            runtime.block_on(decap::serve(options))
         }
         Command::Detach { bpffs } => {
             preflight::check()?;
@@ -213,7 +224,7 @@ async fn begin(
 }
 
 /// A kernel that refuses for lack of rights is told apart from one that refuses the program.
-fn explain_load(error: anyhow::Error) -> Failure {
+pub(super) fn explain_load(error: anyhow::Error) -> Failure {
     let denied = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())

@@ -7,6 +7,7 @@ mod abi;
 mod actual;
 mod arena;
 pub mod attach;
+pub mod decap;
 pub mod kernel;
 mod load;
 #[cfg(feature = "log")]

@@ -10,7 +10,7 @@ mod netlink;
 mod resolve;
 pub mod resolver;
 
-pub use link::{InterfaceEvents, Link, Xdp, links};
+pub use link::{InterfaceEvents, Link, Xdp, addresses, links};
 pub use resolver::{Resolver, ResolverHandle};
 
 /// Where a frame for some destination goes. The default is nowhere: the packet stays on this host.
