@@ -7,16 +7,12 @@
     reason = "packet bytes are reached by pointers that the verifier checks"
 )]
 
-<<<<<<< HEAD
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{
     bindings::xdp_md,
     helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
 };
-=======
-use core::mem::MaybeUninit;
-
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_head};
->>>>>>> steer
 use lb_common::outcome::Outcome;
 
 /// Types that may be laid over packet bytes.
