@@ -11,6 +11,7 @@ mod changes;
 mod forwarding;
 mod heal;
 mod health;
+mod path_mtu;
 mod reload;
 mod restart;
 mod scene;
