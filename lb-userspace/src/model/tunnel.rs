@@ -2,9 +2,7 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use ipnet::IpNet;
-
-use super::ParseError;
+use super::{ParseError, Prefix};
 
 /// The source addresses of outer headers of one IP version: a prefix whose low bits vary with the flow, so that
 /// receivers spread flows over their queues. A whole address is a prefix without such bits.
@@ -33,16 +31,8 @@ impl FromStr for TunnelSource {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let prefix: IpNet = text
-            .parse()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| {
-                ParseError::new(format!(
-                    "`{text}` is not a prefix: write ADDRESS/LENGTH, for example 10.99.0.0/16 or fd00:99::/96"
-                ))
-            })?;
-        let address = prefix.network();
-        let bits = prefix.max_prefix_len() - prefix.prefix_len();
+        let prefix: Prefix = text.parse()?;
+        let (address, bits) = (prefix.address(), prefix.free_bits());
         let most = if address.is_ipv4() {
             Self::MAX_BITS_V4
         } else {
@@ -51,13 +41,7 @@ impl FromStr for TunnelSource {
         if bits > most {
             return Err(ParseError::new(format!(
                 "`{text}` is too wide: write a length of at least {}",
-                prefix.max_prefix_len() - most
-            )));
-        }
-        if prefix.addr() != address {
-            return Err(ParseError::new(format!(
-                "`{text}` has bits set after its length: write {address}/{}",
-                prefix.prefix_len()
+                prefix.bits() + bits - most
             )));
         }
         if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
