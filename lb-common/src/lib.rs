@@ -6,12 +6,14 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`budget`] | [`Budget`](budget::Budget): how many ICMP errors may be sent |
 //! | [`be`] | integers in network byte order |
 //! | [`family`] | IPv4 and IPv6 as one trait: the address type |
 //! | [`vip`] | [`VipKey`](vip::VipKey) and [`Vip`](vip::Vip) |
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
 //! | [`traffic`] | counters per backend |
@@ -25,6 +27,8 @@
 
 pub mod backend;
 pub mod be;
+pub mod budget;
+pub mod decap;
 pub mod family;
 pub mod flow;
 pub mod hash;

@@ -3,6 +3,8 @@
 use crate::{
     backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
+    budget::Budget,
+    decap::{DecapSettings, Prefix},
     family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     settings::Settings,
@@ -44,7 +46,11 @@ plain_data! {
     Reply<Address4> = [Address<1>, Be16, u16];
     Reply<Address6> = [Address<4>, Be16, u16];
     Traffic = [u64, u64, u64];
-    Settings = [u64, u32, u32];
+    Budget = [u64];
+    Settings = [u64, u32, u32, u32, u32];
+    DecapSettings = [u32, u32];
+    Prefix<Address4> = [u32, Address<1>];
+    Prefix<Address6> = [u32, Address<4>];
 }
 
 const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 24);

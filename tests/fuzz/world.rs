@@ -32,10 +32,15 @@ const ASIDE: usize = 2;
 pub(crate) const VIPS: [&str; 2] = ["192.0.2.10", "2001:db8::10"];
 /// The port of every backend.
 pub(crate) const BACKEND_PORT: u16 = 8_080;
+/// The sources of outer headers, by IP version, and how many of their low bits vary.
+const TUNNEL_SOURCES: [&str; 2] = ["172.16.0.0", "fd00:77::"];
+const SOURCE_BITS: u8 = 16;
 const SLOTS: usize = 13;
+/// Where backends take GUE.
+pub(crate) const GUE_PORT: u16 = 6_080;
 
 /// Number, mode, address, interface, flags.
-const BACKENDS: [(u32, Mode, &str, usize, u8); 9] = [
+const BACKENDS: [(u32, Mode, &str, usize, u8); 18] = [
     (1, Mode::L2, "10.0.0.1", FRONT, 0),
     (2, Mode::L2, "fd00:b::2", BACK, 0),
     (3, Mode::NAT, "10.0.0.3", BACK, 0),
@@ -45,10 +50,19 @@ const BACKENDS: [(u32, Mode, &str, usize, u8); 9] = [
     (7, Mode(77), "10.0.0.7", BACK, 0),
     (8, Mode::L2, "10.0.0.8", ASIDE, 0),
     (10, Mode::L2, "10.0.0.10", FRONT, backend::Backend::INACTIVE),
+    (12, Mode::IPIP, "10.0.0.12", FRONT, 0),
+    (13, Mode::IPIP, "fd00:b::13", FRONT, 0),
+    (14, Mode::IPIP, "10.0.0.14", BACK, 0),
+    (15, Mode::IPIP, "fd00:b::15", BACK, 0),
+    (16, Mode::GUE, "10.0.0.16", FRONT, 0),
+    (17, Mode::GUE, "fd00:b::17", FRONT, 0),
+    (18, Mode::GUE, "10.0.0.18", BACK, 0),
+    (19, Mode::GUE, "fd00:b::19", BACK, 0),
+    (20, Mode::LOCAL, "10.0.0.20", FRONT, 0),
 ];
 
 /// A port of each VIP, and the backends in its table: IPv4, IPv6. None: no live backend.
-const SERVICES: [(u16, [&[u32]; 2]); 12] = [
+const SERVICES: [(u16, [&[u32]; 2]); 17] = [
     (80, [&[1], &[1]]),
     (81, [&[2], &[2]]),
     (90, [&[3], &[4]]),
@@ -62,11 +76,16 @@ const SERVICES: [(u16, [&[u32]; 2]); 12] = [
     // Inactive.
     (104, [&[10], &[10]]),
     (105, [&[Slot::MAX_BACKEND], &[Slot::MAX_BACKEND]]),
-    (443, [&[1, 2, 3, 5, 8], &[1, 2, 4, 6, 8]]),
+    (106, [&[20], &[20]]),
+    (200, [&[12, 13], &[12, 13]]),
+    (201, [&[14, 15], &[14, 15]]),
+    (202, [&[16, 17], &[16, 17]]),
+    (203, [&[18, 19], &[18, 19]]),
+    (443, [&[1, 2, 3, 5, 8, 12, 19], &[1, 2, 4, 6, 8, 13, 18]]),
 ];
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 15] = [
-    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 443, 443, 9_999, 0,
+pub(crate) const PORTS: [u16; 20] = [
+    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 443, 443, 9_999, 0,
 ];
 const PROTOCOLS: [u8; 2] = [6, 17];
 
@@ -108,6 +127,8 @@ impl World {
                 mode,
                 address,
                 hop,
+                tunnel_source: ip(TUNNEL_SOURCES[usize::from(address.is_ipv6())]),
+                source_bits: SOURCE_BITS,
             };
             self.model.backends.insert(id, backend);
             self.object
@@ -161,13 +182,8 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 }
 
 fn entry(backend: &Backend, flags: u8) -> backend::Backend {
-    let (version, address) = match backend.address.ip() {
-        IpAddr::V4(v4) => {
-            let Address([word]) = Address4::from(v4);
-            (4, [word, Be32::default(), Be32::default(), Be32::default()])
-        }
-        IpAddr::V6(v6) => (6, Address6::from(v6).0),
-    };
+    let (version, address) = words(backend.address.ip());
+    let (_, tunnel_source) = words(backend.tunnel_source);
     backend::Backend {
         generation: backend.generation,
         service: 1,
@@ -179,7 +195,20 @@ fn entry(backend: &Backend, flags: u8) -> backend::Backend {
         mode: backend.mode,
         version,
         flags,
-        ..backend::Backend::default()
+        source_bits: backend.source_bits,
+        mtu: 0,
+        tunnel_source,
+    }
+}
+
+/// An address as it stands in a backend's entry, and its IP version.
+fn words(address: IpAddr) -> (u8, [Be32; 4]) {
+    match address {
+        IpAddr::V4(v4) => {
+            let Address([word]) = Address4::from(v4);
+            (4, [word, Be32::default(), Be32::default(), Be32::default()])
+        }
+        IpAddr::V6(v6) => (6, Address6::from(v6).0),
     }
 }
 

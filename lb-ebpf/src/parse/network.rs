@@ -3,12 +3,17 @@
 use lb_common::outcome::Outcome;
 use network_types::ip::IpProto;
 
-use crate::{frame::Frame, ip::Ip, packet::Network};
+use crate::{
+    frame::Frame,
+    ip::{Ip, Occurrence},
+    packet::Network,
+};
 
-/// Reads `header`, which stands at `offset`, as far as to a TCP or UDP header.
+/// Reads `header`, which stands at `offset`, as far as to a TCP, UDP or ICMP header.
 ///
 /// # Errors
-/// As [`Ip::read`]; [`Outcome::Icmp`], [`Outcome::WrongIcmp`]; [`Outcome::Unmatched`] for other protocols.
+/// As [`Ip::read`]; [`Outcome::WrongIcmp`]; for other protocols [`Outcome::Unmatched`] if the packet is whole,
+/// [`Outcome::Truncated`] if the frame ends inside an IP header, and [`Outcome::Malformed`] if it ends thereafter.
 #[inline(always)]
 pub(super) fn network<F: Ip>(
     frame: &Frame,
@@ -17,11 +22,13 @@ pub(super) fn network<F: Ip>(
 ) -> Result<Network, Outcome> {
     const TCP: u64 = IpProto::Tcp as u64;
     const UDP: u64 = IpProto::Udp as u64;
-    let network = F::read(frame, header, offset)?;
+    let network = F::read(frame, header, offset, Occurrence::Packet)?;
     match network.protocol {
         TCP | UDP => Ok(network),
-        icmp if icmp == F::ICMP => Err(Outcome::Icmp),
+        icmp if icmp == F::ICMP => Ok(network),
         icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
+        _ if network.payload > frame.len() => Err(Outcome::Truncated),
+        _ if network.end > frame.len() => Err(Outcome::Malformed),
         _ => Err(Outcome::Unmatched),
     }
 }

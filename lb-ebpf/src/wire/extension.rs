@@ -59,4 +59,12 @@ impl Extension {
         const OFFSET_AND_MORE: u16 = 0xfff9;
         Be16::from_bytes(self.fragment).raw() & OFFSET_AND_MORE.to_be() == 0
     }
+
+    /// For a fragment header: whether the datagram's beginning follows.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_first_fragment(&self) -> bool {
+        const OFFSET: u16 = 0xfff8;
+        Be16::from_bytes(self.fragment).raw() & OFFSET.to_be() == 0
+    }
 }

@@ -38,14 +38,44 @@ fn write_header(frame: &mut [u8], parsed: &Parsed, offset: usize, new: &[u8]) {
     }
 }
 
+/// The checksum of bytes among which its field is 0 (RFC 1071).
+pub(super) fn of(bytes: &[u8]) -> u16 {
+    let nothing = vec![0; bytes.len()];
+    updated(0xffff, &nothing, bytes)
+}
+
 /// One less TTL or hop limit.
 pub(super) fn decrement(frame: &mut [u8], parsed: &Parsed) {
+    set_hops(frame, parsed, parsed.ttl - 1);
+}
+
+/// Another TTL or hop limit.
+pub(super) fn set_hops(frame: &mut [u8], parsed: &Parsed, hops: u8) {
     if parsed.is_v4 {
-        let next = [parsed.ttl - 1, frame[parsed.ip + 9]];
+        let next = [hops, frame[parsed.ip + 9]];
         write_header(frame, parsed, 8, &next);
     } else {
-        frame[parsed.ip + 7] = parsed.ttl - 1;
+        frame[parsed.ip + 7] = hops;
     }
+}
+
+/// Source becomes destination, and the other way round.
+pub(super) fn turn(frame: &mut [u8], parsed: &Parsed) {
+    let (source, destination) = if parsed.is_v4 { (12, 16) } else { (8, 24) };
+    write_header(frame, parsed, source, &octets(parsed.destination));
+    write_header(frame, parsed, destination, &octets(parsed.source));
+}
+
+/// Replaces type and code of the ICMP message at `at`. Its checksum is never 0 afterwards, for which all ones stand:
+/// where all else is 0 only they are right (RFC 1624 section 3).
+pub(super) fn write_icmp(frame: &mut [u8], at: usize, kind: [u8; 2]) {
+    let old = [frame[at], frame[at + 1]];
+    frame[at..at + 2].copy_from_slice(&kind);
+    let checksum = match updated(word(frame, at + 2), &old, &kind) {
+        0 => 0xffff,
+        other => other,
+    };
+    frame[at + 2..at + 4].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// An end of a packet.

@@ -18,10 +18,12 @@ impl Model {
         }
         let protocol = parsed.content?;
         if protocol == if parsed.is_v4 { 1 } else { 58 } {
-            return Err(Outcome::Icmp);
+            return Ok(Addressee::Ourselves);
         }
         let end = parsed.flow.destination;
-        let table = self.vips.get(&(end.ip(), end.port(), protocol));
+        let table = |port| self.vips.get(&(end.ip(), port, protocol));
+        // Port 0 stands for every port that has no service of its own.
+        let table = table(end.port()).or_else(|| table(0));
         let unmatched = if self.settings.drop_unmatched == 0 {
             Outcome::Unmatched
         } else {

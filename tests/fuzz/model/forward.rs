@@ -17,6 +17,7 @@ use super::{
     guard,
     parse::Parsed,
 };
+use lb_tests::object::Action;
 
 impl Model {
     pub(super) fn forward(
@@ -26,10 +27,17 @@ impl Model {
         table: &[u32],
         ingress: u32,
     ) -> Result<Verdict, Outcome> {
-        guard::guard(parsed)?;
+        guard::source(parsed)?;
         let (id, backend, is_known) = self.choice(&parsed.flow, table)?;
-        let out = rewritten(frame, parsed, &backend)?;
-        let (action, out) = self.emit(out, parsed, backend.hop, ingress)?;
+        let (outcome, action, out) = if backend.mode == Mode::LOCAL {
+            (Outcome::Local, Action::Pass, frame.to_vec())
+        } else {
+            // Only now is the hop limit ours to decrement.
+            guard::hops(parsed)?;
+            let out = self.rewritten(frame, parsed, &backend)?;
+            let (action, out) = self.emit(out, parsed, backend.hop, ingress)?;
+            (Outcome::Forwarded, action, out)
+        };
         let remembered = !is_known && !parsed.ends_flow;
         if remembered {
             self.flows.insert(parsed.flow, (id, backend.generation));
@@ -46,7 +54,7 @@ impl Model {
             }
         }
         Ok(Verdict {
-            outcome: Outcome::Forwarded,
+            outcome,
             action,
             frame: Some(out),
             backend: Some(id),
@@ -74,9 +82,31 @@ impl Model {
         let backend = active.ok_or(Outcome::StaleTable)?;
         Ok((id, *backend, false))
     }
+
+    /// What the backend's mode makes of the frame.
+    fn rewritten(
+        &self,
+        frame: &[u8],
+        parsed: &Parsed,
+        backend: &Backend,
+    ) -> Result<Vec<u8>, Outcome> {
+        let mut out = frame.to_vec();
+        match backend.mode {
+            Mode::L2 | Mode::IPIP | Mode::GUE => {}
+            Mode::NAT if backend.address.is_ipv4() == parsed.is_v4 => {
+                readdress(&mut out, parsed, End::Destination, backend.address);
+            }
+            _ => return Err(Outcome::UnsupportedMode),
+        }
+        decrement(&mut out, parsed);
+        if matches!(backend.mode, Mode::IPIP | Mode::GUE) {
+            out = self.encapsulated(&out, parsed, backend);
+        }
+        Ok(out)
+    }
 }
 
-fn hash(key: &FlowKey, seed: u64) -> FlowHash {
+pub(super) fn hash(key: &FlowKey, seed: u64) -> FlowHash {
     macro_rules! hash {
         ($version:ty, $address:ty, $source:expr, $destination:expr) => {
             flow_hash::<$version>(
@@ -96,18 +126,4 @@ fn hash(key: &FlowKey, seed: u64) -> FlowHash {
         (IpAddr::V6(source), IpAddr::V6(destination)) => hash!(V6, Address6, source, destination),
         _ => unreachable!("a packet has one IP version"),
     }
-}
-
-/// What the backend's mode makes of the frame.
-fn rewritten(frame: &[u8], parsed: &Parsed, backend: &Backend) -> Result<Vec<u8>, Outcome> {
-    let mut out = frame.to_vec();
-    match backend.mode {
-        Mode::L2 => {}
-        Mode::NAT if backend.address.is_ipv4() == parsed.is_v4 => {
-            readdress(&mut out, parsed, End::Destination, backend.address);
-        }
-        _ => return Err(Outcome::UnsupportedMode),
-    }
-    decrement(&mut out, parsed);
-    Ok(out)
 }

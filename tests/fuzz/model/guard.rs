@@ -6,8 +6,8 @@ use lb_common::outcome::Outcome;
 
 use super::parse::Parsed;
 
-/// Refuses sources that cannot be, and hop limits that are used up.
-pub(super) fn guard(parsed: &Parsed) -> Result<(), Outcome> {
+/// Refuses sources that cannot be.
+pub(super) fn source(parsed: &Parsed) -> Result<(), Outcome> {
     let impossible = match parsed.source {
         IpAddr::V4(source) => {
             // All of 0.0.0.0/8 and 240.0.0.0/4 are no source (RFC 6890, tables 1 and 15).
@@ -20,7 +20,7 @@ pub(super) fn guard(parsed: &Parsed) -> Result<(), Outcome> {
     if impossible || parsed.source == parsed.destination {
         return Err(Outcome::BadSource);
     }
-    hops(parsed)
+    Ok(())
 }
 
 /// Refuses hop limits that are used up.

@@ -2,16 +2,22 @@
 //!
 //! Written from the table and the RFCs, in the plainest way, and for no speed: whole frames, whole addresses,
 //! maps of the standard library. Each module is a part of the table; what the program learns to do is added
-//! in one of them: an encapsulation in `forward`, an answer of our own beside `guard`.
+//! in one of them.
+//!
+//! Not modelled, and so never asked for: ICMP errors ([`is_modelled`]). Nor does the world that the model knows
+//! have everything: the program sends no errors of its own there (its budget is none, so that the answer does not
+//! depend on the clock), no MTU is known, tables and backends stay what they are, and no flow is forgotten for want
+//! of room. The flow hash is taken from `lb_common`, and not written again.
 
 mod checksum;
 mod classify;
-mod deviation;
+mod echo;
 mod forward;
 mod guard;
 mod parse;
 mod reply;
 mod route;
+mod tunnel;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +50,9 @@ pub(crate) struct Backend {
     pub(crate) mode: Mode,
     pub(crate) address: SocketAddr,
     pub(crate) hop: Hop,
+    /// The outer header's source if it is reached by a tunnel, and how many of its low bits vary.
+    pub(crate) tunnel_source: IpAddr,
+    pub(crate) source_bits: u8,
 }
 
 /// What is said of one frame.
@@ -82,6 +91,7 @@ pub(crate) struct Model {
 enum Addressee {
     Service(Vec<u32>),
     Client(SocketAddr),
+    Ourselves,
 }
 
 impl Model {
@@ -96,6 +106,7 @@ impl Model {
         match self.addressee(&parsed)? {
             Addressee::Service(table) => self.forward(frame, &parsed, &table, ingress),
             Addressee::Client(vip) => self.answer(frame, &parsed, vip, ingress),
+            Addressee::Ourselves => echo::echo(frame, &parsed),
         }
     }
 
@@ -125,6 +136,19 @@ impl Model {
         frame.drain(12..parsed.ip - 2);
         Ok((Action::Redirect, frame))
     }
+}
+
+/// Whether the model knows what becomes of `frame`: of all frames but those with an ICMP error.
+pub(crate) fn is_modelled(frame: &[u8]) -> bool {
+    let Ok(parsed) = parse::parse(frame) else {
+        return true;
+    };
+    let errors: &[u8] = match parsed.content {
+        Ok(1) => &[3, 11, 12],
+        Ok(58) => &[1, 2, 3, 4],
+        _ => return true,
+    };
+    !errors.contains(&frame[parsed.transport])
 }
 
 /// What is said of a frame that goes no further.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_common::outcome::Outcome;
 
-use super::{FlowKey, deviation::OTHERS_KEEP_BAD_LENGTHS, is_group, word};
+use super::{FlowKey, is_group, word};
 
 /// Extension headers that are walked.
 const EXTENSIONS: usize = 8;
@@ -20,8 +20,10 @@ pub(super) struct Parsed {
     pub(super) ttl: u8,
     /// What the packet comes to if it is for a VIP and for no service.
     pub(super) content: Result<u8, Outcome>,
-    /// Where the transport header begins; of TCP and UDP only.
+    /// Where the TCP, UDP or ICMP header begins.
     pub(super) transport: usize,
+    /// Where the packet ends by its own account, likewise.
+    pub(super) end: usize,
     /// Of TCP and UDP only.
     pub(super) flow: FlowKey,
     /// A FIN or a RST.
@@ -66,6 +68,7 @@ pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
         ttl: header[if is_v4 { 8 } else { 7 }],
         content: Ok(0),
         transport: 0,
+        end: 0,
         flow: FlowKey {
             source: end(source),
             destination: end(destination),
@@ -173,19 +176,18 @@ fn transport(header: &[u8], network: Network, parsed: &mut Parsed) -> Result<u8,
     }
     let fixed = match protocol {
         6 => 20,
-        17 => 8,
+        1 | 17 | 58 => 8,
         _ => 0,
     };
-    if fixed == 0 && OTHERS_KEEP_BAD_LENGTHS {
-        return Ok(protocol);
-    }
     if header.len().min(end) < transport + fixed {
         return Err(Outcome::Truncated);
     }
     if header.len() < end {
         return Err(Outcome::Malformed);
     }
-    if fixed == 0 {
+    parsed.transport = parsed.ip + transport;
+    parsed.end = parsed.ip + end;
+    if !matches!(protocol, 6 | 17) {
         return Ok(protocol);
     }
     let length = if protocol == 6 {
@@ -196,7 +198,6 @@ fn transport(header: &[u8], network: Network, parsed: &mut Parsed) -> Result<u8,
     if length < fixed || end < transport + length {
         return Err(Outcome::Malformed);
     }
-    parsed.transport = parsed.ip + transport;
     parsed.flow.source.set_port(word(header, transport));
     parsed
         .flow

@@ -1,7 +1,7 @@
 //! Running the program on one frame, and telling what became of it.
 
 use aya::{
-    TestRun, TestRunOptions,
+    Ebpf, TestRun, TestRunOptions,
     maps::{MapData, PerCpuArray},
     programs::Xdp,
 };
@@ -54,7 +54,7 @@ impl Object {
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Ran {
         let ledger = self.ledger();
         let traffic = self.traffic();
-        let (action, out) = self.test_run(frame, ingress);
+        let (action, out) = test_run(&self.ebpf, names::BALANCER, frame, ingress);
         let outcome = single_outcome(&ledger, &self.ledger(), frame);
         let mut ran = Ran {
             action,
@@ -83,43 +83,10 @@ impl Object {
         ran
     }
 
-    fn test_run(&self, frame: &[u8], ingress: u32) -> (Action, Vec<u8>) {
-        let mut out = Vec::new();
-        let action = self.answer(frame, ingress, &mut out);
-        (action, out)
-    }
-
     /// The program's answer alone, as for [`run`](Self::run); what it leaves of the frame goes to `out`.
     /// Counters are the caller's to compare: reading them takes a hundred times as long.
     pub fn answer(&self, frame: &[u8], ingress: u32, out: &mut Vec<u8>) -> Action {
-        let program: &Xdp = self
-            .ebpf
-            .program(names::BALANCER)
-            .and_then(|program| program.try_into().ok())
-            .expect("an XDP program named balancer");
-        let length = u32::try_from(frame.len()).expect("a frame that fits");
-        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-        let context = native_bytes([0, length, 0, ingress, 0, 0]);
-        out.clear();
-        out.resize(frame.len() + 256, 0);
-        let result = program.test_run(TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(out),
-            ctx_in: Some(&context),
-            ..TestRunOptions::new()
-        });
-        let result = result.unwrap_or_else(|error| {
-            panic!("running the program on\n{}\n{error:?}", hex_dump(frame))
-        });
-        out.truncate(result.data_size_out as usize);
-        match result.return_value {
-            0 => Action::Aborted,
-            1 => Action::Drop,
-            2 => Action::Pass,
-            3 => Action::Transmit,
-            4 => Action::Redirect,
-            other => panic!("the program answered {other}"),
-        }
+        answer(&self.ebpf, names::BALANCER, frame, ingress, out)
     }
 
     /// Every cell of the ledger, all CPUs summed.
@@ -148,6 +115,42 @@ impl Object {
                 })
         };
         (0..ENTRIES).map(counters).collect()
+    }
+}
+
+/// Gives `frame` to a program: its answer, and the frame as it left it.
+pub(super) fn test_run(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32) -> (Action, Vec<u8>) {
+    let mut out = Vec::new();
+    let action = answer(ebpf, name, frame, ingress, &mut out);
+    (action, out)
+}
+
+fn answer(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32, out: &mut Vec<u8>) -> Action {
+    let program: &Xdp = ebpf
+        .program(name)
+        .and_then(|program| program.try_into().ok())
+        .unwrap_or_else(|| panic!("an XDP program named {name}"));
+    let length = u32::try_from(frame.len()).expect("a frame that fits");
+    // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+    let context = native_bytes([0, length, 0, ingress, 0, 0]);
+    out.clear();
+    out.resize(frame.len() + 256, 0);
+    let result = program.test_run(TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(out),
+        ctx_in: Some(&context),
+        ..TestRunOptions::new()
+    });
+    let result = result
+        .unwrap_or_else(|error| panic!("running the program on\n{}\n{error:?}", hex_dump(frame)));
+    out.truncate(result.data_size_out as usize);
+    match result.return_value {
+        0 => Action::Aborted,
+        1 => Action::Drop,
+        2 => Action::Pass,
+        3 => Action::Transmit,
+        4 => Action::Redirect,
+        other => panic!("the program answered {other}"),
     }
 }
 
