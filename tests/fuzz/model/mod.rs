@@ -140,15 +140,7 @@ impl Model {
 
 /// Whether the model knows what becomes of `frame`: of all frames but those with an ICMP error.
 pub(crate) fn is_modelled(frame: &[u8]) -> bool {
-    let Ok(parsed) = parse::parse(frame) else {
-        return true;
-    };
-    let errors: &[u8] = match parsed.content {
-        Ok(1) => &[3, 11, 12],
-        Ok(58) => &[1, 2, 3, 4],
-        _ => return true,
-    };
-    !errors.contains(&frame[parsed.transport])
+    !parse::parse(frame).is_ok_and(|parsed| parsed.is_icmp_error)
 }
 
 /// What is said of a frame that goes no further.

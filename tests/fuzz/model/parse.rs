@@ -28,6 +28,8 @@ pub(super) struct Parsed {
     pub(super) flow: FlowKey,
     /// A FIN or a RST.
     pub(super) ends_flow: bool,
+    /// An ICMP error, whole or not.
+    pub(super) is_icmp_error: bool,
 }
 
 /// Link and fixed IP header.
@@ -75,6 +77,7 @@ pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
             protocol: 0,
         },
         ends_flow: false,
+        is_icmp_error: false,
     };
     let content = if is_v4 {
         network_v4(header)
@@ -182,6 +185,12 @@ fn transport(header: &[u8], network: Network, parsed: &mut Parsed) -> Result<u8,
     if header.len().min(end) < transport + fixed {
         return Err(Outcome::Truncated);
     }
+    let errors: &[u8] = match protocol {
+        1 => &[3, 11, 12],
+        58 => &[1, 2, 3, 4],
+        _ => &[],
+    };
+    parsed.is_icmp_error = fixed != 0 && errors.contains(&header[transport]);
     if header.len() < end {
         return Err(Outcome::Malformed);
     }
