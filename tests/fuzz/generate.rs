@@ -55,7 +55,9 @@ const OTHERS: [[&str; 10]; 2] = [
 const NAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.3", "10.0.0.5"], ["fd00:b::4", "fd00:b::6"]];
 const CLIENT_PORTS: [u16; 3] = [40_000, 40_001, 40_002];
 const TTLS: [u8; 8] = [0, 1, 2, 64, 64, 64, 255, 255];
-const PROTOCOLS: [u8; 16] = [6, 6, 6, 6, 6, 17, 17, 17, 17, 17, 1, 58, 132, 2, 59, 255];
+const PROTOCOLS: [u8; 20] = [
+    6, 6, 6, 6, 6, 17, 17, 17, 17, 17, 1, 1, 1, 58, 58, 58, 132, 2, 59, 255,
+];
 const EXTENSIONS: [u8; 7] = [0, 43, 44, 60, 60, 51, 135];
 const INTERESTING: [u8; 12] = [0, 1, 4, 5, 6, 17, 0x45, 0x60, 0x7f, 0x80, 0xfe, 0xff];
 
@@ -73,7 +75,11 @@ pub(crate) fn arrival(random: &mut Random) -> Arrival {
     let mut frame = link(random, family);
     let (from, to, ports) = ends(random, family, is_reply);
     let protocol = random.pick(&PROTOCOLS);
-    let content = transport(random, protocol, ports);
+    let content = if protocol == [1, 58][family] && !random.once_in(8) {
+        icmp(random, family, (from, to), ports)
+    } else {
+        transport(random, protocol, ports)
+    };
     if family == 0 {
         frame.extend(v4(random, (from, to), protocol, content));
     } else {
@@ -159,6 +165,46 @@ fn transport(random: &mut Random, protocol: u8, [from, to]: [u16; 2]) -> Vec<u8>
         _ => bytes.extend(random.bytes(8)),
     }
     bytes.extend(random.bytes(payload));
+    bytes
+}
+
+/// An echo request, or an error about a packet that went the other way; sometimes of another type.
+fn icmp(random: &mut Random, family: usize, ends: (IpAddr, IpAddr), ports: [u16; 2]) -> Vec<u8> {
+    let is_echo = random.once_in(3);
+    let kinds: &[u8] = match (is_echo, family) {
+        (true, 0) => &[8, 8, 8, 0],
+        (true, _) => &[128, 128, 128, 129],
+        (false, 0) => &[3, 11, 12, 3, 5],
+        (false, _) => &[1, 2, 3, 4, 137],
+    };
+    let code = random.pick(&[0, 0, 0, 1, 4]);
+    let mut bytes = vec![random.pick(kinds), code];
+    bytes.extend(checksum(random));
+    bytes.extend(random.bytes(4));
+    if is_echo {
+        let payload = random.pick(&[0, 1, 8, 56]);
+        bytes.extend(random.bytes(payload));
+        return bytes;
+    }
+    let (from, to) = ends;
+    let from = if random.once_in(16) {
+        ip(random.pick(&CLIENTS[family]))
+    } else {
+        from
+    };
+    let [from_port, to_port] = ports;
+    let protocol = random.pick(&[6, 6, 17, 17, 17, 1, 132]);
+    let content = transport(random, protocol, [to_port, from_port]);
+    let mut quote = if family == 0 {
+        v4(random, (to, from), protocol, content)
+    } else {
+        v6(random, (to, from), protocol, content)
+    };
+    if random.once_in(2) {
+        let fixed = [20, 40][family] + random.pick(&[7, 8, 8, 8, 9, 17, 18, 28, 60]);
+        quote.truncate(fixed);
+    }
+    bytes.extend(quote);
     bytes
 }
 

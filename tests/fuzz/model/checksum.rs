@@ -87,6 +87,9 @@ pub(super) enum End {
 
 /// Replaces address and port of one end.
 pub(super) fn readdress(frame: &mut [u8], parsed: &Parsed, end: End, to: SocketAddr) {
+    if let Some(error) = parsed.error {
+        return readdress_error(frame, parsed, error, (end, to));
+    }
     let (was, v4, v6, port) = match end {
         End::Source => (parsed.flow.source, 12, 8, 0),
         End::Destination => (parsed.flow.destination, 16, 24, 2),
@@ -100,6 +103,50 @@ pub(super) fn readdress(frame: &mut [u8], parsed: &Parsed, end: End, to: SocketA
     let mut after = new;
     after.extend(to.port().to_be_bytes());
     update_transport(frame, parsed, &before, &after);
+}
+
+/// Replaces one end of the flow that an ICMP error at `error` is about: it is the other end of the quoted packet
+/// (RFC 5508 section 4). The source of an error stays if it is a router's.
+fn readdress_error(frame: &mut [u8], parsed: &Parsed, error: usize, (end, to): (End, SocketAddr)) {
+    let before = frame[error + 4..parsed.end].to_vec();
+    let new = octets(to.ip());
+    let (was, outer, inner, port) = match end {
+        End::Source => (parsed.flow.source, (12, 8), (16, 24), 2),
+        End::Destination => (parsed.flow.destination, (16, 24), (12, 8), 0),
+    };
+    let by_version = |(v4, v6): (usize, usize)| if parsed.is_v4 { v4 } else { v6 };
+    let moves = matches!(end, End::Destination) || parsed.source == was.ip();
+    if moves {
+        write_header(frame, parsed, by_version(outer), &new);
+    }
+    let quote = Parsed {
+        ip: error + 8,
+        ..*parsed
+    };
+    write_header(frame, &quote, by_version(inner), &new);
+    let port = parsed.transport + port;
+    frame[port..port + 2].copy_from_slice(&to.port().to_be_bytes());
+    let mut old_end = octets(was.ip());
+    old_end.extend(was.port().to_be_bytes());
+    let mut new_end = new.clone();
+    new_end.extend(to.port().to_be_bytes());
+    let field = if parsed.flow.protocol == TCP { 16 } else { 6 };
+    if parsed.transport + field + 2 <= parsed.end {
+        update_transport(frame, parsed, &old_end, &new_end);
+    }
+    // The message, and in ICMPv6 the pseudo-header.
+    let mut before = before;
+    let mut after = frame[error + 4..parsed.end].to_vec();
+    if before.len() % 2 == 1 {
+        before.push(0);
+        after.push(0);
+    }
+    if moves && !parsed.is_v4 {
+        before.extend(octets(was.ip()));
+        after.extend(new);
+    }
+    let checksum = updated(word(frame, error + 2), &before, &after);
+    frame[error + 2..error + 4].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// The pseudo-header is part of TCP's and UDP's checksums.

@@ -38,11 +38,12 @@ impl Model {
             let (action, out) = self.emit(out, parsed, backend.hop, ingress)?;
             (Outcome::Forwarded, action, out)
         };
-        let remembered = !is_known && !parsed.ends_flow;
+        let is_error = parsed.error.is_some();
+        let remembered = !is_known && !parsed.ends_flow && !is_error;
         if remembered {
             self.flows.insert(parsed.flow, (id, backend.generation));
         }
-        if backend.mode == Mode::NAT && (remembered || is_known) {
+        if backend.mode == Mode::NAT && (remembered || is_known) && !is_error {
             let back = FlowKey {
                 source: backend.address,
                 destination: parsed.flow.source,

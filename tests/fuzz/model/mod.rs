@@ -4,8 +4,7 @@
 //! maps of the standard library. Each module is a part of the table; what the program learns to do is added
 //! in one of them.
 //!
-//! Not modelled, and so never asked for: ICMP errors ([`is_modelled`]). Nor does the world that the model knows
-//! have everything: the program sends no errors of its own there (its budget is none, so that the answer does not
+//! The world that the model knows does not have everything: the program sends no errors of its own there (its budget is none, so that the answer does not
 //! depend on the clock), no MTU is known, tables and backends stay what they are, and no flow is forgotten for want
 //! of room. The flow hash is taken from `lb_common`, and not written again.
 
@@ -136,11 +135,6 @@ impl Model {
         frame.drain(12..parsed.ip - 2);
         Ok((Action::Redirect, frame))
     }
-}
-
-/// Whether the model knows what becomes of `frame`: of all frames but those with an ICMP error.
-pub(crate) fn is_modelled(frame: &[u8]) -> bool {
-    !parse::parse(frame).is_ok_and(|parsed| parsed.is_icmp_error)
 }
 
 /// What is said of a frame that goes no further.

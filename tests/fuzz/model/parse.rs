@@ -28,8 +28,8 @@ pub(super) struct Parsed {
     pub(super) flow: FlowKey,
     /// A FIN or a RST.
     pub(super) ends_flow: bool,
-    /// An ICMP error, whole or not.
-    pub(super) is_icmp_error: bool,
+    /// Where the header of an ICMP error begins, which is of the flow of the packet that it quotes.
+    pub(super) error: Option<usize>,
 }
 
 /// Link and fixed IP header.
@@ -77,12 +77,12 @@ pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
             protocol: 0,
         },
         ends_flow: false,
-        is_icmp_error: false,
+        error: None,
     };
     let content = if is_v4 {
-        network_v4(header)
+        network_v4(header, 0x3fff)
     } else {
-        network_v6(header)
+        network_v6(header, 0xfff9)
     };
     parsed.content = content.and_then(|network| transport(header, network, &mut parsed));
     Ok(parsed)
@@ -112,14 +112,14 @@ struct Network {
     end: usize,
 }
 
-fn network_v4(header: &[u8]) -> Result<Network, Outcome> {
+/// `fragment`: what must be 0 of the flags and the offset.
+fn network_v4(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
     let length = usize::from(header[0] & 15) * 4;
     let end = usize::from(word(header, 2));
     if header[0] >> 4 != 4 || length < 20 || end < length {
         return Err(Outcome::Malformed);
     }
-    // More fragments, or an offset.
-    if word(header, 6) & 0x3fff != 0 {
+    if word(header, 6) & fragment != 0 {
         return Err(Outcome::Fragment);
     }
     Ok(Network {
@@ -129,7 +129,8 @@ fn network_v4(header: &[u8]) -> Result<Network, Outcome> {
     })
 }
 
-fn network_v6(header: &[u8]) -> Result<Network, Outcome> {
+/// As for IPv4; without, the datagram is whole (RFC 6946).
+fn network_v6(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
     if header[0] >> 4 != 6 {
         return Err(Outcome::Malformed);
     }
@@ -150,8 +151,7 @@ fn network_v6(header: &[u8]) -> Result<Network, Outcome> {
             return Err(Outcome::Truncated);
         }
         let length = if network.protocol == 44 {
-            // An offset, or more fragments; without, the datagram is whole (RFC 6946).
-            if word(header, at + 2) & 0xfff9 != 0 {
+            if word(header, at + 2) & fragment != 0 {
                 return Err(Outcome::Fragment);
             }
             8
@@ -190,7 +190,13 @@ fn transport(header: &[u8], network: Network, parsed: &mut Parsed) -> Result<u8,
         58 => &[1, 2, 3, 4],
         _ => &[],
     };
-    parsed.is_icmp_error = fixed != 0 && errors.contains(&header[transport]);
+    if fixed != 0 && errors.contains(&header[transport]) {
+        return match quoted(header, transport, end, parsed) {
+            // What is not steered must be as whole as the rest.
+            Err(Outcome::Icmp) if header.len() < end => Err(Outcome::Malformed),
+            other => other,
+        };
+    }
     if header.len() < end {
         return Err(Outcome::Malformed);
     }
@@ -215,4 +221,53 @@ fn transport(header: &[u8], network: Network, parsed: &mut Parsed) -> Result<u8,
     parsed.flow.protocol = protocol;
     parsed.ends_flow = protocol == 6 && header[transport + 13] & 0b101 != 0;
     Ok(protocol)
+}
+
+/// The flow of the packet that an ICMP error at `at` quotes: seen from its other end.
+///
+/// Its header may say that it was longer than what is quoted, and a first fragment has ports too.
+fn quoted(header: &[u8], at: usize, end: usize, parsed: &mut Parsed) -> Result<u8, Outcome> {
+    let begin = at + 8;
+    let fixed = if parsed.is_v4 { 20 } else { 40 };
+    if header.len() < begin + fixed {
+        return Err(Outcome::Truncated);
+    }
+    let quote = &header[begin..];
+    let network = if parsed.is_v4 {
+        network_v4(quote, 0x1fff)
+    } else {
+        network_v6(quote, 0xfff8)
+    };
+    let network = match network {
+        Err(Outcome::Fragment) => return Err(Outcome::Icmp),
+        other => other?,
+    };
+    let transport = begin + network.transport;
+    if end < transport {
+        return Err(Outcome::Truncated);
+    }
+    if !matches!(network.protocol, 6 | 17) {
+        return Err(Outcome::Icmp);
+    }
+    if header.len().min(end) < transport + 8 {
+        return Err(Outcome::Truncated);
+    }
+    let (source, destination) = if parsed.is_v4 {
+        ends_v4(quote)
+    } else {
+        ends_v6(quote)
+    };
+    // Nobody is told about a packet of somebody else's.
+    if header.len() < end || source != parsed.destination {
+        return Err(Outcome::Malformed);
+    }
+    parsed.error = Some(parsed.ip + at);
+    parsed.transport = parsed.ip + transport;
+    parsed.end = parsed.ip + end;
+    parsed.flow = FlowKey {
+        source: SocketAddr::new(destination, word(header, transport + 2)),
+        destination: SocketAddr::new(source, word(header, transport)),
+        protocol: network.protocol,
+    };
+    Ok(network.protocol)
 }
