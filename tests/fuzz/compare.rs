@@ -1,6 +1,6 @@
 //! A batch of frames to both sides, and where they disagree.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use lb_common::outcome::{LEDGER_CELLS, Outcome};
 use lb_tests::{
@@ -66,7 +66,14 @@ impl Batch {
     }
 
     /// Gives every frame to both; `first` is the number of the first one.
-    pub(crate) fn differences(&self, world: &mut World, first: u64) -> Option<Difference> {
+    ///
+    /// `met` counts the model's outcomes.
+    pub(crate) fn differences(
+        &self,
+        world: &mut World,
+        first: u64,
+        met: &mut BTreeMap<Outcome, u64>,
+    ) -> Option<Difference> {
         world.renew();
         let before = Counters::read(&world.object);
         let mut wanted = before.clone();
@@ -79,6 +86,7 @@ impl Batch {
             if action != verdict.action || differs {
                 return self.one_by_one(world, first);
             }
+            *met.entry(verdict.outcome).or_default() += 1;
             wanted.count(&verdict, arrival.frame.len());
         }
         (Counters::read(&world.object) != wanted)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     random::Random,
-    world::{BACKEND_PORT, CLIENT_MAC, PORTS, VIPS, ip},
+    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, PORTS, VIPS, ip},
 };
 
 const CLIENTS: [[&str; 6]; 2] = [
@@ -133,6 +133,8 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
     }
     let to = if random.once_in(16) {
         random.pick(&OTHERS[family])
+    } else if random.once_in(16) {
+        ANY_PORT_VIPS[family]
     } else {
         VIPS[family]
     };

@@ -15,11 +15,12 @@ mod random;
 mod world;
 
 use std::{
+    collections::BTreeMap,
     env, thread,
     time::{Duration, Instant},
 };
 
-use lb_common::settings::Settings;
+use lb_common::{outcome::Outcome, settings::Settings};
 use lb_tests::kernel;
 
 use compare::{Batch, Difference};
@@ -31,6 +32,12 @@ const PACKETS: u64 = 1_000_000;
 const SEED: u64 = 0x6c62_0001;
 /// As many worlds, each with a thread; in every second one unmatched packets are dropped.
 const WORLDS: u64 = 2;
+/// Outcomes of a budget for errors, and of a driver without room.
+const UNREACHABLE: [Outcome; 3] = [
+    Outcome::TimeExceededSent,
+    Outcome::TooBigSent,
+    Outcome::NoRoom,
+];
 /// A run ends when it has seen so many.
 const ENOUGH: usize = 5;
 
@@ -44,6 +51,7 @@ fn number(variable: &str) -> Option<u64> {
 #[derive(Default)]
 struct Seen {
     packets: u64,
+    met: BTreeMap<Outcome, u64>,
     differences: Vec<Difference>,
 }
 
@@ -67,8 +75,8 @@ fn explore(index: u64, seed: u64, until: Option<Instant>) -> Seen {
         };
         while goes_on(&seen) {
             let batch = Batch::new(&mut random);
-            seen.differences
-                .extend(batch.differences(world, seen.packets));
+            let difference = batch.differences(world, seen.packets, &mut seen.met);
+            seen.differences.extend(difference);
             seen.packets += batch.len();
         }
         seen
@@ -106,9 +114,25 @@ fn the_program_does_what_the_model_says_of_every_frame() {
         "{packets} packets in {:.1} s",
         start.elapsed().as_secs_f64()
     ));
+    let mut met = BTreeMap::<Outcome, u64>::new();
+    for (outcome, count) in seen.iter().flat_map(|seen| &seen.met) {
+        *met.entry(*outcome).or_default() += count;
+    }
+    let counts: Vec<String> = met
+        .iter()
+        .map(|(it, count)| format!("{it:?} {count}"))
+        .collect();
+    kernel::say(&format!("outcomes: {}", counts.join(", ")));
     let told: Vec<String> = differences
         .iter()
         .map(|(world, it)| format!("seed {seed}, world {world}, {it}"))
         .collect();
     assert!(told.is_empty(), "{}", told.join("\n\n"));
+    if until.is_none() {
+        let unmet: Vec<&Outcome> = Outcome::ALL
+            .iter()
+            .filter(|outcome| !UNREACHABLE.contains(outcome) && !met.contains_key(outcome))
+            .collect();
+        assert!(unmet.is_empty(), "no frame came to {unmet:?}");
+    }
 }

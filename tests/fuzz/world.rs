@@ -30,6 +30,8 @@ const BACK: usize = 1;
 const ASIDE: usize = 2;
 /// The addresses of the VIPs.
 pub(crate) const VIPS: [&str; 2] = ["192.0.2.10", "2001:db8::10"];
+/// Addresses of which every port has a service.
+pub(crate) const ANY_PORT_VIPS: [&str; 2] = ["192.0.2.12", "2001:db8::12"];
 /// The port of every backend.
 pub(crate) const BACKEND_PORT: u16 = 8_080;
 /// The sources of outer headers, by IP version, and how many of their low bits vary.
@@ -40,7 +42,7 @@ const SLOTS: usize = 13;
 pub(crate) const GUE_PORT: u16 = 6_080;
 
 /// Number, mode, address, interface, flags.
-const BACKENDS: [(u32, Mode, &str, usize, u8); 18] = [
+const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
     (1, Mode::L2, "10.0.0.1", FRONT, 0),
     (2, Mode::L2, "fd00:b::2", BACK, 0),
     (3, Mode::NAT, "10.0.0.3", BACK, 0),
@@ -59,10 +61,16 @@ const BACKENDS: [(u32, Mode, &str, usize, u8); 18] = [
     (18, Mode::GUE, "10.0.0.18", BACK, 0),
     (19, Mode::GUE, "fd00:b::19", BACK, 0),
     (20, Mode::LOCAL, "10.0.0.20", FRONT, 0),
+    (21, Mode::L2, "10.0.0.21", FRONT, 0),
+    (22, Mode::IPIP, "10.0.0.22", BACK, 0),
+    (23, Mode::GUE, "fd00:b::23", BACK, 0),
 ];
+/// The last backends, to which only short packets may go, and how short.
+const NARROW: u32 = 21;
+const MTU: u16 = 120;
 
 /// A port of each VIP, and the backends in its table: IPv4, IPv6. None: no live backend.
-const SERVICES: [(u16, [&[u32]; 2]); 17] = [
+const SERVICES: [(u16, [&[u32]; 2]); 18] = [
     (80, [&[1], &[1]]),
     (81, [&[2], &[2]]),
     (90, [&[3], &[4]]),
@@ -81,11 +89,13 @@ const SERVICES: [(u16, [&[u32]; 2]); 17] = [
     (201, [&[14, 15], &[14, 15]]),
     (202, [&[16, 17], &[16, 17]]),
     (203, [&[18, 19], &[18, 19]]),
+    (204, [&[21, 22, 23], &[21, 22, 23]]),
     (443, [&[1, 2, 3, 5, 8, 12, 19], &[1, 2, 4, 6, 8, 13, 18]]),
 ];
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 20] = [
-    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 443, 443, 9_999, 0,
+pub(crate) const PORTS: [u16; 21] = [
+    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 443, 443,
+    9_999, 0,
 ];
 const PROTOCOLS: [u8; 2] = [6, 17];
 
@@ -129,6 +139,7 @@ impl World {
                 hop,
                 tunnel_source: ip(TUNNEL_SOURCES[usize::from(address.is_ipv6())]),
                 source_bits: SOURCE_BITS,
+                mtu: if id < NARROW { 0 } else { MTU },
             };
             self.model.backends.insert(id, backend);
             self.object
@@ -141,6 +152,13 @@ impl World {
             self.object.put_vip(vip, 0, 0, Vip::default());
             for (port, members) in SERVICES {
                 self.serve(SocketAddr::new(vip, port), members[family], offset);
+                offset += SLOTS_PER_ELEMENT;
+            }
+            let any_port = ip(ANY_PORT_VIPS[family]);
+            self.model.addresses.insert(any_port);
+            self.object.put_vip(any_port, 0, 0, Vip::default());
+            for (port, members) in [(0, &[2, 3 + u32::from(vip.is_ipv6())][..]), (100, &[])] {
+                self.serve(SocketAddr::new(any_port, port), members, offset);
                 offset += SLOTS_PER_ELEMENT;
             }
         }
@@ -196,7 +214,7 @@ fn entry(backend: &Backend, flags: u8) -> backend::Backend {
         version,
         flags,
         source_bits: backend.source_bits,
-        mtu: 0,
+        mtu: backend.mtu,
         tunnel_source,
     }
 }

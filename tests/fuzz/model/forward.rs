@@ -16,6 +16,7 @@ use super::{
     checksum::{End, decrement, readdress},
     guard,
     parse::Parsed,
+    tunnel,
 };
 use lb_tests::object::Action;
 
@@ -34,6 +35,7 @@ impl Model {
         } else {
             // Only now is the hop limit ours to decrement.
             guard::hops(parsed)?;
+            tunnel::fits(parsed, &backend)?;
             let out = self.rewritten(frame, parsed, &backend)?;
             let (action, out) = self.emit(out, parsed, backend.hop, ingress)?;
             (Outcome::Forwarded, action, out)

@@ -5,7 +5,7 @@
 //! in one of them.
 //!
 //! The world that the model knows does not have everything: the program sends no errors of its own there (its budget is none, so that the answer does not
-//! depend on the clock), no MTU is known, tables and backends stay what they are, and no flow is forgotten for want
+//! depend on the clock), tables and backends stay what they are, and no flow is forgotten for want
 //! of room. The flow hash is taken from `lb_common`, and not written again.
 
 mod checksum;
@@ -52,6 +52,8 @@ pub(crate) struct Backend {
     /// The outer header's source if it is reached by a tunnel, and how many of its low bits vary.
     pub(crate) tunnel_source: IpAddr,
     pub(crate) source_bits: u8,
+    /// The largest packet that may go there; 0 for any.
+    pub(crate) mtu: u16,
 }
 
 /// What is said of one frame.

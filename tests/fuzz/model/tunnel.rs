@@ -3,13 +3,27 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use lb_common::backend::Mode;
+use lb_common::{backend::Mode, outcome::Outcome};
 
 use super::{Backend, Model, checksum, forward::hash, parse::Parsed};
 
 /// Hop limit of what we send.
 const HOPS: u8 = 64;
 const UDP: u8 = 17;
+
+/// Refuses packets that are too long for the way with what is put before them.
+pub(super) fn fits(parsed: &Parsed, backend: &Backend) -> Result<(), Outcome> {
+    let header = if backend.address.is_ipv4() { 20 } else { 40 };
+    let before = match backend.mode {
+        Mode::IPIP => header,
+        Mode::GUE => header + 8,
+        _ => 0,
+    };
+    if backend.mtu != 0 && parsed.end - parsed.ip + before > usize::from(backend.mtu) {
+        return Err(Outcome::TooBig);
+    }
+    Ok(())
+}
 
 impl Model {
     /// The packet within the frame, its hop limit decremented, in the backend's tunnel: without padding, and with
