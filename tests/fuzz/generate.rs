@@ -54,7 +54,7 @@ const OTHERS: [[&str; 10]; 2] = [
 ];
 const NAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.3", "10.0.0.5"], ["fd00:b::4", "fd00:b::6"]];
 const CLIENT_PORTS: [u16; 3] = [40_000, 40_001, 40_002];
-const TTLS: [u8; 8] = [0, 1, 2, 64, 64, 64, 255, 255];
+const TTLS: [u8; 12] = [0, 1, 2, 2, 64, 64, 64, 64, 64, 64, 255, 255];
 const PROTOCOLS: [u8; 20] = [
     6, 6, 6, 6, 6, 17, 17, 17, 17, 17, 1, 1, 1, 58, 58, 58, 132, 2, 59, 255,
 ];
@@ -111,7 +111,7 @@ fn link(random: &mut Random, family: usize) -> Vec<u8> {
         frame[0] = random.pick(&[0xff, 0x01, 0x33, 0x03, 0x00]);
     }
     frame.extend(CLIENT_MAC);
-    let tags = random.pick(&[0, 0, 0, 0, 1, 1, 2, 2, 3]);
+    let tags = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3]);
     for _ in 0..tags {
         frame.extend(random.pick(&[[0x81, 0x00], [0x88, 0xa8]]));
         frame.extend(random.bytes(2));
@@ -224,7 +224,9 @@ fn checksum(random: &mut Random) -> [u8; 2] {
 fn v4(random: &mut Random, ends: (IpAddr, IpAddr), protocol: u8, content: Vec<u8>) -> Vec<u8> {
     let words = random.pick(&[5, 5, 5, 5, 6, 7, 15]);
     let length = usize::from(words) * 4 + content.len();
-    let fragment: u16 = random.pick(&[0, 0, 0, 0x4000, 0x4000, 0x4000, 0x8000, 0x2000, 0x0001]);
+    let fragment: u16 = random.pick(&[
+        0, 0, 0, 0, 0, 0, 0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x8000, 0x2000, 0x0001,
+    ]);
     let mut bytes = vec![0x40 | words, random.byte()];
     bytes.extend(u16::try_from(length).expect("a short packet").to_be_bytes());
     bytes.extend(random.bytes(2));
@@ -238,7 +240,7 @@ fn v4(random: &mut Random, ends: (IpAddr, IpAddr), protocol: u8, content: Vec<u8
 }
 
 fn v6(random: &mut Random, ends: (IpAddr, IpAddr), protocol: u8, content: Vec<u8>) -> Vec<u8> {
-    let count = random.pick(&[0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let count = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9]);
     let kinds: Vec<u8> = (0..count).map(|_| random.pick(&EXTENSIONS)).collect();
     let kinds: Vec<u8> = if random.once_in(4) {
         kinds
