@@ -84,18 +84,16 @@ impl Batch {
             let action = world.object.answer(&arrival.frame, ingress, &mut out);
             let differs = verdict.frame.as_ref().is_some_and(|frame| *frame != out);
             if action != verdict.action || differs {
-                return self.one_by_one(world, first);
+                return Some(self.one_by_one(world, first));
             }
             *met.entry(verdict.outcome).or_default() += 1;
             wanted.count(&verdict, arrival.frame.len());
         }
-        (Counters::read(&world.object) != wanted)
-            .then(|| self.one_by_one(world, first))
-            .flatten()
+        (Counters::read(&world.object) != wanted).then(|| self.one_by_one(world, first))
     }
 
     /// The same again, slowly.
-    fn one_by_one(&self, world: &mut World, first: u64) -> Option<Difference> {
+    fn one_by_one(&self, world: &mut World, first: u64) -> Difference {
         world.renew();
         for (packet, arrival) in (first..).zip(&self.0) {
             let ingress = world.interfaces[arrival.side];
@@ -103,7 +101,7 @@ impl Batch {
             let ran = world.object.run(&arrival.frame, ingress);
             if !agree(&model, &ran) {
                 let backend = ran.backend.map(|id| id.0);
-                return Some(Difference {
+                return Difference {
                     packet,
                     arrival: arrival.clone(),
                     model,
@@ -112,7 +110,7 @@ impl Batch {
                         ran.outcome, ran.action, ran.remembered
                     ),
                     left: ran.frame,
-                });
+                };
             }
         }
         panic!("a batch from packet {first} differed as a whole, and not packet by packet");

@@ -131,12 +131,10 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
         let backend = random.pick(&NAT_BACKENDS[family]);
         return (ip(backend), ip(client), [BACKEND_PORT, client_port]);
     }
-    let to = if random.once_in(16) {
-        random.pick(&OTHERS[family])
-    } else if random.once_in(16) {
-        ANY_PORT_VIPS[family]
-    } else {
-        VIPS[family]
+    let to = match random.below(16) {
+        0 => random.pick(&OTHERS[family]),
+        1 => ANY_PORT_VIPS[family],
+        _ => VIPS[family],
     };
     (ip(client), ip(to), [client_port, random.pick(&PORTS)])
 }

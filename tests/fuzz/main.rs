@@ -49,13 +49,13 @@ fn number(variable: &str) -> Option<u64> {
 
 /// What one world saw.
 #[derive(Default)]
-struct Seen {
+struct Tally {
     packets: u64,
     met: BTreeMap<Outcome, u64>,
     differences: Vec<Difference>,
 }
 
-fn explore(index: u64, seed: u64, until: Option<Instant>) -> Seen {
+fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
     let settings = Settings {
         hash_seed: seed,
         drop_unmatched: u32::from(index % 2 == 1),
@@ -66,20 +66,20 @@ fn explore(index: u64, seed: u64, until: Option<Instant>) -> Seen {
     };
     in_world(settings, |world| {
         let mut random = Random::new(seed.wrapping_add(index << 32));
-        let mut seen = Seen::default();
-        let goes_on = |seen: &Seen| {
-            seen.differences.len() < ENOUGH
-                && until.map_or(seen.packets < PACKETS / WORLDS, |until| {
+        let mut tally = Tally::default();
+        let goes_on = |tally: &Tally| {
+            tally.differences.len() < ENOUGH
+                && until.map_or(tally.packets < PACKETS / WORLDS, |until| {
                     Instant::now() < until
                 })
         };
-        while goes_on(&seen) {
+        while goes_on(&tally) {
             let batch = Batch::new(&mut random);
-            let difference = batch.differences(world, seen.packets, &mut seen.met);
-            seen.differences.extend(difference);
-            seen.packets += batch.len();
+            let difference = batch.differences(world, tally.packets, &mut tally.met);
+            tally.differences.extend(difference);
+            tally.packets += batch.len();
         }
-        seen
+        tally
     })
 }
 
@@ -95,18 +95,18 @@ fn the_program_does_what_the_model_says_of_every_frame() {
     let start = Instant::now();
     let until = number("LB_FUZZ_SECONDS").map(|seconds| start + Duration::from_secs(seconds));
     kernel::say(&format!("fuzz_seed: {seed}"));
-    let seen: Vec<Seen> = thread::scope(|scope| {
+    let tallies: Vec<Tally> = thread::scope(|scope| {
         let worlds: Vec<_> = (0..WORLDS)
             .map(|index| scope.spawn(move || explore(index, seed, until)))
             .collect();
-        let join = |world: thread::ScopedJoinHandle<'_, Seen>| world.join().expect("a world");
+        let join = |world: thread::ScopedJoinHandle<'_, Tally>| world.join().expect("a world");
         worlds.into_iter().map(join).collect()
     });
-    let packets: u64 = seen.iter().map(|seen| seen.packets).sum();
-    let differences: Vec<(usize, &Difference)> = seen
+    let packets: u64 = tallies.iter().map(|tally| tally.packets).sum();
+    let differences: Vec<(usize, &Difference)> = tallies
         .iter()
         .enumerate()
-        .flat_map(|(world, seen)| seen.differences.iter().map(move |it| (world, it)))
+        .flat_map(|(world, tally)| tally.differences.iter().map(move |it| (world, it)))
         .collect();
     kernel::say(&format!("fuzz_packets: {packets}"));
     kernel::say(&format!("fuzz_differences: {}", differences.len()));
@@ -115,7 +115,7 @@ fn the_program_does_what_the_model_says_of_every_frame() {
         start.elapsed().as_secs_f64()
     ));
     let mut met = BTreeMap::<Outcome, u64>::new();
-    for (outcome, count) in seen.iter().flat_map(|seen| &seen.met) {
+    for (outcome, count) in tallies.iter().flat_map(|tally| &tally.met) {
         *met.entry(*outcome).or_default() += count;
     }
     let counts: Vec<String> = met

@@ -10,6 +10,7 @@ use lb_common::{
     outcome::Outcome,
     table::slot_of,
 };
+use lb_tests::object::Action;
 
 use super::{
     Backend, FlowKey, Model, Verdict,
@@ -18,8 +19,6 @@ use super::{
     parse::Parsed,
     tunnel,
 };
-use lb_tests::object::Action;
-
 impl Model {
     pub(super) fn forward(
         &mut self,

@@ -84,7 +84,7 @@ pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
     } else {
         network_v6(header, 0xfff9)
     };
-    parsed.content = content.and_then(|network| transport(header, network, &mut parsed));
+    parsed.content = content.and_then(|network| transport(header, &network, &mut parsed));
     Ok(parsed)
 }
 
@@ -167,12 +167,12 @@ fn network_v6(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
     Ok(network)
 }
 
-fn transport(header: &[u8], network: Network, parsed: &mut Parsed) -> Result<u8, Outcome> {
+fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8, Outcome> {
     let Network {
         protocol,
         transport,
         end,
-    } = network;
+    } = *network;
     let wrong_icmp = if parsed.is_v4 { 58 } else { 1 };
     if protocol == wrong_icmp {
         return Err(Outcome::WrongIcmp);

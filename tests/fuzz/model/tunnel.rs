@@ -36,7 +36,10 @@ impl Model {
         } else {
             (if parsed.is_v4 { 4 } else { 41 }, inner.to_vec())
         };
-        let varied = low & ((1_u64 << backend.source_bits) - 1) as u32;
+        let varied = low
+            & !u32::MAX
+                .checked_shl(backend.source_bits.into())
+                .unwrap_or(0);
         let mut out = frame[..parsed.ip - 2].to_vec();
         match (backend.tunnel_source, backend.address.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
