@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod ci;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod run;
 mod setup;
 mod shell;
@@ -49,6 +50,8 @@ enum Task {
     },
     /// Build and run every test (as root)
     Test(test::Options),
+    /// Give random frames to the program and to its model, and compare (as root)
+    Fuzz(fuzz::Options),
     /// Check the rules of the architecture
     Tidy,
     /// Check licences, sources and duplicates of the dependencies
@@ -82,6 +85,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::BuildAndLoad(options) => run::run(&options),
         Task::Verify { json } => verify::run(json.as_deref()),
         Task::Test(options) => test::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Tidy => tidy::run(),
         Task::Deny => ci::deny(),
         Task::Ci => ci::run(),

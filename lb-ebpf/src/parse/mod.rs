@@ -42,7 +42,11 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
     let header = frame.view(offset).ok_or(Outcome::Truncated)?;
     let network = network::network::<F>(frame, header, offset)?;
     if network.protocol == F::ICMP {
-        return icmp::error::<F>(frame, header, &network, offset);
+        return match icmp::error::<F>(frame, header, &network, offset) {
+            // What is not steered must be as whole as the rest.
+            Err(Outcome::Icmp) if network.end > frame.len() => Err(Outcome::Malformed),
+            other => other,
+        };
     }
     let transport = transport::transport(frame, &network)?;
     // After the headers: a frame that ends inside one is truncated, one that ends after them contradicts

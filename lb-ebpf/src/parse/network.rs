@@ -12,7 +12,8 @@ use crate::{
 /// Reads `header`, which stands at `offset`, as far as to a TCP, UDP or ICMP header.
 ///
 /// # Errors
-/// As [`Ip::read`]; [`Outcome::WrongIcmp`]; [`Outcome::Unmatched`] for other protocols.
+/// As [`Ip::read`]; [`Outcome::WrongIcmp`]; for other protocols [`Outcome::Unmatched`] if the packet is whole,
+/// [`Outcome::Truncated`] if the frame ends inside an IP header, and [`Outcome::Malformed`] if it ends thereafter.
 #[inline(always)]
 pub(super) fn network<F: Ip>(
     frame: &Frame,
@@ -26,6 +27,8 @@ pub(super) fn network<F: Ip>(
         TCP | UDP => Ok(network),
         icmp if icmp == F::ICMP => Ok(network),
         icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
+        _ if network.payload > frame.len() => Err(Outcome::Truncated),
+        _ if network.end > frame.len() => Err(Outcome::Malformed),
         _ => Err(Outcome::Unmatched),
     }
 }

@@ -202,7 +202,7 @@ fn left_to_the_host(family: Family) -> Vec<Row> {
             Outcome::Truncated,
         ),
         row(format!("{family:?}: echo, the frame ends in its payload"))
-            .passes(&cut(plain.frame(), layers.end - 1), Outcome::Icmp),
+            .drops(&cut(plain.frame(), layers.end - 1), Outcome::Malformed),
         row(format!(
             "{family:?}: echo, a packet too short for its header"
         ))

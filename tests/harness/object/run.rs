@@ -83,6 +83,12 @@ impl Object {
         ran
     }
 
+    /// The program's answer alone, as for [`run`](Self::run); what it leaves of the frame goes to `out`.
+    /// Counters are the caller's to compare: reading them takes a hundred times as long.
+    pub fn answer(&self, frame: &[u8], ingress: u32, out: &mut Vec<u8>) -> Action {
+        answer(&self.ebpf, names::BALANCER, frame, ingress, out)
+    }
+
     /// Every cell of the ledger, all CPUs summed.
     #[must_use]
     pub fn ledger(&self) -> Vec<u64> {
@@ -94,7 +100,9 @@ impl Object {
         (0..LEDGER_CELLS).map(cell).collect()
     }
 
-    fn traffic(&self) -> Vec<Traffic> {
+    /// Every backend's counters, all CPUs summed.
+    #[must_use]
+    pub fn traffic(&self) -> Vec<Traffic> {
         let map: PerCpuArray<&MapData, Traffic> = self.read(names::TRAFFIC);
         let counters = |index| {
             let values = map.get(&index, 0).expect("a backend's counters");
@@ -112,6 +120,12 @@ impl Object {
 
 /// Gives `frame` to a program: its answer, and the frame as it left it.
 pub(super) fn test_run(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32) -> (Action, Vec<u8>) {
+    let mut out = Vec::new();
+    let action = answer(ebpf, name, frame, ingress, &mut out);
+    (action, out)
+}
+
+fn answer(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32, out: &mut Vec<u8>) -> Action {
     let program: &Xdp = ebpf
         .program(name)
         .and_then(|program| program.try_into().ok())
@@ -119,25 +133,25 @@ pub(super) fn test_run(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32) -> (
     let length = u32::try_from(frame.len()).expect("a frame that fits");
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let context = native_bytes([0, length, 0, ingress, 0, 0]);
-    let mut out = vec![0; frame.len() + 256];
+    out.clear();
+    out.resize(frame.len() + 256, 0);
     let result = program.test_run(TestRunOptions {
         data_in: Some(frame),
-        data_out: Some(&mut out),
+        data_out: Some(out),
         ctx_in: Some(&context),
         ..TestRunOptions::new()
     });
     let result = result
         .unwrap_or_else(|error| panic!("running the program on\n{}\n{error:?}", hex_dump(frame)));
     out.truncate(result.data_size_out as usize);
-    let action = match result.return_value {
+    match result.return_value {
         0 => Action::Aborted,
         1 => Action::Drop,
         2 => Action::Pass,
         3 => Action::Transmit,
         4 => Action::Redirect,
         other => panic!("the program answered {other}"),
-    };
-    (action, out)
+    }
 }
 
 fn single_outcome(before: &[u64], after: &[u64], frame: &[u8]) -> Outcome {

@@ -13,6 +13,8 @@ pub(super) struct Reader {
     skipped: BTreeSet<Skip>,
     ignored: usize,
     fixture_rows: usize,
+    fuzz_packets: u64,
+    fuzz_differences: u64,
 }
 
 impl Reader {
@@ -23,6 +25,10 @@ impl Reader {
             self.failed += count(result, " failed");
         } else if let Some(rows) = after(line, "fixture_rows: ") {
             self.fixture_rows += rows.trim().parse::<usize>().unwrap_or(0);
+        } else if let Some(packets) = after(line, "fuzz_packets: ") {
+            self.fuzz_packets += packets.trim().parse::<u64>().unwrap_or(0);
+        } else if let Some(differences) = after(line, "fuzz_differences: ") {
+            self.fuzz_differences += differences.trim().parse::<u64>().unwrap_or(0);
         } else if let Some((test, reason)) =
             after(line, "SKIPPED: ").and_then(|it| it.split_once(": "))
         {
@@ -68,6 +74,8 @@ impl Reader {
             skipped: self.skipped.into_iter().collect(),
             failures,
             fixture_rows: self.fixture_rows,
+            fuzz_packets: self.fuzz_packets,
+            fuzz_differences: self.fuzz_differences,
         }
     }
 }
@@ -147,5 +155,11 @@ mod tests {
             read("fixture_rows: 61\nfixture_rows: 4", true).fixture_rows,
             65
         );
+    }
+
+    #[test]
+    fn fuzzed_packets_and_differences_are_counted() {
+        let suite = read("fuzz_packets: 1000\nfuzz_differences: 2", true);
+        assert_eq!((suite.fuzz_packets, suite.fuzz_differences), (1_000, 2));
     }
 }

@@ -40,8 +40,8 @@ struct Selection {
     arguments: &'static [&'static str],
 }
 
-/// Every suite. The last three load programs and make namespaces.
-const SUITES: [Selection; 7] = [
+/// Every suite. The last four load programs and make namespaces.
+const SUITES: [Selection; 8] = [
     suite("lb-common", &["--package", "lb-common"]),
     suite("lb-ebpf", &["--package", "lb-ebpf", "--lib"]),
     suite("lb-userspace", &["--package", "lb-userspace"]),
@@ -51,6 +51,7 @@ const SUITES: [Selection; 7] = [
         "dataplane",
         &["--package", "lb-tests", "--test", "dataplane"],
     ),
+    suite("fuzz", &["--package", "lb-tests", "--test", "fuzz"]),
     suite("netns", &["--package", "lb-tests", "--test", "netns"]),
 ];
 
@@ -80,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn counted(options: &Options) -> Result<Report> {
     if !shell::is_root() {
         bail!(
-            "the suites abi, dataplane and netns load programs and make namespaces: run this as root, \
+            "the suites abi, dataplane, fuzz and netns load programs and make namespaces: run this as root, \
              or a crate's own tests by `cargo test -p lb-userspace`"
         );
     }
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_suite_gets_the_built_programs_and_the_filter() {
-        let command = command(&SUITES[6], Some("restart"));
+        let command = command(&SUITES[7], Some("restart"));
         let line = shell::line(&command);
         assert!(
             line.contains("--package lb-tests --test netns -- "),

@@ -13,6 +13,8 @@ pub(crate) struct Report {
     failed: usize,
     skipped: usize,
     fixture_rows: usize,
+    fuzz_packets: u64,
+    fuzz_differences: u64,
     /// Namespaces, pins and processes that the suites left behind.
     left_behind: Vec<String>,
 }
@@ -32,6 +34,12 @@ pub(super) struct Suite {
     /// Rows of fixture tables that were tried.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) fixture_rows: usize,
+    /// Frames that were given to the program and to the model.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) fuzz_packets: u64,
+    /// Those of which the two said different things.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) fuzz_differences: u64,
 }
 
 #[expect(
@@ -39,6 +47,14 @@ pub(super) struct Suite {
     reason = "the signature that serde asks for"
 )]
 fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_none(number: &u64) -> bool {
     *number == 0
 }
 
@@ -68,6 +84,8 @@ impl Report {
             failed: sum(|suite| suite.failed) + usize::from(!left_behind.is_empty()),
             skipped: sum(|suite| suite.skipped.len()),
             fixture_rows: sum(|suite| suite.fixture_rows),
+            fuzz_packets: suites.values().map(|suite| suite.fuzz_packets).sum(),
+            fuzz_differences: suites.values().map(|suite| suite.fuzz_differences).sum(),
             suites,
             left_behind,
         }
@@ -137,6 +155,7 @@ mod tests {
             passed,
             failed,
             fixture_rows: 61,
+            fuzz_packets: 1_000,
             ..Suite::default()
         };
         let left_behind = left_behind.iter().map(|&it| it.to_owned()).collect();
@@ -170,5 +189,7 @@ mod tests {
         assert_eq!(json["suites"]["abi"]["skipped"], serde_json::json!([]));
         assert_eq!(json["failed"], 1);
         assert_eq!(json["fixture_rows"], 61);
+        assert_eq!(json["fuzz_packets"], 1_000);
+        assert_eq!(json["fuzz_differences"], 0);
     }
 }

@@ -1,0 +1,329 @@
+//! Frames: whole ones with every kind of header, then some of them damaged.
+
+use std::net::IpAddr;
+
+use crate::{
+    random::Random,
+    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, PORTS, VIPS, ip},
+};
+
+const CLIENTS: [[&str; 6]; 2] = [
+    [
+        "198.51.100.7",
+        "198.51.100.7",
+        "198.51.100.8",
+        "198.51.101.7",
+        "203.0.113.7",
+        "203.0.114.7",
+    ],
+    [
+        "2001:db8:c::7",
+        "2001:db8:c::7",
+        "2001:db8:c::8",
+        "2001:db8:e::7",
+        "2001:db8:d::7",
+        "2001:db8:f::7",
+    ],
+];
+/// Sources and destinations that are somebody special.
+const OTHERS: [[&str; 10]; 2] = [
+    [
+        "0.0.0.0",
+        "0.1.2.3",
+        "127.0.0.1",
+        "224.0.0.1",
+        "239.255.255.255",
+        "255.255.255.255",
+        "240.0.0.1",
+        "198.51.100.1",
+        "192.0.2.10",
+        "192.0.2.11",
+    ],
+    [
+        "::",
+        "::1",
+        "ff02::1",
+        "ffff::1",
+        "fe80::1",
+        "::ffff:127.0.0.1",
+        "::2",
+        "2001:db8:c::1",
+        "2001:db8::10",
+        "2001:db8::11",
+    ],
+];
+const NAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.3", "10.0.0.5"], ["fd00:b::4", "fd00:b::6"]];
+const CLIENT_PORTS: [u16; 3] = [40_000, 40_001, 40_002];
+const TTLS: [u8; 12] = [0, 1, 2, 2, 64, 64, 64, 64, 64, 64, 255, 255];
+const PROTOCOLS: [u8; 20] = [
+    6, 6, 6, 6, 6, 17, 17, 17, 17, 17, 1, 1, 1, 58, 58, 58, 132, 2, 59, 255,
+];
+const EXTENSIONS: [u8; 7] = [0, 43, 44, 60, 60, 51, 135];
+const INTERESTING: [u8; 12] = [0, 1, 4, 5, 6, 17, 0x45, 0x60, 0x7f, 0x80, 0xfe, 0xff];
+
+/// A frame and the interface it comes in by: 0 front, 1 back, 2 aside.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) frame: Vec<u8>,
+    pub(crate) side: usize,
+}
+
+/// The next frame of a sequence.
+pub(crate) fn arrival(random: &mut Random) -> Arrival {
+    let family = random.below(2);
+    let is_reply = random.once_in(4);
+    let mut frame = link(random, family);
+    let (from, to, ports) = ends(random, family, is_reply);
+    let protocol = random.pick(&PROTOCOLS);
+    let content = if protocol == [1, 58][family] && !random.once_in(8) {
+        icmp(random, family, (from, to), ports)
+    } else {
+        transport(random, protocol, ports)
+    };
+    if family == 0 {
+        frame.extend(v4(random, (from, to), protocol, content));
+    } else {
+        frame.extend(v6(random, (from, to), protocol, content));
+    }
+    if random.once_in(8) {
+        let padding = random.below(40);
+        frame.extend(random.bytes(padding));
+    }
+    match random.below(10) {
+        0..=5 => {}
+        6..=8 => mutate(random, &mut frame, 1),
+        _ => {
+            let times = 1 + random.below(8);
+            mutate(random, &mut frame, times);
+        }
+    }
+    let side = random.pick(if is_reply {
+        &[1, 1, 0, 2]
+    } else {
+        &[0, 0, 0, 1, 2]
+    });
+    Arrival { frame, side }
+}
+
+fn link(random: &mut Random, family: usize) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 0x1b];
+    if random.once_in(64) {
+        frame[0] = random.pick(&[0xff, 0x01, 0x33, 0x03, 0x00]);
+    }
+    frame.extend(CLIENT_MAC);
+    let tags = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3]);
+    for _ in 0..tags {
+        frame.extend(random.pick(&[[0x81, 0x00], [0x88, 0xa8]]));
+        frame.extend(random.bytes(2));
+    }
+    frame.extend([[0x08, 0x00], [0x86, 0xdd]][family]);
+    frame
+}
+
+fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, [u16; 2]) {
+    let client = if random.once_in(16) {
+        random.pick(&OTHERS[family])
+    } else {
+        random.pick(&CLIENTS[family])
+    };
+    let client_port = random.pick(&CLIENT_PORTS);
+    if is_reply {
+        let backend = random.pick(&NAT_BACKENDS[family]);
+        return (ip(backend), ip(client), [BACKEND_PORT, client_port]);
+    }
+    let to = match random.below(16) {
+        0 => random.pick(&OTHERS[family]),
+        1 => ANY_PORT_VIPS[family],
+        _ => VIPS[family],
+    };
+    (ip(client), ip(to), [client_port, random.pick(&PORTS)])
+}
+
+fn transport(random: &mut Random, protocol: u8, [from, to]: [u16; 2]) -> Vec<u8> {
+    let payload = random.pick(&[0, 0, 1, 2, 7, 40, 200]);
+    let mut bytes = Vec::new();
+    match protocol {
+        6 => {
+            bytes.extend(from.to_be_bytes());
+            bytes.extend(to.to_be_bytes());
+            bytes.extend(random.bytes(8));
+            let words = random.pick(&[5, 5, 5, 6, 10, 15]);
+            let flags = random.pick(&[2, 0x10, 0x12, 0x18, 0x11, 0x04, 0x14, 0x29]);
+            bytes.extend([words << 4, flags]);
+            bytes.extend(random.bytes(6));
+            bytes.extend(random.bytes(usize::from(words) * 4 - 20));
+            let checksum = checksum(random);
+            bytes[16..18].copy_from_slice(&checksum);
+        }
+        17 => {
+            bytes.extend(from.to_be_bytes());
+            bytes.extend(to.to_be_bytes());
+            let length = u16::try_from(8 + payload).expect("a short datagram");
+            bytes.extend(length.to_be_bytes());
+            bytes.extend(checksum(random));
+        }
+        _ => bytes.extend(random.bytes(8)),
+    }
+    bytes.extend(random.bytes(payload));
+    bytes
+}
+
+/// An echo request, or an error about a packet that went the other way; sometimes of another type.
+fn icmp(random: &mut Random, family: usize, ends: (IpAddr, IpAddr), ports: [u16; 2]) -> Vec<u8> {
+    let is_echo = random.once_in(3);
+    let kinds: &[u8] = match (is_echo, family) {
+        (true, 0) => &[8, 8, 8, 0],
+        (true, _) => &[128, 128, 128, 129],
+        (false, 0) => &[3, 11, 12, 3, 5],
+        (false, _) => &[1, 2, 3, 4, 137],
+    };
+    let code = random.pick(&[0, 0, 0, 1, 4]);
+    let mut bytes = vec![random.pick(kinds), code];
+    bytes.extend(checksum(random));
+    bytes.extend(random.bytes(4));
+    if is_echo {
+        let payload = random.pick(&[0, 1, 8, 56]);
+        bytes.extend(random.bytes(payload));
+        return bytes;
+    }
+    let (from, to) = ends;
+    let from = if random.once_in(16) {
+        ip(random.pick(&CLIENTS[family]))
+    } else {
+        from
+    };
+    let [from_port, to_port] = ports;
+    let protocol = random.pick(&[6, 6, 17, 17, 17, 1, 132]);
+    let content = transport(random, protocol, [to_port, from_port]);
+    let mut quote = if family == 0 {
+        v4(random, (to, from), protocol, content)
+    } else {
+        v6(random, (to, from), protocol, content)
+    };
+    if random.once_in(2) {
+        let fixed = [20, 40][family] + random.pick(&[7, 8, 8, 8, 9, 17, 18, 28, 60]);
+        quote.truncate(fixed);
+    }
+    bytes.extend(quote);
+    bytes
+}
+
+/// Checksums are not verified on the way, only kept as right or wrong as they were: any will do.
+fn checksum(random: &mut Random) -> [u8; 2] {
+    let other = random.pick(&[0, 0xffff, 0xfffe, 1]);
+    if random.once_in(4) {
+        other
+    } else {
+        u16::from_be_bytes([random.byte(), random.byte()])
+    }
+    .to_be_bytes()
+}
+
+fn v4(random: &mut Random, ends: (IpAddr, IpAddr), protocol: u8, content: Vec<u8>) -> Vec<u8> {
+    let words = random.pick(&[5, 5, 5, 5, 6, 7, 15]);
+    let length = usize::from(words) * 4 + content.len();
+    let fragment: u16 = random.pick(&[
+        0, 0, 0, 0, 0, 0, 0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x8000, 0x2000, 0x0001,
+    ]);
+    let mut bytes = vec![0x40 | words, random.byte()];
+    bytes.extend(u16::try_from(length).expect("a short packet").to_be_bytes());
+    bytes.extend(random.bytes(2));
+    bytes.extend(fragment.to_be_bytes());
+    bytes.extend([random.pick(&TTLS), protocol]);
+    bytes.extend(checksum(random));
+    extend_ends(&mut bytes, ends);
+    bytes.extend(random.bytes(usize::from(words) * 4 - 20));
+    bytes.extend(content);
+    bytes
+}
+
+fn v6(random: &mut Random, ends: (IpAddr, IpAddr), protocol: u8, content: Vec<u8>) -> Vec<u8> {
+    let count = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let kinds: Vec<u8> = (0..count).map(|_| random.pick(&EXTENSIONS)).collect();
+    let kinds: Vec<u8> = if random.once_in(4) {
+        kinds
+    } else {
+        let walked = |kind| if matches!(kind, 51 | 135) { 60 } else { kind };
+        kinds.into_iter().map(walked).collect()
+    };
+    let mut behind = Vec::new();
+    for (index, kind) in kinds.iter().enumerate() {
+        let next = kinds.get(index + 1).copied().unwrap_or(protocol);
+        if *kind == 44 {
+            let offset = random.pick(&[0, 0, 0, 0, 0, 6, 1, 8]);
+            behind.extend([next, random.byte(), 0, offset]);
+            behind.extend(random.bytes(4));
+        } else {
+            let units = random.pick(&[0, 0, 0, 1, 2]);
+            behind.extend([next, units]);
+            behind.extend(random.bytes(6 + 8 * usize::from(units)));
+        }
+    }
+    behind.extend(content);
+    let mut bytes = vec![0x60, 0, 0, 0];
+    bytes.extend(
+        u16::try_from(behind.len())
+            .expect("a short packet")
+            .to_be_bytes(),
+    );
+    bytes.extend([
+        kinds.first().copied().unwrap_or(protocol),
+        random.pick(&TTLS),
+    ]);
+    extend_ends(&mut bytes, ends);
+    bytes.extend(behind);
+    bytes
+}
+
+fn extend_ends(bytes: &mut Vec<u8>, (from, to): (IpAddr, IpAddr)) {
+    for end in [from, to] {
+        match end {
+            IpAddr::V4(address) => bytes.extend(address.octets()),
+            IpAddr::V6(address) => bytes.extend(address.octets()),
+        }
+    }
+}
+
+/// The shortest frame that the kernel takes for a test run.
+const SHORTEST: usize = 14;
+
+fn mutate(random: &mut Random, frame: &mut Vec<u8>, times: usize) {
+    for _ in 0..times {
+        // Headers are what is read: most changes hit them.
+        let within = if random.once_in(4) {
+            frame.len()
+        } else {
+            frame.len().min(80)
+        };
+        let at = random.below(within);
+        match random.below(8) {
+            0 | 1 => frame[at] ^= 1 << random.below(8),
+            2 | 3 => frame[at] = random.pick(&INTERESTING),
+            4 => frame.truncate(at.max(SHORTEST)),
+            5 => {
+                let more = 1 + random.below(32);
+                frame.extend(random.bytes(more));
+            }
+            6 => lengthen(random, frame),
+            _ => {
+                let other = random.below(frame.len());
+                let length = 1 + random.below(8);
+                for step in 0..length {
+                    if at.max(other) + step < frame.len() {
+                        frame.swap(at + step, other + step);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Changes a length field by a little.
+fn lengthen(random: &mut Random, frame: &mut [u8]) {
+    // IPv4's total length, IPv6's payload length, UDP's length, without tags and with one.
+    let at = random.pick(&[16, 18, 20, 22, 38, 42, 58, 62]);
+    if let Some(byte) = frame.get_mut(at + 1) {
+        let change = random.pick(&[1, 2, 4, 8, 0xff, 0xfe, 0xfc, 0xf8]);
+        *byte = byte.wrapping_add(change);
+    }
+}

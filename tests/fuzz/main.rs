@@ -1,0 +1,138 @@
+//! The loaded program against the reference model: millions of frames, whole and damaged, to both.
+//!
+//! Every frame's action and bytes are compared at once; ledger and counters by batch, which is run again one
+//! by one if they disagree, so that the frame is named. `LB_FUZZ_SEED` and `LB_FUZZ_SECONDS` choose another
+//! run than the one that is always the same.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what is out of bounds in a test fails it"
+)]
+
+mod compare;
+mod generate;
+mod model;
+mod random;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    env, thread,
+    time::{Duration, Instant},
+};
+
+use lb_common::{outcome::Outcome, settings::Settings};
+use lb_tests::kernel;
+
+use compare::{Batch, Difference};
+use random::Random;
+use world::{GUE_PORT, in_world};
+
+/// Packets of a run without a time of its own.
+const PACKETS: u64 = 1_000_000;
+const SEED: u64 = 0x6c62_0001;
+/// As many worlds, each with a thread; in every second one unmatched packets are dropped.
+const WORLDS: u64 = 2;
+/// Outcomes of a budget for errors, and of a driver without room.
+const UNREACHABLE: [Outcome; 3] = [
+    Outcome::TimeExceededSent,
+    Outcome::TooBigSent,
+    Outcome::NoRoom,
+];
+/// A run ends when it has seen so many.
+const ENOUGH: usize = 5;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} must be a number, not `{text}`")))
+}
+
+/// What one world saw.
+#[derive(Default)]
+struct Tally {
+    packets: u64,
+    met: BTreeMap<Outcome, u64>,
+    differences: Vec<Difference>,
+}
+
+fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
+    let settings = Settings {
+        hash_seed: seed,
+        drop_unmatched: u32::from(index % 2 == 1),
+        // Whether an error is sent would depend on the clock.
+        icmp_errors_per_second: 0,
+        gue_port: u32::from(GUE_PORT),
+        reserved: 0,
+    };
+    in_world(settings, |world| {
+        let mut random = Random::new(seed.wrapping_add(index << 32));
+        let mut tally = Tally::default();
+        let goes_on = |tally: &Tally| {
+            tally.differences.len() < ENOUGH
+                && until.map_or(tally.packets < PACKETS / WORLDS, |until| {
+                    Instant::now() < until
+                })
+        };
+        while goes_on(&tally) {
+            let batch = Batch::new(&mut random);
+            let difference = batch.differences(world, tally.packets, &mut tally.met);
+            tally.differences.extend(difference);
+            tally.packets += batch.len();
+        }
+        tally
+    })
+}
+
+#[test]
+fn the_program_does_what_the_model_says_of_every_frame() {
+    if !kernel::is_5_15() {
+        kernel::skipped(
+            "this kernel lets nobody choose a test frame's ingress interface (5.15 does)",
+        );
+        return;
+    }
+    let seed = number("LB_FUZZ_SEED").unwrap_or(SEED);
+    let start = Instant::now();
+    let until = number("LB_FUZZ_SECONDS").map(|seconds| start + Duration::from_secs(seconds));
+    kernel::say(&format!("fuzz_seed: {seed}"));
+    let tallies: Vec<Tally> = thread::scope(|scope| {
+        let worlds: Vec<_> = (0..WORLDS)
+            .map(|index| scope.spawn(move || explore(index, seed, until)))
+            .collect();
+        let join = |world: thread::ScopedJoinHandle<'_, Tally>| world.join().expect("a world");
+        worlds.into_iter().map(join).collect()
+    });
+    let packets: u64 = tallies.iter().map(|tally| tally.packets).sum();
+    let differences: Vec<(usize, &Difference)> = tallies
+        .iter()
+        .enumerate()
+        .flat_map(|(world, tally)| tally.differences.iter().map(move |it| (world, it)))
+        .collect();
+    kernel::say(&format!("fuzz_packets: {packets}"));
+    kernel::say(&format!("fuzz_differences: {}", differences.len()));
+    kernel::say(&format!(
+        "{packets} packets in {:.1} s",
+        start.elapsed().as_secs_f64()
+    ));
+    let mut met = BTreeMap::<Outcome, u64>::new();
+    for (outcome, count) in tallies.iter().flat_map(|tally| &tally.met) {
+        *met.entry(*outcome).or_default() += count;
+    }
+    let counts: Vec<String> = met
+        .iter()
+        .map(|(it, count)| format!("{it:?} {count}"))
+        .collect();
+    kernel::say(&format!("outcomes: {}", counts.join(", ")));
+    let told: Vec<String> = differences
+        .iter()
+        .map(|(world, it)| format!("seed {seed}, world {world}, {it}"))
+        .collect();
+    assert!(told.is_empty(), "{}", told.join("\n\n"));
+    if until.is_none() {
+        let unmet: Vec<&Outcome> = Outcome::ALL
+            .iter()
+            .filter(|outcome| !UNREACHABLE.contains(outcome) && !met.contains_key(outcome))
+            .collect();
+        assert!(unmet.is_empty(), "no frame came to {unmet:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! From a client to a backend: which one, and how the frame looks on its way.
+
+use std::net::IpAddr;
+
+use lb_common::{
+    backend::Mode,
+    family::{Address4, Address6, V4, V6},
+    flow,
+    hash::{FlowHash, flow_hash},
+    outcome::Outcome,
+    table::slot_of,
+};
+use lb_tests::object::Action;
+
+use super::{
+    Backend, FlowKey, Model, Verdict,
+    checksum::{End, decrement, readdress},
+    guard,
+    parse::Parsed,
+    tunnel,
+};
+impl Model {
+    pub(super) fn forward(
+        &mut self,
+        frame: &[u8],
+        parsed: &Parsed,
+        table: &[u32],
+        ingress: u32,
+    ) -> Result<Verdict, Outcome> {
+        guard::source(parsed)?;
+        let (id, backend, is_known) = self.choice(&parsed.flow, table)?;
+        let (outcome, action, out) = if backend.mode == Mode::LOCAL {
+            (Outcome::Local, Action::Pass, frame.to_vec())
+        } else {
+            // Only now is the hop limit ours to decrement.
+            guard::hops(parsed)?;
+            tunnel::fits(parsed, &backend)?;
+            let out = self.rewritten(frame, parsed, &backend)?;
+            let (action, out) = self.emit(out, parsed, backend.hop, ingress)?;
+            (Outcome::Forwarded, action, out)
+        };
+        let is_error = parsed.error.is_some();
+        let remembered = !is_known && !parsed.ends_flow && !is_error;
+        if remembered {
+            self.flows.insert(parsed.flow, (id, backend.generation));
+        }
+        if backend.mode == Mode::NAT && (remembered || is_known) && !is_error {
+            let back = FlowKey {
+                source: backend.address,
+                destination: parsed.flow.source,
+                protocol: parsed.flow.protocol,
+            };
+            // Of two flows that share a way back, the newer one has it.
+            if remembered || !self.replies.contains_key(&back) {
+                self.replies.insert(back, parsed.flow.destination);
+            }
+        }
+        Ok(Verdict {
+            outcome,
+            action,
+            frame: Some(out),
+            backend: Some(id),
+            remembered,
+        })
+    }
+
+    /// A flow stays where it was; a new one goes by the lookup table.
+    fn choice(&self, key: &FlowKey, table: &[u32]) -> Result<(u32, Backend, bool), Outcome> {
+        if let Some((id, generation)) = self.flows.get(key)
+            && let Some(backend) = self.backends.get(id)
+            && backend.generation == *generation
+            && !backend.is_inactive
+        {
+            return Ok((*id, *backend, true));
+        }
+        let slots = u32::try_from(table.len()).expect("a small table");
+        if slots == 0 {
+            return Err(Outcome::NoBackend);
+        }
+        let slot = slot_of(hash(key, self.settings.hash_seed), slots);
+        let id = table[usize::try_from(slot).expect("a small table")];
+        let backend = self.backends.get(&id);
+        let active = backend.filter(|backend| !backend.is_inactive);
+        let backend = active.ok_or(Outcome::StaleTable)?;
+        Ok((id, *backend, false))
+    }
+
+    /// What the backend's mode makes of the frame.
+    fn rewritten(
+        &self,
+        frame: &[u8],
+        parsed: &Parsed,
+        backend: &Backend,
+    ) -> Result<Vec<u8>, Outcome> {
+        let mut out = frame.to_vec();
+        match backend.mode {
+            Mode::L2 | Mode::IPIP | Mode::GUE => {}
+            Mode::NAT if backend.address.is_ipv4() == parsed.is_v4 => {
+                readdress(&mut out, parsed, End::Destination, backend.address);
+            }
+            _ => return Err(Outcome::UnsupportedMode),
+        }
+        decrement(&mut out, parsed);
+        if matches!(backend.mode, Mode::IPIP | Mode::GUE) {
+            out = self.encapsulated(&out, parsed, backend);
+        }
+        Ok(out)
+    }
+}
+
+pub(super) fn hash(key: &FlowKey, seed: u64) -> FlowHash {
+    macro_rules! hash {
+        ($version:ty, $address:ty, $source:expr, $destination:expr) => {
+            flow_hash::<$version>(
+                &flow::FlowKey {
+                    source: <$address>::from($source),
+                    destination: <$address>::from($destination),
+                    source_port: lb_common::be::Be16::new(key.source.port()),
+                    destination_port: lb_common::be::Be16::new(key.destination.port()),
+                    protocol: u32::from(key.protocol),
+                },
+                seed,
+            )
+        };
+    }
+    match (key.source.ip(), key.destination.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => hash!(V4, Address4, source, destination),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => hash!(V6, Address6, source, destination),
+        _ => unreachable!("a packet has one IP version"),
+    }
+}

@@ -1,0 +1,166 @@
+//! What the packet table says becomes of a frame: the reference that the program is compared with.
+//!
+//! Written from the table and the RFCs, in the plainest way, and for no speed: whole frames, whole addresses,
+//! maps of the standard library. Each module is a part of the table; what the program learns to do is added
+//! in one of them.
+//!
+//! The world that the model knows does not have everything: the program sends no errors of its own there (its budget is none, so that the answer does not
+//! depend on the clock), tables and backends stay what they are, and no flow is forgotten for want
+//! of room. The flow hash is taken from `lb_common`, and not written again.
+
+mod checksum;
+mod classify;
+mod echo;
+mod forward;
+mod guard;
+mod parse;
+mod reply;
+mod route;
+mod tunnel;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use lb_common::{
+    backend::Mode,
+    outcome::{Kind, Outcome},
+    settings::Settings,
+};
+use lb_tests::{object::Action, packet::Mac};
+
+use parse::Parsed;
+pub(crate) use route::{Hop, Route};
+
+/// A flow, as the packets of one direction show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FlowKey {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) protocol: u8,
+}
+
+/// A backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backend {
+    pub(crate) generation: u32,
+    pub(crate) is_inactive: bool,
+    pub(crate) mode: Mode,
+    pub(crate) address: SocketAddr,
+    pub(crate) hop: Hop,
+    /// The outer header's source if it is reached by a tunnel, and how many of its low bits vary.
+    pub(crate) tunnel_source: IpAddr,
+    pub(crate) source_bits: u8,
+    /// The largest packet that may go there; 0 for any.
+    pub(crate) mtu: u16,
+}
+
+/// What is said of one frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) outcome: Outcome,
+    pub(crate) action: Action,
+    /// The frame that leaves or is passed; what was dropped has none.
+    pub(crate) frame: Option<Vec<u8>>,
+    /// The backend that the packet is counted for.
+    pub(crate) backend: Option<u32>,
+    /// Whether a flow was newly remembered.
+    pub(crate) remembered: bool,
+}
+
+/// Everything that the program's maps hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) settings: Settings,
+    /// The addresses that are VIPs, whatever the port.
+    pub(crate) addresses: BTreeSet<IpAddr>,
+    /// Address, port and protocol of a service, and its lookup table.
+    pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Vec<u32>>,
+    pub(crate) backends: BTreeMap<u32, Backend>,
+    /// Interfaces that frames may be redirected to.
+    pub(crate) devices: BTreeSet<u32>,
+    /// The first that contains an address is the route to it.
+    pub(crate) routes: Vec<Route>,
+    /// Backend and generation, by what a client sends.
+    pub(crate) flows: BTreeMap<FlowKey, (u32, u32)>,
+    /// The VIP, by what a `nat` backend sends.
+    pub(crate) replies: BTreeMap<FlowKey, SocketAddr>,
+}
+
+/// Whose packet it is.
+enum Addressee {
+    Service(Vec<u32>),
+    Client(SocketAddr),
+    Ourselves,
+}
+
+impl Model {
+    /// What becomes of `frame`, received on the interface with index `ingress`.
+    pub(crate) fn verdict(&mut self, frame: &[u8], ingress: u32) -> Verdict {
+        self.journey(frame, ingress)
+            .unwrap_or_else(|outcome| ended(outcome, frame))
+    }
+
+    fn journey(&mut self, frame: &[u8], ingress: u32) -> Result<Verdict, Outcome> {
+        let parsed = parse::parse(frame)?;
+        match self.addressee(&parsed)? {
+            Addressee::Service(table) => self.forward(frame, &parsed, &table, ingress),
+            Addressee::Client(vip) => self.answer(frame, &parsed, vip, ingress),
+            Addressee::Ourselves => echo::echo(frame, &parsed),
+        }
+    }
+
+    /// Forgets all flows.
+    pub(crate) fn forget_flows(&mut self) {
+        self.flows.clear();
+        self.replies.clear();
+    }
+
+    /// How a frame leaves by `egress`: tags go on the way out of another interface, which must be allowed.
+    fn emit(
+        &self,
+        mut frame: Vec<u8>,
+        parsed: &Parsed,
+        hop: Hop,
+        ingress: u32,
+    ) -> Result<(Action, Vec<u8>), Outcome> {
+        frame[..6].copy_from_slice(&hop.destination);
+        frame[6..12].copy_from_slice(&hop.source);
+        if hop.egress == ingress {
+            return Ok((Action::Transmit, frame));
+        }
+        if !self.devices.contains(&hop.egress) {
+            return Err(Outcome::NoDevice);
+        }
+        // The last two bytes before the IP header are its ethertype.
+        frame.drain(12..parsed.ip - 2);
+        Ok((Action::Redirect, frame))
+    }
+}
+
+/// What is said of a frame that goes no further.
+fn ended(outcome: Outcome, frame: &[u8]) -> Verdict {
+    let (action, frame) = match outcome.kind() {
+        Kind::Drop => (Action::Drop, None),
+        Kind::Pass | Kind::Forward => (Action::Pass, Some(frame.to_vec())),
+    };
+    Verdict {
+        outcome,
+        action,
+        frame,
+        backend: None,
+        remembered: false,
+    }
+}
+
+/// The two bytes at `offset` as a number.
+fn word(bytes: &[u8], offset: usize) -> u16 {
+    u16::from_be_bytes([bytes[offset], bytes[offset + 1]])
+}
+
+/// Whether the MAC address is that of a group.
+const fn is_group(mac: Mac) -> bool {
+    let [first, ..] = mac;
+    first & 1 == 1
+}

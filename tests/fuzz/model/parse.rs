@@ -1,0 +1,273 @@
+//! Headers: what they say, or what is wrong with them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use lb_common::outcome::Outcome;
+
+use super::{FlowKey, is_group, word};
+
+/// Extension headers that are walked.
+const EXTENSIONS: usize = 8;
+
+/// A frame with an IP header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parsed {
+    /// Where the IP header begins.
+    pub(super) ip: usize,
+    pub(super) is_v4: bool,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) ttl: u8,
+    /// What the packet comes to if it is for a VIP and for no service.
+    pub(super) content: Result<u8, Outcome>,
+    /// Where the TCP, UDP or ICMP header begins.
+    pub(super) transport: usize,
+    /// Where the packet ends by its own account, likewise.
+    pub(super) end: usize,
+    /// Of TCP and UDP only.
+    pub(super) flow: FlowKey,
+    /// A FIN or a RST.
+    pub(super) ends_flow: bool,
+    /// Where the header of an ICMP error begins, which is of the flow of the packet that it quotes.
+    pub(super) error: Option<usize>,
+}
+
+/// Link and fixed IP header.
+pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
+    let destination = frame[..6].try_into().expect("six bytes");
+    if is_group(destination) {
+        return Err(Outcome::GroupAddressed);
+    }
+    let mut ip = 14;
+    for _ in 0..2 {
+        if matches!(word(frame, ip - 2), 0x8100 | 0x88a8) {
+            ip += 4;
+            if frame.len() < ip {
+                return Err(Outcome::NotIp);
+            }
+        }
+    }
+    let is_v4 = match word(frame, ip - 2) {
+        0x0800 => true,
+        0x86dd => false,
+        _ => return Err(Outcome::NotIp),
+    };
+    if frame.len() < ip + if is_v4 { 20 } else { 40 } {
+        return Err(Outcome::NotIp);
+    }
+    let header = &frame[ip..];
+    let (source, destination) = if is_v4 {
+        ends_v4(header)
+    } else {
+        ends_v6(header)
+    };
+    let end = |ip| SocketAddr::new(ip, 0);
+    let mut parsed = Parsed {
+        ip,
+        is_v4,
+        source,
+        destination,
+        ttl: header[if is_v4 { 8 } else { 7 }],
+        content: Ok(0),
+        transport: 0,
+        end: 0,
+        flow: FlowKey {
+            source: end(source),
+            destination: end(destination),
+            protocol: 0,
+        },
+        ends_flow: false,
+        error: None,
+    };
+    let content = if is_v4 {
+        network_v4(header, 0x3fff)
+    } else {
+        network_v6(header, 0xfff9)
+    };
+    parsed.content = content.and_then(|network| transport(header, &network, &mut parsed));
+    Ok(parsed)
+}
+
+fn ends_v4(header: &[u8]) -> (IpAddr, IpAddr) {
+    let at = |offset| {
+        let bytes: [u8; 4] = header[offset..offset + 4].try_into().expect("four bytes");
+        IpAddr::V4(Ipv4Addr::from(bytes))
+    };
+    (at(12), at(16))
+}
+
+fn ends_v6(header: &[u8]) -> (IpAddr, IpAddr) {
+    let at = |offset| {
+        let bytes: [u8; 16] = header[offset..offset + 16].try_into().expect("sixteen");
+        IpAddr::V6(Ipv6Addr::from(bytes))
+    };
+    (at(8), at(24))
+}
+
+/// What stands behind the IP headers; offsets count from the IP header.
+struct Network {
+    protocol: u8,
+    transport: usize,
+    /// Where the packet ends by its own account.
+    end: usize,
+}
+
+/// `fragment`: what must be 0 of the flags and the offset.
+fn network_v4(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
+    let length = usize::from(header[0] & 15) * 4;
+    let end = usize::from(word(header, 2));
+    if header[0] >> 4 != 4 || length < 20 || end < length {
+        return Err(Outcome::Malformed);
+    }
+    if word(header, 6) & fragment != 0 {
+        return Err(Outcome::Fragment);
+    }
+    Ok(Network {
+        protocol: header[9],
+        transport: length,
+        end,
+    })
+}
+
+/// As for IPv4; without, the datagram is whole (RFC 6946).
+fn network_v6(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
+    if header[0] >> 4 != 6 {
+        return Err(Outcome::Malformed);
+    }
+    let mut network = Network {
+        protocol: header[6],
+        transport: 40,
+        end: 40 + usize::from(word(header, 4)),
+    };
+    for walked in 0.. {
+        let at = network.transport;
+        if !matches!(network.protocol, 0 | 43 | 44 | 60) {
+            break;
+        }
+        if walked == EXTENSIONS {
+            return Err(Outcome::ExtensionHeaders);
+        }
+        if header.len() < at + 8 {
+            return Err(Outcome::Truncated);
+        }
+        let length = if network.protocol == 44 {
+            if word(header, at + 2) & fragment != 0 {
+                return Err(Outcome::Fragment);
+            }
+            8
+        } else {
+            8 + 8 * usize::from(header[at + 1])
+        };
+        if network.end < at + length {
+            return Err(Outcome::Malformed);
+        }
+        network.protocol = header[at];
+        network.transport = at + length;
+    }
+    Ok(network)
+}
+
+fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8, Outcome> {
+    let Network {
+        protocol,
+        transport,
+        end,
+    } = *network;
+    let wrong_icmp = if parsed.is_v4 { 58 } else { 1 };
+    if protocol == wrong_icmp {
+        return Err(Outcome::WrongIcmp);
+    }
+    let fixed = match protocol {
+        6 => 20,
+        1 | 17 | 58 => 8,
+        _ => 0,
+    };
+    if header.len().min(end) < transport + fixed {
+        return Err(Outcome::Truncated);
+    }
+    let errors: &[u8] = match protocol {
+        1 => &[3, 11, 12],
+        58 => &[1, 2, 3, 4],
+        _ => &[],
+    };
+    if fixed != 0 && errors.contains(&header[transport]) {
+        return match quoted(header, transport, end, parsed) {
+            // What is not steered must be as whole as the rest.
+            Err(Outcome::Icmp) if header.len() < end => Err(Outcome::Malformed),
+            other => other,
+        };
+    }
+    if header.len() < end {
+        return Err(Outcome::Malformed);
+    }
+    parsed.transport = parsed.ip + transport;
+    parsed.end = parsed.ip + end;
+    if !matches!(protocol, 6 | 17) {
+        return Ok(protocol);
+    }
+    let length = if protocol == 6 {
+        usize::from(header[transport + 12] >> 4) * 4
+    } else {
+        usize::from(word(header, transport + 4))
+    };
+    if length < fixed || end < transport + length {
+        return Err(Outcome::Malformed);
+    }
+    parsed.flow.source.set_port(word(header, transport));
+    parsed
+        .flow
+        .destination
+        .set_port(word(header, transport + 2));
+    parsed.flow.protocol = protocol;
+    parsed.ends_flow = protocol == 6 && header[transport + 13] & 0b101 != 0;
+    Ok(protocol)
+}
+
+/// The flow of the packet that an ICMP error at `at` quotes: seen from its other end.
+///
+/// Its header may say that it was longer than what is quoted, and a first fragment has ports too.
+fn quoted(header: &[u8], at: usize, end: usize, parsed: &mut Parsed) -> Result<u8, Outcome> {
+    let begin = at + 8;
+    let fixed = if parsed.is_v4 { 20 } else { 40 };
+    if header.len() < begin + fixed {
+        return Err(Outcome::Truncated);
+    }
+    let quote = &header[begin..];
+    let network = if parsed.is_v4 {
+        network_v4(quote, 0x1fff)
+    } else {
+        network_v6(quote, 0xfff8)
+    };
+    let network = match network {
+        Err(Outcome::Fragment) => return Err(Outcome::Icmp),
+        other => other?,
+    };
+    let transport = begin + network.transport;
+    if end < transport {
+        return Err(Outcome::Truncated);
+    }
+    if !matches!(network.protocol, 6 | 17) {
+        return Err(Outcome::Icmp);
+    }
+    if header.len().min(end) < transport + 8 {
+        return Err(Outcome::Truncated);
+    }
+    let (source, destination) = if parsed.is_v4 {
+        ends_v4(quote)
+    } else {
+        ends_v6(quote)
+    };
+    // Nobody is told about a packet of somebody else's.
+    if header.len() < end || source != parsed.destination {
+        return Err(Outcome::Malformed);
+    }
+    parsed.error = Some(parsed.ip + at);
+    parsed.transport = parsed.ip + transport;
+    parsed.end = parsed.ip + end;
+    parsed.flow = FlowKey {
+        source: SocketAddr::new(destination, word(header, transport + 2)),
+        destination: SocketAddr::new(source, word(header, transport)),
+        protocol: network.protocol,
+    };
+    Ok(network.protocol)
+}

@@ -1,0 +1,277 @@
+//! A namespace, the loaded program and the model, all told the same.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::{
+    backend::{self, BackendId, Mode},
+    be::{Be16, Be32},
+    family::{Address, Address4, Address6},
+    settings::Settings,
+    table::{SLOTS_PER_ELEMENT, Slot},
+    vip::Vip,
+};
+use lb_tests::{
+    netns::{Namespace, join},
+    object::Object,
+    packet::Mac,
+};
+
+use crate::model::{Backend, Hop, Model, Route};
+
+/// The client's MAC address, or its router's.
+pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 0xcc];
+const INTERFACES: [(&str, Mac); 3] = [
+    ("front", [2, 0, 0, 0, 0, 0x1b]),
+    ("back", [2, 0, 0, 0, 0, 0x2b]),
+    ("aside", [2, 0, 0, 0, 0, 0x3b]),
+];
+const FRONT: usize = 0;
+const BACK: usize = 1;
+const ASIDE: usize = 2;
+/// The addresses of the VIPs.
+pub(crate) const VIPS: [&str; 2] = ["192.0.2.10", "2001:db8::10"];
+/// Addresses of which every port has a service.
+pub(crate) const ANY_PORT_VIPS: [&str; 2] = ["192.0.2.12", "2001:db8::12"];
+/// The port of every backend.
+pub(crate) const BACKEND_PORT: u16 = 8_080;
+/// The sources of outer headers, by IP version, and how many of their low bits vary.
+const TUNNEL_SOURCES: [&str; 2] = ["172.16.0.0", "fd00:77::"];
+const SOURCE_BITS: u8 = 16;
+const SLOTS: usize = 13;
+/// Where backends take GUE.
+pub(crate) const GUE_PORT: u16 = 6_080;
+
+/// Number, mode, address, interface, flags.
+const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
+    (1, Mode::L2, "10.0.0.1", FRONT, 0),
+    (2, Mode::L2, "fd00:b::2", BACK, 0),
+    (3, Mode::NAT, "10.0.0.3", BACK, 0),
+    (4, Mode::NAT, "fd00:b::4", BACK, 0),
+    (5, Mode::NAT, "10.0.0.5", FRONT, 0),
+    (6, Mode::NAT, "fd00:b::6", FRONT, 0),
+    (7, Mode(77), "10.0.0.7", BACK, 0),
+    (8, Mode::L2, "10.0.0.8", ASIDE, 0),
+    (10, Mode::L2, "10.0.0.10", FRONT, backend::Backend::INACTIVE),
+    (12, Mode::IPIP, "10.0.0.12", FRONT, 0),
+    (13, Mode::IPIP, "fd00:b::13", FRONT, 0),
+    (14, Mode::IPIP, "10.0.0.14", BACK, 0),
+    (15, Mode::IPIP, "fd00:b::15", BACK, 0),
+    (16, Mode::GUE, "10.0.0.16", FRONT, 0),
+    (17, Mode::GUE, "fd00:b::17", FRONT, 0),
+    (18, Mode::GUE, "10.0.0.18", BACK, 0),
+    (19, Mode::GUE, "fd00:b::19", BACK, 0),
+    (20, Mode::LOCAL, "10.0.0.20", FRONT, 0),
+    (21, Mode::L2, "10.0.0.21", FRONT, 0),
+    (22, Mode::IPIP, "10.0.0.22", BACK, 0),
+    (23, Mode::GUE, "fd00:b::23", BACK, 0),
+];
+/// The last backends, to which only short packets may go, and how short.
+const NARROW: u32 = 21;
+const MTU: u16 = 120;
+
+/// A port of each VIP, and the backends in its table: IPv4, IPv6. None: no live backend.
+const SERVICES: [(u16, [&[u32]; 2]); 18] = [
+    (80, [&[1], &[1]]),
+    (81, [&[2], &[2]]),
+    (90, [&[3], &[4]]),
+    (91, [&[5], &[6]]),
+    (92, [&[4], &[3]]),
+    (100, [&[], &[]]),
+    // Nobody has number 9.
+    (101, [&[9], &[9]]),
+    (102, [&[7], &[7]]),
+    (103, [&[8], &[8]]),
+    // Inactive.
+    (104, [&[10], &[10]]),
+    (105, [&[Slot::MAX_BACKEND], &[Slot::MAX_BACKEND]]),
+    (106, [&[20], &[20]]),
+    (200, [&[12, 13], &[12, 13]]),
+    (201, [&[14, 15], &[14, 15]]),
+    (202, [&[16, 17], &[16, 17]]),
+    (203, [&[18, 19], &[18, 19]]),
+    (204, [&[21, 22, 23], &[21, 22, 23]]),
+    (443, [&[1, 2, 3, 5, 8, 12, 19], &[1, 2, 4, 6, 8, 13, 18]]),
+];
+/// Ports worth a packet: the services', and some without one.
+pub(crate) const PORTS: [u16; 21] = [
+    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 443, 443,
+    9_999, 0,
+];
+const PROTOCOLS: [u8; 2] = [6, 17];
+
+/// Both sides.
+pub(crate) struct World {
+    pub(crate) object: Object,
+    pub(crate) model: Model,
+    /// The interfaces' numbers.
+    pub(crate) interfaces: [u32; 3],
+}
+
+impl World {
+    /// Forgets all flows on both sides.
+    pub(crate) fn renew(&mut self) {
+        self.object.forget_flows();
+        self.model.forget_flows();
+    }
+
+    fn hop(&self, side: usize, destination: Mac) -> Hop {
+        Hop {
+            egress: self.interfaces[side],
+            source: INTERFACES[side].1,
+            destination,
+        }
+    }
+
+    fn fill(&mut self) {
+        for side in [FRONT, BACK] {
+            self.object.allow_device(self.interfaces[side]);
+            self.model.devices.insert(self.interfaces[side]);
+        }
+        for (id, mode, address, side, flags) in BACKENDS {
+            let address = SocketAddr::new(ip(address), BACKEND_PORT);
+            let last = u8::try_from(id).expect("few backends");
+            let hop = self.hop(side, [2, 0, 0, 0, 1, last]);
+            let backend = Backend {
+                generation: 1,
+                is_inactive: flags != 0,
+                mode,
+                address,
+                hop,
+                tunnel_source: ip(TUNNEL_SOURCES[usize::from(address.is_ipv6())]),
+                source_bits: SOURCE_BITS,
+                mtu: if id < NARROW { 0 } else { MTU },
+            };
+            self.model.backends.insert(id, backend);
+            self.object
+                .put_backend(BackendId(id), entry(&backend, flags));
+        }
+        let mut offset = 0;
+        for (family, vip) in VIPS.into_iter().enumerate() {
+            let vip = ip(vip);
+            self.model.addresses.insert(vip);
+            self.object.put_vip(vip, 0, 0, Vip::default());
+            for (port, members) in SERVICES {
+                self.serve(SocketAddr::new(vip, port), members[family], offset);
+                offset += SLOTS_PER_ELEMENT;
+            }
+            let any_port = ip(ANY_PORT_VIPS[family]);
+            self.model.addresses.insert(any_port);
+            self.object.put_vip(any_port, 0, 0, Vip::default());
+            for (port, members) in [(0, &[2, 3 + u32::from(vip.is_ipv6())][..]), (100, &[])] {
+                self.serve(SocketAddr::new(any_port, port), members, offset);
+                offset += SLOTS_PER_ELEMENT;
+            }
+        }
+        let client = |side| self.hop(side, CLIENT_MAC);
+        self.model.routes = vec![
+            Route::by(ip("198.51.100.7"), client(FRONT)),
+            Route::by(ip("2001:db8:c::7"), client(FRONT)),
+            Route::by(ip("198.51.101.7"), client(ASIDE)),
+            Route::by(ip("2001:db8:e::7"), client(ASIDE)),
+            Route::unresolved(ip("198.51.100.8")),
+            Route::unresolved(ip("2001:db8:c::8")),
+            Route::refused(ip("203.0.114.7")),
+            Route::refused(ip("2001:db8:f::7")),
+        ];
+    }
+
+    fn serve(&mut self, end: SocketAddr, members: &[u32], offset: u32) {
+        let table: Vec<u32> = members.iter().copied().cycle().take(SLOTS).collect();
+        let slots: Vec<Slot> = table.iter().map(|id| Slot::new(BackendId(*id))).collect();
+        self.object.write_table(offset, &slots);
+        for protocol in PROTOCOLS {
+            let vip = Vip {
+                table_offset: offset,
+                table_slots: u32::try_from(table.len()).expect("a small table"),
+                generation: 1,
+                service: 1,
+                ..Vip::default()
+            };
+            self.object.put_vip(end.ip(), end.port(), protocol, vip);
+            let key = (end.ip(), end.port(), protocol);
+            self.model.vips.insert(key, table.clone());
+        }
+    }
+}
+
+/// The address that `text` says.
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn entry(backend: &Backend, flags: u8) -> backend::Backend {
+    let (version, address) = words(backend.address.ip());
+    let (_, tunnel_source) = words(backend.tunnel_source);
+    backend::Backend {
+        generation: backend.generation,
+        service: 1,
+        address,
+        destination_mac: backend.hop.destination,
+        source_mac: backend.hop.source,
+        egress: backend.hop.egress,
+        port: Be16::new(backend.address.port()),
+        mode: backend.mode,
+        version,
+        flags,
+        source_bits: backend.source_bits,
+        mtu: backend.mtu,
+        tunnel_source,
+    }
+}
+
+/// An address as it stands in a backend's entry, and its IP version.
+fn words(address: IpAddr) -> (u8, [Be32; 4]) {
+    match address {
+        IpAddr::V4(v4) => {
+            let Address([word]) = Address4::from(v4);
+            (4, [word, Be32::default(), Be32::default(), Be32::default()])
+        }
+        IpAddr::V6(v6) => (6, Address6::from(v6).0),
+    }
+}
+
+/// Calls `inside` with a world of its own, in a namespace of its own.
+pub(crate) fn in_world<T: Send>(
+    settings: Settings,
+    inside: impl FnOnce(&mut World) -> T + Send,
+) -> T {
+    let namespace = Namespace::new("fuzz");
+    for (interface, mac) in INTERFACES {
+        let peer = format!("{interface}-peer");
+        join((&namespace, interface), (&namespace, &peer));
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        namespace.ip(&format!("link set {interface} address {mac}"));
+        namespace.sysctl(&format!("ipv4/conf/{interface}/forwarding"), "1");
+        namespace.sysctl(&format!("ipv6/conf/{interface}/forwarding"), "1");
+    }
+    let client = CLIENT_MAC.map(|byte| format!("{byte:02x}")).join(":");
+    for command in [
+        "address add 198.51.100.1/24 dev front".to_owned(),
+        "address add 2001:db8:c::1/64 dev front nodad".to_owned(),
+        "address add 10.0.0.1/24 dev back".to_owned(),
+        "address add fd00:b::1/64 dev back nodad".to_owned(),
+        "address add 198.51.101.1/24 dev aside".to_owned(),
+        "address add 2001:db8:e::1/64 dev aside nodad".to_owned(),
+        "route add prohibit 203.0.114.0/24".to_owned(),
+        "route add prohibit 2001:db8:f::/64".to_owned(),
+        format!("neighbour add 198.51.100.7 lladdr {client} dev front nud permanent"),
+        format!("neighbour add 2001:db8:c::7 lladdr {client} dev front nud permanent"),
+        format!("neighbour add 198.51.101.7 lladdr {client} dev aside nud permanent"),
+        format!("neighbour add 2001:db8:e::7 lladdr {client} dev aside nud permanent"),
+    ] {
+        namespace.ip(&command);
+    }
+    let interfaces = INTERFACES.map(|(interface, _)| namespace.interface(interface).0);
+    namespace.enter(|| {
+        let mut world = World {
+            object: Object::load(settings),
+            model: Model {
+                settings,
+                ..Model::default()
+            },
+            interfaces,
+        };
+        world.fill();
+        inside(&mut world)
+    })
+}
