@@ -12,6 +12,7 @@
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
 //! | [`traffic`] | counters per backend |
@@ -27,6 +28,7 @@ pub mod backend;
 pub mod be;
 pub mod family;
 pub mod flow;
+pub mod fragment;
 pub mod hash;
 pub mod names;
 pub mod outcome;

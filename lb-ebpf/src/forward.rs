@@ -45,7 +45,9 @@ fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     let destination = parse::destination::<F>(frame, link.network)?;
     let packet = parse::packet::<F>(frame, link.network)
         .map_err(|outcome| classify::unbalanced::<F>(destination, outcome))?;
-    match classify::classify::<F>(&packet.flow)? {
+    let class = classify::classify::<F>(&packet.flow)?;
+    parse::remember(&packet);
+    match class {
         Class::Request(vip) => request(frame, link, &packet, &vip),
         Class::Reply(reply) => self::reply(frame, link, &packet, &reply),
     }

@@ -13,7 +13,7 @@ use network_types::ip::{IpProto, Ipv4Hdr, Ipv6Hdr};
 use crate::{
     frame::{Frame, View},
     maps::FamilyMaps,
-    packet::Network,
+    packet::{Network, Part},
     wire::{
         checksum::Change,
         extension::{Extension, Kind, kind},
@@ -45,8 +45,8 @@ pub trait Ip: FamilyMaps {
     /// Reads `header`, which stands at `offset`, and the extension headers after it.
     ///
     /// # Errors
-    /// What becomes of the packet if it is for a VIP: [`Outcome::Malformed`], [`Outcome::Truncated`],
-    /// [`Outcome::Fragment`] or [`Outcome::ExtensionHeaders`].
+    /// What becomes of the packet if it is for a VIP: [`Outcome::Malformed`], [`Outcome::Truncated`]
+    /// or [`Outcome::ExtensionHeaders`].
     fn read(frame: &Frame, header: &Self::Header, offset: usize) -> Result<Network, Outcome>;
 
     /// Whether no host may send from `address`: loopback, multicast, broadcast or unspecified.
@@ -90,20 +90,37 @@ impl Ip for V4 {
     fn read(_: &Frame, header: &Ipv4Hdr, offset: usize) -> Result<Network, Outcome> {
         /// Offset and the more-fragments flag (RFC 791 section 3.1).
         const FRAGMENT: u16 = 0x3fff;
+        const OFFSET: u16 = 0x1fff;
         let header_len = usize::from(header.vihl & 0x0f) * 4;
         let total_len = usize::from(Be16::from_bytes(header.tot_len).get());
         let is_v4 = header.vihl >> 4 == 4 && header_len >= size_of::<Ipv4Hdr>();
         if !is_v4 || total_len < header_len {
             return Err(Outcome::Malformed);
         }
-        if Be16::from_bytes(header.frags).raw() & FRAGMENT.to_be() != 0 {
-            return Err(Outcome::Fragment);
+        let mut part = Part::whole();
+        let flags = Be16::from_bytes(header.frags);
+        if flags.raw() & FRAGMENT.to_be() != 0 {
+            let offset = flags.get() & OFFSET;
+            // The tiny fragment attack: TCP flags in a second fragment (RFC 1858 section 3.2).
+            if offset == 1 && header.proto == IpProto::Tcp as u8 {
+                return Err(Outcome::Malformed);
+            }
+            part = Part {
+                position: if offset == 0 {
+                    Part::FIRST
+                } else {
+                    Part::LATER
+                },
+                identification: u64::from(Be16::from_bytes(header.id).get()),
+                protocol: u64::from(header.proto),
+            };
         }
         Ok(Network {
             hop_limit: u64::from(header.ttl),
             protocol: u64::from(header.proto),
             payload: offset + header_len,
             end: offset + total_len,
+            part,
         })
     }
 
@@ -175,6 +192,7 @@ impl Ip for V6 {
             return Err(Outcome::Malformed);
         }
         let mut protocol = header.next_hdr;
+        let mut part = Part::whole();
         for _ in 0..MAX_EXTENSIONS {
             let kind = kind(protocol);
             if kind == Kind::Upper {
@@ -182,7 +200,15 @@ impl Ip for V6 {
             }
             let extension = frame.view::<Extension>(payload).ok_or(Outcome::Truncated)?;
             if kind == Kind::Fragment && !extension.is_atomic_fragment() {
-                return Err(Outcome::Fragment);
+                part = Part {
+                    position: if extension.is_first_fragment() {
+                        Part::FIRST
+                    } else {
+                        Part::LATER
+                    },
+                    identification: u64::from(extension.identification()),
+                    protocol: u64::from(extension.next_header),
+                };
             }
             payload += match kind {
                 Kind::Fragment => Extension::FRAGMENT_LEN,
@@ -192,8 +218,12 @@ impl Ip for V6 {
                 return Err(Outcome::Malformed);
             }
             protocol = extension.next_header;
+            // What follows is the middle of something, whatever the number says.
+            if part.position == Part::LATER {
+                break;
+            }
         }
-        if kind(protocol) != Kind::Upper {
+        if part.position != Part::LATER && kind(protocol) != Kind::Upper {
             return Err(Outcome::ExtensionHeaders);
         }
         Ok(Network {
@@ -201,6 +231,7 @@ impl Ip for V6 {
             protocol: u64::from(protocol),
             payload,
             end,
+            part,
         })
     }
 

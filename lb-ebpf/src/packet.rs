@@ -37,6 +37,39 @@ pub struct Network {
     pub payload: usize,
     /// Where it ends: the IP length rules, not the frame's.
     pub end: usize,
+    /// Which part of its datagram it is.
+    pub part: Part,
+}
+
+/// Which part of its datagram a packet is. Words, not an enum with a payload.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// [`Part::WHOLE`], [`Part::FIRST`] or [`Part::LATER`].
+    pub position: u64,
+    /// Of fragments: the datagram's identification, in host order.
+    pub identification: u64,
+    /// Of fragments: the protocol number that all fragments of the datagram carry.
+    pub protocol: u64,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: u64 = 0;
+    /// The first fragment, with the transport header.
+    pub const FIRST: u64 = 1;
+    /// A later fragment, without.
+    pub const LATER: u64 = 2;
+
+    /// A datagram that is not fragmented.
+    #[inline(always)]
+    #[must_use]
+    pub const fn whole() -> Self {
+        Self {
+            position: Self::WHOLE,
+            identification: 0,
+            protocol: 0,
+        }
+    }
 }
 
 /// A TCP or UDP packet, fully parsed.
@@ -50,8 +83,10 @@ pub struct Packet<F: Family> {
     pub begins_flow: bool,
     /// Where the IP header begins, in bytes from the frame's start.
     pub network: usize,
-    /// Where the TCP or UDP header begins, likewise.
+    /// Where the TCP or UDP header begins, likewise; 0 in a later fragment, which has none.
     pub transport: usize,
+    /// Which part of its datagram it is.
+    pub part: Part,
 }
 
 /// Where a frame goes.

@@ -3,7 +3,11 @@
 use lb_common::outcome::Outcome;
 use network_types::ip::IpProto;
 
-use crate::{frame::Frame, ip::Ip, packet::Network};
+use crate::{
+    frame::Frame,
+    ip::Ip,
+    packet::{Network, Part},
+};
 
 /// Reads `header`, which stands at `offset`, as far as to a TCP or UDP header.
 ///
@@ -22,6 +26,8 @@ pub(super) fn network<F: Ip>(
         TCP | UDP => Ok(network),
         icmp if icmp == F::ICMP => Err(Outcome::Icmp),
         icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
+        // What its first fragment told decides: its own number may be that of an extension header.
+        _ if network.part.position == Part::LATER => Ok(network),
         _ => Err(Outcome::Unmatched),
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod checksum;
 pub(crate) mod flow;
 pub(crate) mod forward;
+pub(crate) mod fragment;
 pub(crate) mod guard;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Row> {
         vlan::rows(),
         ipv4::rows(),
         ipv6::rows(),
+        fragment::rows(),
         truncated::rows(),
         guard::rows(),
         refused::rows(),

@@ -26,6 +26,7 @@ use lb_common::{
     be::Be16,
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
+    fragment::{FragmentKey, FragmentPorts},
     names,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
@@ -149,12 +150,14 @@ impl Object {
         done.expect("writing the devices map");
     }
 
-    /// Forgets all flows and replies.
+    /// Forgets all flows, replies and fragments.
     pub fn forget_flows(&mut self) {
         clear(&mut self.hash::<FlowKey<Address4>, Flow>(names::FLOWS_V4));
         clear(&mut self.hash::<FlowKey<Address6>, Flow>(names::FLOWS_V6));
         clear(&mut self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4));
         clear(&mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6));
+        clear(&mut self.hash::<FragmentKey<Address4>, FragmentPorts>(names::FRAGMENTS_V4));
+        clear(&mut self.hash::<FragmentKey<Address6>, FragmentPorts>(names::FRAGMENTS_V6));
     }
 
     /// How many flows are remembered, both families.
@@ -211,6 +214,8 @@ fn load(settings: &Settings) -> Ebpf {
         names::FLOWS_V6,
         names::REPLIES_V4,
         names::REPLIES_V6,
+        names::FRAGMENTS_V4,
+        names::FRAGMENTS_V6,
     ] {
         loader.map_max_entries(name, FLOWS);
     }
