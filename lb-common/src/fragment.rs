@@ -20,9 +20,9 @@ pub struct FragmentKey<Address> {
     pub protocol: u32,
 }
 
-/// What only the first fragment tells. 8 bytes.
+/// What only the first fragment tells. 8 bytes; aligned to 8, for it is copied as one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct FragmentPorts {
     /// Source port.
     pub source_port: Be16,
