@@ -5,6 +5,7 @@
 use crate::{
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    hash::FlowHash,
 };
 
 /// The number of a backend: its index in the backends map. 0 is never given out.
@@ -77,6 +78,31 @@ impl Backend {
     pub const fn address_v4(&self) -> Address4 {
         let [word, ..] = self.address;
         Address([word])
+    }
+
+    /// The IPv4 source of the outer header of a flow with hash `hash`, for [`Mode::IPIP`] and [`Mode::GUE`].
+    #[must_use]
+    #[inline]
+    pub const fn tunnel_source_v4(&self, hash: FlowHash) -> Address4 {
+        let [word, ..] = self.tunnel_source;
+        Address([self.varied(word, hash)])
+    }
+
+    /// The IPv6 source of the outer header of a flow with hash `hash`.
+    #[must_use]
+    #[inline]
+    pub const fn tunnel_source_v6(&self, hash: FlowHash) -> Address6 {
+        let [a, b, c, last] = self.tunnel_source;
+        Address([a, b, c, self.varied(last, hash)])
+    }
+
+    /// `word` with its low bits filled from `hash`.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits")]
+    const fn varied(&self, word: Be32, hash: FlowHash) -> Be32 {
+        let mask = !(u64::MAX << (self.source_bits & 63)) & u32::MAX as u64;
+        let mask = mask as u32;
+        Be32::new((word.get() & !mask) | (hash.low() & mask))
     }
 
     /// The whole of [`address`](Self::address).

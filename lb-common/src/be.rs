@@ -64,6 +64,13 @@ impl Be16 {
 pub struct Be32(u32);
 
 impl Be32 {
+    /// From a value in host order.
+    #[must_use]
+    #[inline]
+    pub const fn new(host: u32) -> Self {
+        Self(host.to_be())
+    }
+
     /// From the four bytes as they stand in a packet.
     #[must_use]
     #[inline]

@@ -6,9 +6,19 @@
 
 use crate::{family::Family, flow::FlowKey};
 
-/// The hash of a flow; its upper half chooses the slot.
+/// The hash of a flow; its upper half chooses the slot, its lower half what varies in outer headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowHash(pub u64);
+
+impl FlowHash {
+    /// The half that does not choose the slot: independent of it.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+    pub const fn low(self) -> u32 {
+        self.0 as u32
+    }
+}
 
 const ROUND: u64 = 0x9e37_79b9_7f4a_7c15;
 const FINAL: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];

@@ -37,9 +37,11 @@ pub const TRAFFIC: &str = "TRAFFIC";
 pub const LEDGER: &str = "LEDGER";
 /// Interfaces that packets may be redirected to, by interface index.
 pub const DEVICES: &str = "DEVICES";
+/// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
+pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 13] = [
+pub const MAPS: [&str; 14] = [
     VIPS_V4,
     VIPS_V6,
     TABLES,
@@ -53,4 +55,37 @@ pub const MAPS: [&str; 13] = [
     TRAFFIC,
     LEDGER,
     DEVICES,
+    ERROR_BUDGET,
+];
+
+/// The program that strips tunnels off, for backends.
+pub const DECAP: &str = "decap";
+
+/// [`DecapSettings`](crate::decap::DecapSettings), a global in `.rodata`.
+pub const DECAP_SETTINGS: &str = "DECAP_SETTINGS";
+
+/// Who may tunnel, by longest [`Prefix`](crate::decap::Prefix), IPv4.
+pub const DECAP_SOURCES_V4: &str = "DECAP_SOURCES_V4";
+/// Who may tunnel, by longest [`Prefix`](crate::decap::Prefix), IPv6.
+pub const DECAP_SOURCES_V6: &str = "DECAP_SOURCES_V6";
+/// Addresses at which tunnels end, IPv4.
+pub const DECAP_DESTINATIONS_V4: &str = "DECAP_DESTINATIONS_V4";
+/// Addresses at which tunnels end, IPv6.
+pub const DECAP_DESTINATIONS_V6: &str = "DECAP_DESTINATIONS_V6";
+/// Addresses that packets inside tunnels may be for, IPv4.
+pub const DECAP_VIPS_V4: &str = "DECAP_VIPS_V4";
+/// Addresses that packets inside tunnels may be for, IPv6.
+pub const DECAP_VIPS_V6: &str = "DECAP_VIPS_V6";
+/// `u64` packets by [`DecapOutcome`](crate::decap::DecapOutcome), per CPU.
+pub const DECAP_LEDGER: &str = "DECAP_LEDGER";
+
+/// Every map of [`DECAP`]; the object holds them beside [`MAPS`], and neither program uses the other's.
+pub const DECAP_MAPS: [&str; 7] = [
+    DECAP_SOURCES_V4,
+    DECAP_SOURCES_V6,
+    DECAP_DESTINATIONS_V4,
+    DECAP_DESTINATIONS_V6,
+    DECAP_VIPS_V4,
+    DECAP_VIPS_V6,
+    DECAP_LEDGER,
 ];

@@ -3,18 +3,28 @@
 //! Every packet ends in exactly one outcome and increments exactly one cell: the ledger's sum is the
 //! number of packets received.
 
-/// Declares [`Outcome`] with everything that goes by its number.
+/// Declares the outcomes of one program with everything that goes by their numbers.
 macro_rules! outcomes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $kind:ident, $label:literal;)+) => {
-        /// What became of a packet; the discriminant is its cell in the ledger.
+    (
+        $(#[doc = $about:literal])+ $outcome:ident;
+        $($(#[doc = $doc:literal])+ $name:ident = $number:literal, $kind:ident, $label:literal;)+
+    ) => {
+        $(#[doc = $about])+
         ///
-        /// Written by the program, read by the daemon. A number once given is never given to another
-        /// outcome.
+        /// The discriminant is its cell in the ledger: written by the program, read by the daemon. A number
+        /// once given is never given to another outcome.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
-        pub enum Outcome { $($(#[doc = $doc])+ $name = $number,)+ }
+        pub enum $outcome { $($(#[doc = $doc])+ $name = $number,)+ }
 
-        impl Outcome {
+        impl $outcome {
+            /// Whether the packet was passed, dropped, or sent on.
+            #[must_use]
+            #[inline]
+            pub const fn kind(self) -> $crate::outcome::Kind {
+                $crate::outcome::Kind::of(self as u32)
+            }
+
             /// All outcomes, by number.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
@@ -25,24 +35,14 @@ macro_rules! outcomes {
             }
         }
         const _: () = {
-            $(assert!(matches!(Outcome::$name.kind(), Kind::$kind));)+
+            $(
+                assert!(matches!($outcome::$name.kind(), $crate::outcome::Kind::$kind));
+                assert!(($outcome::$name as u32) < $crate::outcome::LEDGER_CELLS);
+            )+
         };
     };
 }
-
-impl Outcome {
-    /// Whether the packet was passed, dropped, or sent on: numbers below 16 are sent on, below 32 passed,
-    /// the others dropped, so that the program needs a shift and not a table.
-    #[must_use]
-    #[inline]
-    pub const fn kind(self) -> Kind {
-        match self as u32 >> 4 {
-            0 => Kind::Forward,
-            1 => Kind::Pass,
-            _ => Kind::Drop,
-        }
-    }
-}
+pub(crate) use outcomes;
 
 /// The three things that a balancer does with packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,15 +51,38 @@ pub enum Kind {
     Pass,
     /// Dropped.
     Drop,
-    /// Sent on: to a backend, or as a reply to a client.
+    /// Sent on: to a backend, or as a reply to a client, be it a backend's or the program's own.
     Forward,
 }
 
+impl Kind {
+    /// The kind of the outcome with this number: numbers below 16 are sent on, below 32 passed, the others
+    /// dropped, so that the program needs a shift and not a table.
+    #[must_use]
+    #[inline]
+    pub const fn of(number: u32) -> Self {
+        match number >> 4 {
+            0 => Self::Forward,
+            1 => Self::Pass,
+            _ => Self::Drop,
+        }
+    }
+}
+
 outcomes! {
+    /// What became of a packet that the balancer received.
+    Outcome;
+
     /// Sent to a backend.
     Forwarded = 0, Forward, "forwarded";
     /// A NAT backend's reply, rewritten and sent to the client.
     Replied = 1, Forward, "replied";
+    /// An echo request to a VIP address, answered.
+    Echoed = 2, Forward, "echoed";
+    /// TTL or hop limit was used up: an ICMP time exceeded went back to the sender.
+    TimeExceededSent = 3, Forward, "time_exceeded_sent";
+    /// Too long for the way to the backend: an ICMP error with the MTU went back to the sender.
+    TooBigSent = 4, Forward, "too_big_sent";
 
     /// Neither IPv4 nor IPv6 (ARP, LLDP), or too short to tell.
     NotIp = 16, Pass, "not_ip";
@@ -69,12 +92,14 @@ outcomes! {
     NotVip = 18, Pass, "not_vip";
     /// For a VIP address, but no service has that port and protocol.
     Unmatched = 19, Pass, "unmatched";
-    /// ICMP to a VIP address: left to this host's stack.
+    /// ICMP to a VIP address, but no error about TCP or UDP: left to this host's stack.
     Icmp = 20, Pass, "icmp";
     /// A NAT backend's reply, rewritten, whose next hop the kernel must first resolve.
     ReplyUnresolved = 21, Pass, "reply_unresolved";
     /// A NAT backend's packet, untouched, to a client that is this host itself or that it has no route to.
     ReplyNotForwarded = 22, Pass, "reply_not_forwarded";
+    /// For a backend in mode `local`: handed to this host's own stack, untouched.
+    Local = 23, Pass, "local";
 
     /// For a VIP address, but no service has that port and protocol, and the settings say drop.
     UnmatchedDropped = 32, Drop, "unmatched_dropped";
@@ -86,11 +111,11 @@ outcomes! {
     WrongIcmp = 35, Drop, "wrong_icmp";
     /// More IPv6 extension headers than are walked.
     ExtensionHeaders = 36, Drop, "extension_headers";
-    /// A later fragment of a datagram whose first fragment is not known.
+    /// A later fragment of a datagram whose first fragment is not known, or any of an ICMP message.
     Fragment = 37, Drop, "fragment";
     /// The source address is loopback, multicast, broadcast, unspecified or the VIP itself.
     BadSource = 38, Drop, "bad_source";
-    /// TTL or hop limit is used up.
+    /// TTL or hop limit is used up, and the budget of ICMP errors too.
     TtlExceeded = 39, Drop, "ttl_exceeded";
     /// The service has no live backend.
     NoBackend = 40, Drop, "no_backend";
@@ -104,20 +129,10 @@ outcomes! {
     ReplyUnroutable = 44, Drop, "reply_unroutable";
     /// The frame could not be resized.
     NoRoom = 45, Drop, "no_room";
+    /// Too long for the way to the backend, and no ICMP error was sent: the sender lets IPv4 routers fragment it,
+    /// or the budget of ICMP errors is used up.
+    TooBig = 46, Drop, "too_big";
 }
 
 /// Cells in the ledger: a power of two above the largest outcome, so that an index can be masked.
 pub const LEDGER_CELLS: u32 = 64;
-
-const _: () = {
-    let mut i = 0;
-    while i < Outcome::ALL.len() {
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "evaluated at compile time, in bounds by the loop"
-        )]
-        let outcome = Outcome::ALL[i];
-        assert!((outcome as u32) < LEDGER_CELLS);
-        i += 1;
-    }
-};

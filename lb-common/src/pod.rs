@@ -3,6 +3,8 @@
 use crate::{
     backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
+    budget::Budget,
+    decap::{DecapSettings, Prefix},
     family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
@@ -48,7 +50,11 @@ plain_data! {
     FragmentKey<Address6> = [Address<4>, Address<4>, u32, u32];
     FragmentPorts = [Be16, Be16, u32];
     Traffic = [u64, u64, u64];
-    Settings = [u64, u32, u32];
+    Budget = [u64];
+    Settings = [u64, u32, u32, u32, u32];
+    DecapSettings = [u32, u32];
+    Prefix<Address4> = [u32, Address<1>];
+    Prefix<Address6> = [u32, Address<4>];
 }
 
 const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 24);

@@ -18,7 +18,7 @@ use crate::be::Be16;
 pub struct VipKey<Address> {
     /// Destination address.
     pub address: Address,
-    /// Destination port; 0 in the address entry.
+    /// Destination port; 0 in the address entry and in a VIP of every port.
     pub port: Be16,
     /// IP protocol number (6 TCP, 17 UDP); 0 in the address entry.
     pub protocol: u8,
@@ -36,6 +36,12 @@ impl<Address> VipKey<Address> {
             protocol,
             reserved: 0,
         }
+    }
+
+    /// The key of a VIP of every port that has none of its own.
+    #[inline]
+    pub const fn any_port(address: Address, protocol: u8) -> Self {
+        Self::new(address, Be16::new(0), protocol)
     }
 
     /// The key that says that `address` is a VIP address, whatever the port.

@@ -27,10 +27,18 @@ pub fn classify<F: Ip>(flow: &FlowKey<F::Address>) -> Result<Class<F>, Outcome> 
     if let Some(vip) = maps::vip::<F>(&key) {
         return Ok(Class::Request(*vip));
     }
+    let outcome = unbalanced::<F>(flow.destination, Outcome::Unmatched);
+    // Only a VIP address has VIPs of every port.
+    if outcome != Outcome::NotVip {
+        let key = VipKey::any_port(flow.destination, flow.protocol());
+        if let Some(vip) = maps::vip::<F>(&key) {
+            return Ok(Class::Request(*vip));
+        }
+    }
     if let Some(reply) = maps::reply::<F>(flow) {
         return Ok(Class::Reply(*reply));
     }
-    Err(unbalanced::<F>(flow.destination, Outcome::Unmatched))
+    Err(outcome)
 }
 
 /// What becomes of a packet to `destination` that cannot be balanced: `outcome` if that is a VIP address.

@@ -6,8 +6,8 @@ use lb_common::outcome::Outcome;
 use crate::{
     frame::Frame,
     maps,
-    packet::{Link, NextHop, Version},
-    wire::ethernet::{Ethernet, IPV4, IPV6},
+    packet::{Link, NextHop},
+    wire::ethernet::Ethernet,
 };
 
 /// Addresses the frame and returns the XDP action that sends it.
@@ -26,12 +26,8 @@ pub fn emit(frame: &mut Frame, link: &Link, next_hop: &NextHop) -> Result<u32, O
     if link.network > Ethernet::LEN {
         frame.shrink(link.network - Ethernet::LEN)?;
     }
-    let ethertype = match link.version {
-        Version::V4 => IPV4,
-        Version::V6 => IPV6,
-    };
     let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
     ethernet.set_addresses(next_hop.addresses);
-    ethernet.set_ethertype(ethertype);
+    ethernet.set_ethertype(link.version.ethertype());
     maps::redirect(next_hop.egress).ok_or(Outcome::NoDevice)
 }

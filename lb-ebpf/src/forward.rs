@@ -1,6 +1,7 @@
 //! The pipeline: the order of the stages, and nothing else.
 
 use lb_common::{
+    backend::Mode,
     family::{V4, V6},
     flow::Reply,
     outcome::Outcome,
@@ -15,8 +16,10 @@ use crate::{
     ip::Ip,
     maps,
     packet::{Link, NextHop, Packet, Version},
-    parse, rewrite, route,
-    select::{self, Standing},
+    parse,
+    reply::{self, Fault},
+    rewrite, route,
+    select::{self, Choice, Standing},
 };
 
 /// A packet that goes on.
@@ -43,17 +46,36 @@ pub fn forward(frame: &mut Frame) -> Result<Sent, Outcome> {
 #[inline(always)]
 fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     let destination = parse::destination::<F>(frame, link.network)?;
-    let packet = parse::packet::<F>(frame, link.network)
-        .map_err(|outcome| classify::unbalanced::<F>(destination, outcome))?;
-    let class = classify::classify::<F>(&packet.flow)?;
-    parse::remember(&packet);
-    match class {
+    let packet = match parse::packet::<F>(frame, link.network) {
+        Ok(packet) => packet,
+        Err(outcome) => {
+            let outcome = classify::unbalanced::<F>(destination, outcome);
+            return if outcome == Outcome::Icmp {
+                icmp::<F>(frame, link)
+            } else {
+                Err(outcome)
+            };
+        }
+    };
+    match classify::classify::<F>(&packet.flow)? {
         Class::Request(vip) => request(frame, link, &packet, &vip),
-        Class::Reply(reply) => self::reply(frame, link, &packet, &reply),
+        Class::Reply(reply) => backends_reply(frame, link, &packet, &reply),
     }
 }
 
-/// A client's packet to a VIP.
+/// ICMP to a VIP address.
+#[inline(always)]
+fn icmp<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
+    let request = reply::echo_request::<F>(frame, link.network)?;
+    guard::source::<F>(request.source, request.vip)?;
+    let action = reply::echo(frame, link.network, &request)?;
+    Ok(Sent {
+        outcome: Outcome::Echoed,
+        action,
+    })
+}
+
+/// A client's packet to a VIP, or an ICMP error about one of the VIP's.
 #[inline(always)]
 fn request<F: Ip>(
     frame: &mut Frame,
@@ -61,22 +83,63 @@ fn request<F: Ip>(
     packet: &Packet<F>,
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
-    guard::request(packet)?;
+    guard::source::<F>(
+        parse::source::<F>(frame, packet.network)?,
+        packet.flow.destination,
+    )?;
     let choice = select::select(vip, packet)?;
-    let bytes = frame.len() as u64;
-    rewrite::request(frame, packet, choice.backend)?;
-    let action = emit::emit(frame, link, &NextHop::from(choice.backend))?;
-    select::remember::<F>(&packet.flow, &choice);
-    maps::count_traffic(choice.id, bytes, choice.standing == Standing::NEW);
+    if choice.backend.mode == Mode::LOCAL {
+        remember(packet, &choice, frame.len());
+        return Err(Outcome::Local);
+    }
+    // One place for all errors: what makes them is long, and is compiled in for each place and IP version.
+    let fault = if guard::hop_limit(packet).is_ok() {
+        let (overhead, mtu) = (rewrite::overhead(choice.backend), choice.backend.mtu);
+        if guard::fits(packet.len(), overhead, mtu) {
+            return balance(frame, link, packet, &choice);
+        }
+        Fault::too_big::<F>(usize::from(mtu).saturating_sub(overhead))
+    } else {
+        Fault::time_exceeded::<F>()
+    };
+    let action = reply::error(frame, link, packet, &fault)?;
+    Ok(Sent {
+        outcome: fault.sent,
+        action,
+    })
+}
+
+/// A client's packet that may go to the backend chosen for it.
+#[inline(always)]
+fn balance<F: Ip>(
+    frame: &mut Frame,
+    link: &Link,
+    packet: &Packet<F>,
+    choice: &Choice,
+) -> Result<Sent, Outcome> {
+    let bytes = frame.len();
+    let link = rewrite::request(frame, link, packet, choice.backend, choice.hash)?;
+    let action = emit::emit(frame, &link, &NextHop::from(choice.backend))?;
+    remember(packet, choice, bytes);
     Ok(Sent {
         outcome: Outcome::Forwarded,
         action,
     })
 }
 
-/// A NAT backend's packet to a client.
+/// Remembers and counts a packet, of `bytes` bytes as received, that has gone to the backend chosen for it.
 #[inline(always)]
-fn reply<F: Ip>(
+fn remember<F: Ip>(packet: &Packet<F>, choice: &Choice, bytes: usize) {
+    if packet.error == 0 {
+        select::remember::<F>(&packet.flow, choice);
+    }
+    parse::remember(packet);
+    maps::count_traffic(choice.id, bytes as u64, choice.standing == Standing::NEW);
+}
+
+/// A NAT backend's packet to a client, or an ICMP error about one of the client's.
+#[inline(always)]
+fn backends_reply<F: Ip>(
     frame: &mut Frame,
     link: &Link,
     packet: &Packet<F>,
@@ -87,6 +150,7 @@ fn reply<F: Ip>(
         guard::hop_limit(packet)?;
     }
     rewrite::reply(frame, packet, reply)?;
+    parse::remember(packet);
     if !route.is_resolved {
         return Err(Outcome::ReplyUnresolved);
     }

@@ -1,13 +1,18 @@
 //! The received frame: bounds-checked typed views of its bytes, and its size.
 //!
 //! The only module that touches packet pointers. A view borrows the frame, so none outlives a resize:
-//! [`Frame::shrink`] takes the frame mutably.
+//! [`Frame::shrink`], [`Frame::grow`] and [`Frame::trim`] take the frame mutably.
 #![expect(
     unsafe_code,
     reason = "packet bytes are reached by pointers that the verifier checks"
 )]
 
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_head};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    bindings::xdp_md,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+};
 use lb_common::outcome::Outcome;
 
 /// Types that may be laid over packet bytes.
@@ -24,16 +29,53 @@ unsafe impl View for network_types::ip::Ipv6Hdr {}
 unsafe impl View for network_types::tcp::TcpHdr {}
 // SAFETY: as above.
 unsafe impl View for network_types::udp::UdpHdr {}
+// SAFETY: as above.
+unsafe impl View for network_types::icmp::Icmpv4Hdr {}
+// SAFETY: bytes.
+unsafe impl View for [u8; 4] {}
+// SAFETY: as above.
+unsafe impl View for [u8; 2] {}
 // SAFETY: as above; the types are ours.
 unsafe impl View for crate::wire::ethernet::Ethernet {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::ethernet::EtherTypeField {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::ethernet::Tag {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::extension::Extension {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::gue::Gue {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::icmp::Icmp {}
+// SAFETY: as above; one view after another, both of alignment 1.
+unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
 
 /// Headers begin within so many bytes: two tags, an IPv6 header and eight of the longest extension headers.
 /// A bound that the verifier can see; frames that go beyond it are treated as truncated.
 const MAX_OFFSET: usize = 0x3fff;
+
+/// `offset`, below 2^16, as a value of which the verifier knows no more than that.
+///
+/// It follows every way through a chain of headers with a range of its own for where the chain ends, and what
+/// comes after is verified once for each. Two bytes written one by one and read as one number have no history:
+/// all ways go on as one.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
+pub fn forget_range(offset: usize) -> usize {
+    let [low, high] = (offset as u16).to_le_bytes();
+    let mut number = MaybeUninit::<u16>::uninit();
+    let number = number.as_mut_ptr();
+    let bytes = number.cast::<u8>();
+    // SAFETY: both bytes of the number are written before it is read. Volatile, or the compiler would see that
+    // nothing happens here.
+    let number = unsafe {
+        bytes.write_volatile(low);
+        bytes.add(1).write_volatile(high);
+        number.read_volatile()
+    };
+    usize::from(u16::from_le(number))
+}
 
 /// One received frame.
 pub struct Frame {
@@ -124,9 +166,47 @@ impl Frame {
         reason = "at most a few headers"
     )]
     pub fn shrink(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.move_start(bytes as i32)
+    }
+
+    /// Puts `bytes`, fewer than 2^31, of room before the front; what stands there is not defined.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the driver left none; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "at most a few headers"
+    )]
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.move_start(-(bytes as i32))
+    }
+
+    #[inline(always)]
+    fn move_start(&mut self, by: i32) -> Result<(), Outcome> {
         // SAFETY: the context is valid (see `start`); views into the frame have ended, for `self` is
         // borrowed mutably.
-        match unsafe { bpf_xdp_adjust_head(self.context, bytes as i32) } {
+        match unsafe { bpf_xdp_adjust_head(self.context, by) } {
+            0 => Ok(()),
+            _ => Err(Outcome::NoRoom),
+        }
+    }
+
+    /// Cuts the frame off after `len` bytes, which it has.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the kernel refuses; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "a frame is shorter than 2^31 bytes"
+    )]
+    pub fn trim(&mut self, len: usize) -> Result<(), Outcome> {
+        let by = len as i32 - self.len() as i32;
+        // SAFETY: as in `move_start`.
+        match unsafe { bpf_xdp_adjust_tail(self.context, by) } {
             0 => Ok(()),
             _ => Err(Outcome::NoRoom),
         }

@@ -2,37 +2,70 @@
 //!
 //! The only place, with the maps, where the two are told apart.
 
-use lb_common::{
-    backend::Backend,
-    be::{Be16, Be32},
-    family::{Address, Address4, Address6, V4, V6},
-    outcome::Outcome,
-};
-use network_types::ip::{IpProto, Ipv4Hdr, Ipv6Hdr};
+mod v4;
+mod v6;
+
+use lb_common::{backend::Backend, be::Be16, hash::FlowHash, outcome::Outcome};
 
 use crate::{
     frame::{Frame, View},
-    maps::FamilyMaps,
-    packet::{Network, Part},
-    wire::{
-        checksum::Change,
-        extension::{Extension, Kind, kind},
-    },
+    maps::{FamilyMaps, decap::DecapMaps},
+    packet::{Network, Version},
+    wire::checksum::Change,
 };
 
-/// Extension headers that are walked over before a packet is given up (RFC 8200 has six kinds, the
-/// destination options may come twice).
-const MAX_EXTENSIONS: usize = 8;
+/// TTL and hop limit of what the program itself sends (RFC 1700, "IP TIME TO LIVE PARAMETER").
+pub const HOP_LIMIT: u8 = 64;
+
+/// The flag "don't fragment" among an IPv4 header's flags and offset (RFC 791 section 3.1).
+const DONT_FRAGMENT: Be16 = Be16::new(0x4000);
+
+/// Where an IP header stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Occurrence {
+    /// At the head of a packet, be it a fragment.
+    Packet,
+    /// At the head of a tunnel's packet, of which all must be there.
+    Tunnel,
+    /// In an ICMP error, which quotes the beginning of a packet: a first fragment has as much of it.
+    Quoted,
+}
+
+impl Occurrence {
+    /// Whether a fragment, a later one or not, is of no use there.
+    #[inline(always)]
+    const fn refuses(self, is_fragment: bool, is_later: bool) -> bool {
+        match self {
+            Self::Packet => false,
+            Self::Tunnel => is_fragment,
+            Self::Quoted => is_later,
+        }
+    }
+}
 
 /// An IP version, as the stages use it.
-pub trait Ip: FamilyMaps {
+pub trait Ip: FamilyMaps + DecapMaps {
     /// The fixed header.
     type Header: View;
 
+    /// This version, as a link header announces it.
+    const LINK: Version;
+    /// The protocol number of a packet of this version inside another.
+    const ENCAPSULATED: u8;
     /// The protocol number of this version's ICMP.
     const ICMP: u64;
+    /// Whether the checksum of this version's ICMP covers the packet's addresses (RFC 4443 section 2.3).
+    const ICMP_COVERS_ADDRESSES: bool;
     /// The protocol number of the other version's ICMP, which has no business here.
     const FOREIGN_ICMP: u64;
+    /// Type of an echo request; its code is 0.
+    const ECHO_REQUEST: u8;
+    /// Type of an echo reply.
+    const ECHO_REPLY: u8;
+    /// Type and code of "time to live exceeded in transit".
+    const TIME_EXCEEDED: [u8; 2];
+    /// Type and code of "fragmentation needed" or "packet too big"; the MTU stands in the header's last word.
+    const TOO_BIG: [u8; 2];
     /// `AF_INET` or `AF_INET6`.
     const SOCKET_FAMILY: u8;
 
@@ -42,12 +75,36 @@ pub trait Ip: FamilyMaps {
     /// The destination in a fixed header.
     fn destination(header: &Self::Header) -> Self::Address;
 
+    /// Bytes of the packet, from its header on, as the header says; `None` if it contradicts itself.
+    fn extent(header: &Self::Header) -> Option<usize>;
+
+    /// Whether ICMP follows the fixed header directly: no options, no extension headers.
+    fn is_bare_icmp(header: &Self::Header) -> bool;
+
+    /// Whether a router may fragment the packet.
+    fn may_be_fragmented(header: &Self::Header) -> bool;
+
+    /// The sum of the pseudo-header of `length` bytes of ICMP, if this version's ICMP has one.
+    fn icmp_pseudo_header(source: Self::Address, destination: Self::Address, length: u16)
+    -> Change;
+
     /// Reads `header`, which stands at `offset`, and the extension headers after it.
     ///
     /// # Errors
-    /// What becomes of the packet if it is for a VIP: [`Outcome::Malformed`], [`Outcome::Truncated`]
-    /// or [`Outcome::ExtensionHeaders`].
-    fn read(frame: &Frame, header: &Self::Header, offset: usize) -> Result<Network, Outcome>;
+    /// What becomes of the packet if it is for a VIP: [`Outcome::Malformed`], [`Outcome::Truncated`],
+    /// [`Outcome::Fragment`] or [`Outcome::ExtensionHeaders`].
+    fn read(
+        frame: &Frame,
+        header: &Self::Header,
+        offset: usize,
+        occurrence: Occurrence,
+    ) -> Result<Network, Outcome>;
+
+    /// Whether ICMP messages of this kind are errors that end a connection or change how it goes on.
+    fn is_icmp_error(kind: u8) -> bool;
+
+    /// The header's own checksum; 0 if it has none.
+    fn header_checksum(header: &Self::Header) -> Be16;
 
     /// Whether no host may send from `address`: loopback, multicast, broadcast or unspecified.
     fn is_impossible_source(address: Self::Address) -> bool;
@@ -62,210 +119,59 @@ pub trait Ip: FamilyMaps {
     /// Takes one from the hop limit, which is not 0.
     fn decrement_hop_limit(header: &mut Self::Header);
 
+    /// Replaces the hop limit.
+    fn set_hop_limit(header: &mut Self::Header, hop_limit: u8);
+
     /// Replaces the source address.
     fn set_source(header: &mut Self::Header, address: Self::Address);
 
     /// Replaces the destination address.
     fn set_destination(header: &mut Self::Header, address: Self::Address);
+
+    /// What the header of a packet hands on to an outer one.
+    fn inherited(header: &Self::Header) -> Inherited;
+
+    /// The source of the outer header for a flow with hash `hash` to `backend`, which is of this version.
+    fn tunnel_source(backend: &Backend, hash: FlowHash) -> Self::Address;
+
+    /// Writes the whole fixed header.
+    fn write(header: &mut Self::Header, new: &NewHeader<Self::Address>);
 }
 
-impl Ip for V4 {
-    type Header = Ipv4Hdr;
-
-    const ICMP: u64 = IpProto::Icmp as u64;
-    const FOREIGN_ICMP: u64 = IpProto::Ipv6Icmp as u64;
-    const SOCKET_FAMILY: u8 = 2;
-
-    #[inline(always)]
-    fn source(header: &Ipv4Hdr) -> Address4 {
-        Address([Be32::from_bytes(header.src_addr)])
-    }
-
-    #[inline(always)]
-    fn destination(header: &Ipv4Hdr) -> Address4 {
-        Address([Be32::from_bytes(header.dst_addr)])
-    }
-
-    #[inline(always)]
-    fn read(_: &Frame, header: &Ipv4Hdr, offset: usize) -> Result<Network, Outcome> {
-        /// Offset and the more-fragments flag (RFC 791 section 3.1).
-        const FRAGMENT: u16 = 0x3fff;
-        const OFFSET: u16 = 0x1fff;
-        let header_len = usize::from(header.vihl & 0x0f) * 4;
-        let total_len = usize::from(Be16::from_bytes(header.tot_len).get());
-        let is_v4 = header.vihl >> 4 == 4 && header_len >= size_of::<Ipv4Hdr>();
-        if !is_v4 || total_len < header_len {
-            return Err(Outcome::Malformed);
-        }
-        let mut part = Part::whole();
-        let flags = Be16::from_bytes(header.frags);
-        if flags.raw() & FRAGMENT.to_be() != 0 {
-            let offset = flags.get() & OFFSET;
-            // The tiny fragment attack: TCP flags in a second fragment (RFC 1858 section 3.2).
-            if offset == 1 && header.proto == IpProto::Tcp as u8 {
-                return Err(Outcome::Malformed);
-            }
-            part = Part {
-                position: if offset == 0 {
-                    Part::FIRST
-                } else {
-                    Part::LATER
-                },
-                identification: u64::from(Be16::from_bytes(header.id).get()),
-                protocol: u64::from(header.proto),
-            };
-        }
-        Ok(Network {
-            hop_limit: u64::from(header.ttl),
-            protocol: u64::from(header.proto),
-            payload: offset + header_len,
-            end: offset + total_len,
-            part,
-        })
-    }
-
-    /// RFC 1122 section 3.2.1.3 and RFC 6890: 0/8, 127/8, 224/4 and 240/4 with the broadcast address.
-    #[inline(always)]
-    fn is_impossible_source(Address([address]): Address4) -> bool {
-        let [first, ..] = address.to_bytes();
-        first == 0 || first == 127 || first >= 224
-    }
-
-    #[inline(always)]
-    fn backend_address(backend: &Backend) -> Address4 {
-        backend.address_v4()
-    }
-
-    #[inline(always)]
-    fn socket_address(Address([word]): Address4) -> [u64; 2] {
-        [u64::from(word.raw()), 0]
-    }
-
-    #[inline(always)]
-    fn decrement_hop_limit(header: &mut Ipv4Hdr) {
-        let old = Be16::from_bytes([header.ttl, header.proto]);
-        header.ttl = header.ttl.wrapping_sub(1);
-        let new = Be16::from_bytes([header.ttl, header.proto]);
-        header.check = Change::none().word(old, new).apply(header.check);
-    }
-
-    #[inline(always)]
-    fn set_source(header: &mut Ipv4Hdr, Address(new): Address4) {
-        let old = [Be32::from_bytes(header.src_addr)];
-        header.check = Change::none().words(&old, &new).apply(header.check);
-        let [new] = new;
-        header.src_addr = new.to_bytes();
-    }
-
-    #[inline(always)]
-    fn set_destination(header: &mut Ipv4Hdr, Address(new): Address4) {
-        let old = [Be32::from_bytes(header.dst_addr)];
-        header.check = Change::none().words(&old, &new).apply(header.check);
-        let [new] = new;
-        header.dst_addr = new.to_bytes();
-    }
+/// What a packet's header hands on to an outer one (RFC 2003 section 3.1, RFC 2473 section 6.4). Whole words,
+/// for they cross stages.
+#[derive(Clone, Copy)]
+pub struct Inherited {
+    /// DSCP and ECN: differentiated services go on, and congestion is marked (RFC 2983, RFC 6040).
+    pub traffic_class: u64,
+    /// Flags and fragment offset of an outer IPv4 header: routers may cut it if they might cut the packet.
+    pub fragment: Be16,
+    /// The packet's own identification, which tells outer packets apart that may be cut; 0 for others
+    /// (RFC 6864 section 4.1). Fragments, which share one, differ by their offset, which is mixed in.
+    pub identification: Be16,
 }
 
-impl Ip for V6 {
-    type Header = Ipv6Hdr;
+impl Inherited {
+    /// What stands there in a packet that carries no other: best effort, not to be cut.
+    pub const NOTHING: Self = Self {
+        traffic_class: 0,
+        fragment: DONT_FRAGMENT,
+        identification: Be16::new(0),
+    };
+}
 
-    const ICMP: u64 = IpProto::Ipv6Icmp as u64;
-    const FOREIGN_ICMP: u64 = IpProto::Icmp as u64;
-    const SOCKET_FAMILY: u8 = 10;
-
-    #[inline(always)]
-    fn source(header: &Ipv6Hdr) -> Address6 {
-        Address6::from(header.src_addr)
-    }
-
-    #[inline(always)]
-    fn destination(header: &Ipv6Hdr) -> Address6 {
-        Address6::from(header.dst_addr)
-    }
-
-    #[inline(always)]
-    fn read(frame: &Frame, header: &Ipv6Hdr, offset: usize) -> Result<Network, Outcome> {
-        let [first, ..] = header.vcf;
-        let mut payload = offset + size_of::<Ipv6Hdr>();
-        let end = payload + usize::from(Be16::from_bytes(header.payload_len).get());
-        if first >> 4 != 6 {
-            return Err(Outcome::Malformed);
-        }
-        let mut protocol = header.next_hdr;
-        let mut part = Part::whole();
-        for _ in 0..MAX_EXTENSIONS {
-            let kind = kind(protocol);
-            if kind == Kind::Upper {
-                break;
-            }
-            let extension = frame.view::<Extension>(payload).ok_or(Outcome::Truncated)?;
-            if kind == Kind::Fragment && !extension.is_atomic_fragment() {
-                part = Part {
-                    position: if extension.is_first_fragment() {
-                        Part::FIRST
-                    } else {
-                        Part::LATER
-                    },
-                    identification: u64::from(extension.identification()),
-                    protocol: u64::from(extension.next_header),
-                };
-            }
-            payload += match kind {
-                Kind::Fragment => Extension::FRAGMENT_LEN,
-                Kind::Sized | Kind::Upper => extension.len(),
-            };
-            if payload > end {
-                return Err(Outcome::Malformed);
-            }
-            protocol = extension.next_header;
-            // What follows is the middle of something, whatever the number says.
-            if part.position == Part::LATER {
-                break;
-            }
-        }
-        if part.position != Part::LATER && kind(protocol) != Kind::Upper {
-            return Err(Outcome::ExtensionHeaders);
-        }
-        Ok(Network {
-            hop_limit: u64::from(header.hop_limit),
-            protocol: u64::from(protocol),
-            payload,
-            end,
-            part,
-        })
-    }
-
-    /// RFC 4291 sections 2.5.2, 2.5.3 and 2.7: unspecified, loopback, multicast.
-    #[inline(always)]
-    fn is_impossible_source(Address([a, b, c, d]): Address6) -> bool {
-        let [first, ..] = a.to_bytes();
-        let unspecified_or_loopback = a.raw() | b.raw() | c.raw() == 0 && d.get() <= 1;
-        first == 0xff || unspecified_or_loopback
-    }
-
-    #[inline(always)]
-    fn backend_address(backend: &Backend) -> Address6 {
-        backend.address_v6()
-    }
-
-    #[inline(always)]
-    fn socket_address(Address([a, b, c, d]): Address6) -> [u64; 2] {
-        let join = |low: Be32, high: Be32| u64::from(low.raw()) | u64::from(high.raw()) << 32;
-        [join(a, b), join(c, d)]
-    }
-
-    #[inline(always)]
-    fn decrement_hop_limit(header: &mut Ipv6Hdr) {
-        header.hop_limit = header.hop_limit.wrapping_sub(1);
-    }
-
-    #[inline(always)]
-    fn set_source(header: &mut Ipv6Hdr, address: Address6) {
-        header.src_addr = address.into();
-    }
-
-    #[inline(always)]
-    fn set_destination(header: &mut Ipv6Hdr, address: Address6) {
-        header.dst_addr = address.into();
-    }
+/// A header that the program writes: a tunnel's outer one, or that of its own ICMP errors.
+pub struct NewHeader<Address> {
+    /// From the packet inside a tunnel.
+    pub inherited: Inherited,
+    /// What follows.
+    pub protocol: u8,
+    /// Bytes that follow.
+    pub payload_len: usize,
+    /// Its low bits are the IPv6 flow label, so that routers and cards spread flows (RFC 6438).
+    pub hash: FlowHash,
+    /// Where it comes from.
+    pub source: Address,
+    /// Where it goes.
+    pub destination: Address,
 }

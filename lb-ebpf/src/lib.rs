@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! parse -> classify -> guard -> select -> rewrite -> emit
+//!              |          |         |
+//!              +----------+---------+--> reply
 //! ```
 //!
 //! Each stage is a module that knows no other stage; [`forward`] alone knows the order. The edges are
 //! three modules, the only ones with `unsafe`: [`frame`] (packet bytes), [`maps`] (every map) and
 //! [`route`] (the kernel's routing table). The binary beside this library holds the entry points only.
+//!
+//! [`decap`] is the other end: the pipeline of a program for backends, which takes tunnels off.
 //!
 //! Whatever takes the frame is `inline(always)`: the verifier refuses packet pointers across calls
 //! (`pointer arithmetic on pkt_end prohibited`). Small functions of values and map values are, too, where
@@ -18,6 +22,7 @@
 )]
 
 pub mod classify;
+pub mod decap;
 pub mod emit;
 pub mod forward;
 pub mod frame;
@@ -26,6 +31,7 @@ pub mod ip;
 pub mod maps;
 pub mod packet;
 pub mod parse;
+pub mod reply;
 pub mod rewrite;
 pub mod route;
 pub mod select;

@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::outcome::Kind;
-use lb_ebpf::{forward::forward, frame::Frame, maps};
+use lb_ebpf::{decap, forward::forward, frame::Frame, maps};
 
 /// Balances what arrives for a VIP, turns NAT replies back, and passes everything else.
 #[xdp]
@@ -28,6 +28,21 @@ fn balancer(ctx: XdpContext) -> u32 {
     aya_log_ebpf::debug!(&ctx, "outcome {} action {}", outcome as u32, action);
     maps::count(outcome);
     action
+}
+
+/// Takes tunnels off that balancers have put on, and passes everything else.
+#[xdp]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `#[xdp]` wants"
+)]
+fn decap(ctx: XdpContext) -> u32 {
+    let outcome = decap::decap(&mut Frame::new(ctx.ctx));
+    maps::decap::count(outcome);
+    match outcome.kind() {
+        Kind::Pass => XDP_PASS,
+        Kind::Drop | Kind::Forward => XDP_DROP,
+    }
 }
 
 /// Passes every packet. For veth peers of an interface that transmits by XDP: without a program of

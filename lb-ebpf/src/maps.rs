@@ -7,14 +7,18 @@
     reason = "map values are reached by pointers that the verifier checks"
 )]
 
+pub mod decap;
+
 use aya_ebpf::{
     Global,
     bindings::xdp_action::XDP_REDIRECT,
     btf_maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray},
+    helpers::bpf_ktime_get_ns,
     macros::btf_map,
 };
 use lb_common::{
     backend::{Backend, BackendId},
+    budget::Budget,
     family::{Address4, Address6, Family, V4, V6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
@@ -36,6 +40,8 @@ const MMAPABLE: usize = 1 << 10;
 static SETTINGS: Global<Settings> = Global::new(Settings {
     hash_seed: 0,
     drop_unmatched: 0,
+    icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
+    gue_port: 6080,
     reserved: 0,
 });
 
@@ -65,6 +71,8 @@ static TRAFFIC: PerCpuArray<Traffic, 4096> = PerCpuArray::new();
 static LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
 #[btf_map]
 static DEVICES: DevMapHash<256> = DevMapHash::new();
+#[btf_map]
+static ERROR_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
 
 type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
@@ -227,6 +235,22 @@ pub fn count(outcome: Outcome) {
         // SAFETY: as in `count_traffic`.
         unsafe { *cell += 1 };
     }
+}
+
+/// Whether one more ICMP error may be sent now; if so, it is taken from this CPU's budget.
+#[inline(always)]
+#[must_use]
+pub fn spend_error() -> bool {
+    let Some(budget) = ERROR_BUDGET.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: the helper only reads the clock; the element as in `count_traffic`.
+    let spent = unsafe { (*budget).spend(bpf_ktime_get_ns(), settings().icmp_errors_per_second) };
+    if let Some(rest) = spent {
+        // SAFETY: as in `count_traffic`.
+        unsafe { *budget = rest };
+    }
+    spent.is_some()
 }
 
 /// The action that sends the frame out of interface `egress`; `None` if that is not allowed.

@@ -3,9 +3,9 @@
 //! Fields that are not part of a map key are whole words: smaller ones make the compiler copy a value in
 //! pieces that straddle words, and the verifier refuses misaligned stack access.
 
-use lb_common::{backend::Backend, family::Family, flow::FlowKey};
+use lb_common::{backend::Backend, be::Be16, family::Family, flow::FlowKey};
 
-use crate::wire::ethernet::Addresses;
+use crate::wire::ethernet::{Addresses, IPV4, IPV6};
 
 /// What stands before the IP header.
 #[derive(Clone, Copy)]
@@ -24,6 +24,18 @@ pub enum Version {
     V4,
     /// RFC 8200.
     V6,
+}
+
+impl Version {
+    /// The ethertype that announces it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ethertype(self) -> Be16 {
+        match self {
+            Self::V4 => IPV4,
+            Self::V6 => IPV6,
+        }
+    }
 }
 
 /// What the IP header and its extensions say of what follows them.
@@ -72,21 +84,36 @@ impl Part {
     }
 }
 
-/// A TCP or UDP packet, fully parsed.
+/// A TCP or UDP packet, or an ICMP error about one, fully parsed.
 #[derive(Clone, Copy)]
 pub struct Packet<F: Family> {
-    /// The 5-tuple.
+    /// The 5-tuple; of an ICMP error, that of the flow it is about, in the error's direction.
     pub flow: FlowKey<F::Address>,
     /// TTL or hop limit.
     pub hop_limit: u64,
-    /// Whether a flow may begin with it: not for TCP segments with RST or FIN.
+    /// Whether a flow may begin with it: not for TCP segments with RST or FIN, nor for ICMP errors.
     pub begins_flow: bool,
     /// Where the IP header begins, in bytes from the frame's start.
     pub network: usize,
-    /// Where the TCP or UDP header begins, likewise; 0 in a later fragment, which has none.
+    /// Where the header of an ICMP error begins, in bytes from the frame's start; 0 in packets that are no errors.
+    pub error: usize,
+    /// Where the TCP or UDP header begins, likewise: the quoted one, of which 8 bytes are there, in an error;
+    /// 0 in a later fragment, which has none.
     pub transport: usize,
     /// Which part of its datagram it is.
     pub part: Part,
+    /// Where the packet ends, likewise; what the frame has beyond is padding.
+    pub end: usize,
+}
+
+impl<F: Family> Packet<F> {
+    /// Bytes of the IP packet, its header included.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a packet is never empty")]
+    pub const fn len(&self) -> usize {
+        self.end - self.network
+    }
 }
 
 /// Where a frame goes.

@@ -3,7 +3,7 @@
 use lb_common::{
     backend::{Backend, BackendId, Mode},
     flow::{Flow, FlowKey, Reply},
-    hash::flow_hash,
+    hash::{FlowHash, flow_hash},
     outcome::Outcome,
     table::slot_of,
     vip::Vip,
@@ -17,6 +17,8 @@ pub struct Choice {
     pub id: BackendId,
     /// Its entry.
     pub backend: &'static Backend,
+    /// The flow's hash, by which outer headers vary.
+    pub hash: FlowHash,
     /// What the flow table has to do with it.
     pub standing: Standing,
 }
@@ -41,13 +43,13 @@ impl Standing {
 /// [`Outcome::NoBackend`], [`Outcome::StaleTable`].
 #[inline(always)]
 pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
-    if let Some(choice) = remembered::<F>(&packet.flow) {
+    let hash = flow_hash::<F>(&packet.flow, maps::settings().hash_seed);
+    if let Some(choice) = remembered::<F>(&packet.flow, hash) {
         return Ok(choice);
     }
     if vip.table_slots == 0 {
         return Err(Outcome::NoBackend);
     }
-    let hash = flow_hash::<F>(&packet.flow, maps::settings().hash_seed);
     let slot =
         maps::slot(vip.table_offset + slot_of(hash, vip.table_slots)).ok_or(Outcome::StaleTable)?;
     let id = slot.backend();
@@ -55,6 +57,7 @@ pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
     Ok(Choice {
         id,
         backend,
+        hash,
         standing: if packet.begins_flow {
             Standing::NEW
         } else {
@@ -65,13 +68,14 @@ pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
 
 /// The backend that the flow went to before, if it still takes its packets.
 #[inline(always)]
-fn remembered<F: Ip>(flow: &FlowKey<F::Address>) -> Option<Choice> {
+fn remembered<F: Ip>(flow: &FlowKey<F::Address>, hash: FlowHash) -> Option<Choice> {
     let known = maps::flow::<F>(flow)?;
     let id = BackendId(known.backend);
     let backend = active(id)?;
     (backend.generation == known.generation).then_some(Choice {
         id,
         backend,
+        hash,
         standing: Standing::KNOWN,
     })
 }
@@ -93,6 +97,7 @@ pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice) {
         id,
         backend,
         standing,
+        ..
     } = choice;
     if *standing == Standing::NEW {
         let value = Flow {

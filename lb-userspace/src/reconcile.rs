@@ -8,7 +8,7 @@ use crate::{
     dataplane::{Dataplane, DataplaneError},
     desired::Desired,
     health::Target,
-    model::Health,
+    model::{Health, TunnelSources},
     neighbor::NextHops,
     plan::{Input, Plan, Tables, plan},
 };
@@ -22,6 +22,8 @@ pub struct World<'a> {
     pub next_hops: &'a NextHops,
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
+    /// Where outer headers come from, if the operator has chosen.
+    pub tunnel_sources: TunnelSources,
 }
 
 /// Why a publication failed.
@@ -84,6 +86,7 @@ impl<D: Dataplane> Reconciler<D> {
             health: world.health,
             next_hops: world.next_hops,
             interfaces: world.interfaces,
+            tunnel_sources: world.tunnel_sources,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),
         };

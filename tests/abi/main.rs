@@ -9,6 +9,8 @@ use std::mem::offset_of;
 
 use lb_common::{
     backend::Backend,
+    budget::Budget,
+    decap::{DecapSettings, Prefix},
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
@@ -33,7 +35,9 @@ const HASH: usize = 1;
 const ARRAY: usize = 2;
 const PER_CPU_ARRAY: usize = 6;
 const LRU_HASH: usize = 9;
+const PREFIXES: usize = 11;
 const DEVICE_HASH: usize = 25;
+const NO_PREALLOC: usize = 1;
 const MMAPABLE: usize = 1 << 10;
 
 /// Size and fields of a struct, as this compiler lays it out.
@@ -132,6 +136,8 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
     let settings = layout!(Settings {
         hash_seed: u64,
         drop_unmatched: u32,
+        icmp_errors_per_second: u32,
+        gue_port: u32,
         reserved: u32
     });
     assert_eq!(object.fields_of("Settings"), settings);
@@ -144,8 +150,9 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
 }
 
 #[test]
-fn maps_are_those_that_the_daemon_pins() {
-    let mut wanted = names::MAPS.map(str::to_owned);
+fn maps_are_those_that_the_daemon_knows() {
+    let maps = names::MAPS.iter().chain(&names::DECAP_MAPS);
+    let mut wanted: Vec<String> = maps.map(|name| (*name).to_owned()).collect();
     wanted.sort();
     assert_eq!(ObjectFile::read().maps(), wanted);
 }
@@ -232,6 +239,10 @@ fn maps_have_their_types_and_sizes() {
             names::LEDGER,
             define(PER_CPU_ARRAY, 4, 8, entries(LEDGER_CELLS), 0),
         ),
+        (
+            names::ERROR_BUDGET,
+            define(PER_CPU_ARRAY, 4, size_of::<Budget>(), 1, 0),
+        ),
         // An interface's index, and room for a program's: struct bpf_devmap_val.
         (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),
     ];
@@ -242,10 +253,55 @@ fn maps_have_their_types_and_sizes() {
 }
 
 #[test]
+fn lists_of_decap_have_their_types_and_sizes() {
+    let object = ObjectFile::read();
+    let define = |kind, key, value, max_entries, flags| MapDefinition {
+        kind,
+        key,
+        value,
+        max_entries,
+        flags,
+    };
+    let sources = |key| define(PREFIXES, key, 4, 1_024, NO_PREALLOC);
+    let addresses = |key| define(HASH, key, 4, 1_024, 0);
+    let (prefix_v4, prefix_v6) = (size_of::<Prefix<Address4>>(), size_of::<Prefix<Address6>>());
+    let wanted = [
+        (names::DECAP_SOURCES_V4, sources(prefix_v4)),
+        (names::DECAP_SOURCES_V6, sources(prefix_v6)),
+        (names::DECAP_DESTINATIONS_V4, addresses(4)),
+        (names::DECAP_DESTINATIONS_V6, addresses(16)),
+        (names::DECAP_VIPS_V4, addresses(4)),
+        (names::DECAP_VIPS_V6, addresses(16)),
+        (
+            names::DECAP_LEDGER,
+            define(PER_CPU_ARRAY, 4, 8, LEDGER_CELLS as usize, 0),
+        ),
+    ];
+    assert_eq!(wanted.len(), names::DECAP_MAPS.len());
+    for (name, definition) in wanted {
+        assert_eq!(object.map(name), definition, "{name}");
+    }
+    let settings = layout!(DecapSettings {
+        gue_port: u32,
+        any_destination: u32
+    });
+    assert_eq!(object.fields_of("DecapSettings"), settings);
+    let symbols = object.symbols(".rodata", SymbolKind::Data);
+    let wanted = (
+        names::DECAP_SETTINGS.to_owned(),
+        size_of::<DecapSettings>() as u64,
+    );
+    assert!(
+        symbols.contains(&wanted),
+        "{wanted:?} is not among {symbols:?}"
+    );
+}
+
+#[test]
 fn programs_are_named_as_the_daemon_calls_them() {
     assert_eq!(
         ObjectFile::read().functions("xdp"),
-        [names::BALANCER, "pass"]
+        [names::BALANCER, names::DECAP, "pass"]
     );
 }
 

@@ -37,6 +37,14 @@ impl Family {
         )
     }
 
+    /// The address with a VIP of every port, UDP.
+    pub(crate) const fn any_port_vip(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(192, 0, 2, 12),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x12),
+        )
+    }
+
     /// An address that is no VIP.
     pub(crate) const fn elsewhere(self) -> IpAddr {
         self.address(
@@ -53,6 +61,11 @@ impl Family {
     /// A client on the client's network that has never been heard of.
     pub(crate) const fn unresolved(self) -> IpAddr {
         self.neighbour(8)
+    }
+
+    /// A router on the client's network, which may send ICMP errors about packets to clients.
+    pub(crate) const fn router(self) -> IpAddr {
+        self.neighbour(9)
     }
 
     const fn neighbour(self, host: u8) -> IpAddr {
@@ -88,6 +101,14 @@ impl Family {
         self.address(
             Ipv4Addr::new(198, 51, 101, 7),
             Ipv6Addr::new(0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 7),
+        )
+    }
+
+    /// Where outer headers come from: the first of a prefix, the low 16 bits are the flow's.
+    pub(crate) const fn tunnel_source(self) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(10, 99, 0, 0),
+            Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 0),
         )
     }
 

@@ -8,6 +8,7 @@
     reason = "rows are written for frames of known length, and a test may panic"
 )]
 
+mod decap;
 mod family;
 mod member;
 mod row;
@@ -29,7 +30,7 @@ const UNREACHABLE: &[(Outcome, &str)] = &[(
 )];
 
 fn check(rows: &[Row]) {
-    check_with(Settings::default(), rows);
+    check_with(SETTINGS, rows);
 }
 
 fn check_with(settings: Settings, rows: &[Row]) {
@@ -51,10 +52,26 @@ fn check_with(settings: Settings, rows: &[Row]) {
     );
 }
 
-const DROP_UNMATCHED: Settings = Settings {
+const SETTINGS: Settings = Settings {
     hash_seed: 0,
-    drop_unmatched: 1,
+    drop_unmatched: 0,
+    icmp_errors_per_second: 0,
+    gue_port: GUE_PORT as u32,
     reserved: 0,
+};
+
+/// Where the backends of the world take GUE.
+const GUE_PORT: u16 = 6_080;
+
+/// A budget of errors that no test exhausts.
+const GENEROUS: Settings = Settings {
+    icmp_errors_per_second: 1_000_000_000,
+    ..SETTINGS
+};
+
+const DROP_UNMATCHED: Settings = Settings {
+    drop_unmatched: 1,
+    ..SETTINGS
 };
 
 #[test]
@@ -67,6 +84,11 @@ fn frames_that_are_not_for_us_are_passed_untouched() {
 fn ports_without_a_service_are_passed_or_dropped_as_set() {
     check(&rows::unmatched::passed());
     check_with(DROP_UNMATCHED, &rows::unmatched::dropped());
+}
+
+#[test]
+fn a_vip_of_every_port_takes_what_no_other_takes() {
+    check(&rows::unmatched::any_port());
 }
 
 #[test]
@@ -122,6 +144,46 @@ fn replies_of_nat_backends_come_from_the_vip() {
 #[test]
 fn flows_stay_with_their_backend() {
     check(&rows::flow::rows());
+}
+
+#[test]
+fn tunnels_carry_every_packet_whole() {
+    check(&rows::tunnel::rows());
+}
+
+#[test]
+fn echo_requests_to_vips_are_answered_at_every_length_and_sum() {
+    check(&rows::echo::rows());
+}
+
+#[test]
+fn used_up_hops_and_big_packets_are_reported_to_their_sender() {
+    check_with(GENEROUS, &rows::generated::sent());
+}
+
+#[test]
+fn big_packets_are_dropped_where_the_sender_is_not_told() {
+    check(&rows::generated::untold());
+}
+
+#[test]
+fn errors_beyond_the_budget_are_not_sent() {
+    if !kernel::is_5_15() {
+        kernel::skipped("this kernel lets nobody choose a test frame's ingress interface");
+        return;
+    }
+    // One in a second is less than a burst takes.
+    let settings = Settings {
+        icmp_errors_per_second: 1,
+        ..Settings::default()
+    };
+    in_world(settings, rows::generated::exhausts_the_budget);
+}
+
+#[test]
+fn icmp_errors_reach_the_backend_of_the_flow_they_are_about() {
+    check(&rows::icmp_error::rows());
+    check_with(DROP_UNMATCHED, &rows::icmp_error::unmatched_dropped());
 }
 
 #[test]

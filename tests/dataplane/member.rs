@@ -113,6 +113,21 @@ pub(crate) const FIRST: Member = Member::new(10, Mode::L2, Family::V4, Side::Fro
 /// Serves port 104 after the change.
 pub(crate) const SECOND: Member = Member::new(11, Mode::L2, Family::V4, Side::Front);
 
+/// Reached through a tunnel, by mode, the outer header's IP version, and the way out. The first two are
+/// back by the interface the client is on.
+pub(crate) const TUNNELS: [Member; 8] = [
+    Member::new(12, Mode::IPIP, Family::V4, Side::Front),
+    Member::new(13, Mode::IPIP, Family::V6, Side::Front),
+    Member::new(14, Mode::IPIP, Family::V4, Side::Back),
+    Member::new(15, Mode::IPIP, Family::V6, Side::Back),
+    Member::new(16, Mode::GUE, Family::V4, Side::Front),
+    Member::new(17, Mode::GUE, Family::V6, Side::Front),
+    Member::new(18, Mode::GUE, Family::V4, Side::Back),
+    Member::new(19, Mode::GUE, Family::V6, Side::Back),
+];
+/// Is this host itself.
+pub(crate) const LOCAL: Member = Member::new(20, Mode::LOCAL, Family::V4, Side::Front);
+
 /// The backend of this family.
 pub(crate) fn of(family: Family, members: [Member; 2]) -> Member {
     let [v4, v6] = members;
@@ -144,5 +159,9 @@ pub(crate) const PORT_NO_DEVICE: u16 = 103;
 pub(crate) const PORT_CHANGING: u16 = 104;
 /// The table names a backend beyond the end of the backends map.
 pub(crate) const PORT_BEYOND: u16 = 105;
+/// In mode `local`.
+pub(crate) const PORT_LOCAL: u16 = 106;
+/// The first of [`TUNNELS`]; the others follow.
+pub(crate) const PORT_TUNNELS: u16 = 200;
 /// No service.
 pub(crate) const PORT_UNMATCHED: u16 = 9_999;

@@ -130,6 +130,29 @@ impl Row {
         self.send(side, frame, outcome, action, Out::Bytes(out))
     }
 
+    /// `frame` must leave as the bytes `out` by another interface.
+    pub(crate) fn redirects_bytes(self, frame: &impl Frame, out: Vec<u8>) -> Self {
+        let out = Out::Bytes(out);
+        self.send(
+            Side::Front,
+            frame,
+            Outcome::Forwarded,
+            Action::Redirect,
+            out,
+        )
+    }
+
+    /// `frame` must be sent back as the bytes `out`, whose checksums are not all right.
+    pub(crate) fn sends_bytes(self, frame: &impl Frame, outcome: Outcome, out: Vec<u8>) -> Self {
+        self.send(
+            Side::Front,
+            frame,
+            outcome,
+            Action::Transmit,
+            Out::Bytes(out),
+        )
+    }
+
     /// What a backend sends on `side` must become of it what `outcome` and `action` say.
     pub(crate) fn answers(
         self,
@@ -230,7 +253,7 @@ impl Sent {
                 ran.outcome, ran.action, self.outcome, self.action
             ));
         }
-        let forwarded = ran.outcome == Outcome::Forwarded;
+        let forwarded = matches!(ran.outcome, Outcome::Forwarded | Outcome::Local);
         if ran.backend.is_some() != forwarded {
             faults.push(format!(
                 "{:?}, but counted for {:?}",
@@ -242,6 +265,9 @@ impl Sent {
             if ran.outcome.kind() != Kind::Forward || !fits {
                 faults.push(format!("{:?} by {:?}", ran.outcome, ran.action));
             }
+        }
+        if ran.remembered && world.object.flows() == 0 {
+            faults.push("counted as a new flow, but none is remembered".to_owned());
         }
         faults.extend(self.frame_faults(&ran));
         (!faults.is_empty()).then(|| self.report(&ran, &faults))

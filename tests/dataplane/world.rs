@@ -18,16 +18,19 @@ use lb_tests::{
 use crate::{
     family::Family,
     member::{
-        BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, Member, NAT_BACK,
+        BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, LOCAL, Member, NAT_BACK,
         NAT_FRONT, NO_DEVICE, PORT_BEYOND, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
-        PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
-        PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, of,
+        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
+        PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, TUNNELS, of,
     },
 };
 
 /// Slots of every lookup table.
 const SLOTS: u32 = 13;
-const PROTOCOLS: [u8; 2] = [6, 17];
+/// Low bits of outer sources that vary with the flow.
+pub(crate) const SOURCE_BITS: u8 = 16;
+const UDP: u8 = 17;
+const PROTOCOLS: [u8; 2] = [6, UDP];
 
 /// The program, filled, and its interfaces.
 pub(crate) struct World {
@@ -52,7 +55,8 @@ impl World {
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
-        for member in several.into_iter().chain(NAT_BACK).chain(NAT_FRONT) {
+        let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
+        for member in several.chain(TUNNELS).chain([LOCAL]) {
             self.put(member, 1, 0);
         }
         for family in Family::BOTH {
@@ -69,26 +73,40 @@ impl World {
                 (PORT_NO_DEVICE, NO_DEVICE.id),
                 (PORT_CHANGING, FIRST.id),
                 (PORT_BEYOND, Slot::MAX_BACKEND),
+                (PORT_LOCAL, LOCAL.id),
             ] {
                 self.serve(family, port, backend);
+            }
+            self.serve_any(family, L2_BACK.id);
+            for (port, member) in (PORT_TUNNELS..).zip(TUNNELS) {
+                self.serve(family, port, member.id);
             }
         }
     }
 
     /// Writes a backend with this generation and these flags.
     pub(crate) fn put(&mut self, member: Member, generation: u32, flags: u8) {
-        let address = member.address();
-        let (version, words) = match address.ip() {
-            IpAddr::V4(v4) => {
-                let Address([word]) = Address4::from(v4);
-                (4, [word, Be32::default(), Be32::default(), Be32::default()])
-            }
-            IpAddr::V6(v6) => (6, Address6::from(v6).0),
-        };
+        let backend = self.entry(member, generation, flags);
+        self.object.put_backend(BackendId(member.id), backend);
+    }
+
+    /// Lets the way to a backend carry no IP packet of more than `mtu` bytes.
+    pub(crate) fn narrow(&mut self, member: Member, mtu: u16) {
         let backend = Backend {
+            mtu,
+            ..self.entry(member, 1, 0)
+        };
+        self.object.put_backend(BackendId(member.id), backend);
+    }
+
+    fn entry(&self, member: Member, generation: u32, flags: u8) -> Backend {
+        let address = member.address();
+        let (version, address_words) = words(address.ip());
+        let (_, tunnel_source) = words(member.family.tunnel_source());
+        Backend {
             generation,
             service: 1,
-            address: words,
+            address: address_words,
             destination_mac: member.mac(),
             source_mac: member.egress_mac(),
             egress: self.index(member.side),
@@ -96,9 +114,10 @@ impl World {
             mode: member.mode,
             version,
             flags,
-            ..Backend::default()
-        };
-        self.object.put_backend(BackendId(member.id), backend);
+            source_bits: SOURCE_BITS,
+            mtu: 0,
+            tunnel_source,
+        }
     }
 
     /// Publishes a table of nothing but `backend` for a port, TCP and UDP.
@@ -109,6 +128,31 @@ impl World {
         let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
         self.object.write_table(offset, &slots);
         self.publish(family, port, offset, SLOTS);
+    }
+
+    /// Publishes a table of nothing but `backend` for every port that has none of its own, of the address
+    /// that has such a VIP.
+    fn serve_any(&mut self, family: Family, backend: u32) {
+        let vip = Vip {
+            table_offset: backend * SLOTS_PER_ELEMENT,
+            table_slots: SLOTS,
+            generation: 1,
+            service: 1,
+            ..Vip::default()
+        };
+        let address = family.any_port_vip();
+        self.object.put_vip(address, 0, 0, Vip::default());
+        self.object.put_vip(address, 0, UDP, vip);
+        // One port has a VIP of its own, in whose service nobody lives.
+        self.object.put_vip(
+            address,
+            PORT_EMPTY,
+            UDP,
+            Vip {
+                table_slots: 0,
+                ..vip
+            },
+        );
     }
 
     /// Publishes a table for a port, TCP and UDP.
@@ -123,6 +167,17 @@ impl World {
         for protocol in PROTOCOLS {
             self.object.put_vip(family.vip(), port, protocol, vip);
         }
+    }
+}
+
+/// An address as it stands in a backend's entry, and its IP version.
+fn words(address: IpAddr) -> (u8, [Be32; 4]) {
+    match address {
+        IpAddr::V4(v4) => {
+            let Address([word]) = Address4::from(v4);
+            (4, [word, Be32::default(), Be32::default(), Be32::default()])
+        }
+        IpAddr::V6(v6) => (6, Address6::from(v6).0),
     }
 }
 

@@ -1,5 +1,6 @@
 //! First stage: from bytes to values. Reads, changes nothing.
 
+mod icmp;
 mod link;
 mod network;
 mod transport;
@@ -28,7 +29,16 @@ pub fn destination<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Ou
     frame.view(offset).map(F::destination).ok_or(Outcome::NotIp)
 }
 
-/// Reads the TCP or UDP packet whose IP header stands at `offset`.
+/// The source of the IP packet at `offset`, which is not that of its flow in an ICMP error.
+///
+/// # Errors
+/// [`Outcome::Truncated`], never after [`packet`].
+#[inline(always)]
+pub fn source<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Outcome> {
+    frame.view(offset).map(F::source).ok_or(Outcome::Truncated)
+}
+
+/// Reads the TCP or UDP packet, or the ICMP error about one, whose IP header stands at `offset`.
 ///
 /// # Errors
 /// What becomes of the packet if it is for a VIP address.
@@ -42,6 +52,13 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
     let network = network::network::<F>(frame, header, offset)?;
     if network.part.position == Part::LATER {
         return later::<F>(frame, header, offset, &network);
+    }
+    if network.protocol == F::ICMP {
+        // Of its fragments, none has all that would have to be answered or translated.
+        if network.part.position != Part::WHOLE {
+            return Err(Outcome::Fragment);
+        }
+        return icmp::error::<F>(frame, header, &network, offset);
     }
     let transport = transport::transport(frame, &network)?;
     // After the headers: a frame that ends inside one is truncated, one that ends after them contradicts
@@ -60,8 +77,10 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
         hop_limit: network.hop_limit,
         begins_flow: transport.begins_flow,
         network: offset,
+        error: 0,
         transport: network.payload,
         part: network.part,
+        end: network.end,
     })
 }
 
@@ -90,8 +109,10 @@ fn later<F: Ip>(
         hop_limit: network.hop_limit,
         begins_flow: false,
         network: offset,
+        error: 0,
         transport: 0,
         part: network.part,
+        end: network.end,
     })
 }
 

@@ -5,14 +5,14 @@ use network_types::ip::IpProto;
 
 use crate::{
     frame::Frame,
-    ip::Ip,
+    ip::{Ip, Occurrence},
     packet::{Network, Part},
 };
 
-/// Reads `header`, which stands at `offset`, as far as to a TCP or UDP header.
+/// Reads `header`, which stands at `offset`, as far as to a TCP, UDP or ICMP header.
 ///
 /// # Errors
-/// As [`Ip::read`]; [`Outcome::Icmp`], [`Outcome::WrongIcmp`]; [`Outcome::Unmatched`] for other protocols.
+/// As [`Ip::read`]; [`Outcome::WrongIcmp`]; [`Outcome::Unmatched`] for other protocols.
 #[inline(always)]
 pub(super) fn network<F: Ip>(
     frame: &Frame,
@@ -21,10 +21,10 @@ pub(super) fn network<F: Ip>(
 ) -> Result<Network, Outcome> {
     const TCP: u64 = IpProto::Tcp as u64;
     const UDP: u64 = IpProto::Udp as u64;
-    let network = F::read(frame, header, offset)?;
+    let network = F::read(frame, header, offset, Occurrence::Packet)?;
     match network.protocol {
         TCP | UDP => Ok(network),
-        icmp if icmp == F::ICMP => Err(Outcome::Icmp),
+        icmp if icmp == F::ICMP => Ok(network),
         icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
         // What its first fragment told decides: its own number may be that of an extension header.
         _ if network.part.position == Part::LATER => Ok(network),

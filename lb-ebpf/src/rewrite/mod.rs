@@ -1,28 +1,42 @@
 //! Fifth stage: what changes in the packet from the IP header on, by the backend's mode.
 
 mod nat;
+mod quote;
+mod tunnel;
 
 use lb_common::{
     backend::{Backend, Mode},
+    family::{Family, V4, V6},
     flow::Reply,
+    hash::FlowHash,
     outcome::Outcome,
 };
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
-use crate::{frame::Frame, ip::Ip, packet::Packet};
+use self::tunnel::Shim;
+use crate::{
+    frame::Frame,
+    ip::Ip,
+    packet::{Link, Packet},
+};
 
-/// Rewrites a request for `backend`.
+/// Rewrites a request for `backend`; answers what then stands before the IP header.
 ///
 /// # Errors
-/// [`Outcome::UnsupportedMode`]; [`Outcome::Truncated`] cannot happen after parsing, but the verifier wants
-/// every view checked.
+/// [`Outcome::UnsupportedMode`]; [`Outcome::NoRoom`] if the frame cannot grow; [`Outcome::Truncated`] cannot
+/// happen after parsing, but the verifier wants every view checked.
 #[inline(always)]
 pub fn request<F: Ip>(
     frame: &mut Frame,
+    link: &Link,
     packet: &Packet<F>,
     backend: &Backend,
-) -> Result<(), Outcome> {
-    match backend.mode {
-        Mode::L2 => {}
+    hash: FlowHash,
+) -> Result<Link, Outcome> {
+    // A tunnel forwards as a router does before it encapsulates (RFC 2003 section 3.1).
+    decrement_hop_limit(frame, packet)?;
+    let shim = match backend.mode {
+        Mode::L2 => return Ok(*link),
         Mode::NAT if backend.version == F::VERSION => {
             nat::translate::<F>(
                 frame,
@@ -31,10 +45,33 @@ pub fn request<F: Ip>(
                 F::backend_address(backend),
                 backend.port,
             )?;
+            return Ok(*link);
         }
+        Mode::IPIP => Shim::None,
+        Mode::GUE => Shim::Gue,
         _ => return Err(Outcome::UnsupportedMode),
+    };
+    match backend.version {
+        V4::VERSION => tunnel::encapsulate::<F, V4>(frame, link, packet, backend, hash, shim),
+        V6::VERSION => tunnel::encapsulate::<F, V6>(frame, link, packet, backend, hash, shim),
+        _ => Err(Outcome::UnsupportedMode),
     }
-    decrement_hop_limit(frame, packet)
+}
+
+/// Bytes that the rewrite puts before a packet to `backend`.
+#[inline(always)]
+#[must_use]
+pub const fn overhead(backend: &Backend) -> usize {
+    let shim = match backend.mode {
+        Mode::IPIP => Shim::None,
+        Mode::GUE => Shim::Gue,
+        _ => return 0,
+    };
+    let header = match backend.version {
+        V4::VERSION => size_of::<Ipv4Hdr>(),
+        _ => size_of::<Ipv6Hdr>(),
+    };
+    header + shim.len()
 }
 
 /// Rewrites a NAT backend's reply so that it comes from the VIP.

@@ -1,8 +1,9 @@
 //! Network address and port translation of one end (RFC 3022 section 4.1).
 
-use lb_common::{be::Be16, outcome::Outcome};
+use lb_common::{be::Be16, flow::FlowKey, outcome::Outcome};
 use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
 
+use super::quote;
 use crate::{frame::Frame, ip::Ip, packet::Packet, wire::checksum::Change};
 
 /// Which end of a packet is translated.
@@ -12,6 +13,17 @@ pub(super) enum End {
     Source,
     /// Where it goes.
     Destination,
+}
+
+impl End {
+    /// Address and port that a flow has there.
+    #[inline(always)]
+    pub(super) fn of<F: Ip>(self, flow: &FlowKey<F::Address>) -> (F::Address, Be16) {
+        match self {
+            Self::Source => (flow.source, flow.source_port),
+            Self::Destination => (flow.destination, flow.destination_port),
+        }
+    }
 }
 
 /// Replaces address and port of one end and mends the checksums that cover them.
@@ -26,11 +38,11 @@ pub(super) fn translate<F: Ip>(
     address: F::Address,
     port: Be16,
 ) -> Result<(), Outcome> {
+    if packet.error != 0 {
+        return quote::translate(frame, packet, end, address, port);
+    }
     let flow = &packet.flow;
-    let (old_address, old_port) = match end {
-        End::Source => (flow.source, flow.source_port),
-        End::Destination => (flow.destination, flow.destination_port),
-    };
+    let (old_address, old_port) = end.of::<F>(flow);
     // The pseudo-header has the addresses (RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1).
     let change = Change::none()
         .words(old_address.as_ref(), address.as_ref())
@@ -70,7 +82,7 @@ pub(super) fn translate<F: Ip>(
 
 /// A UDP checksum after `change`: none stays none, and a computed 0 is sent as all ones (RFC 768).
 #[inline(always)]
-const fn udp_checksum(checksum: [u8; 2], change: Change) -> [u8; 2] {
+pub(super) const fn udp_checksum(checksum: [u8; 2], change: Change) -> [u8; 2] {
     match checksum {
         [0, 0] => [0, 0],
         _ => match change.apply(checksum) {

@@ -35,6 +35,31 @@ impl Change {
         Self(sum)
     }
 
+    /// A 16-bit word `new` comes in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn added(self, new: Be16) -> Self {
+        Self(self.0 + new.raw() as u64)
+    }
+
+    /// The 32-bit words `new` come in.
+    #[inline(always)]
+    #[must_use]
+    pub fn added_words(self, new: &[Be32]) -> Self {
+        let mut sum = self.0;
+        for new in new {
+            sum += u64::from(new.raw());
+        }
+        Self(sum)
+    }
+
+    /// The checksum of nothing but what came in (RFC 1071 section 1).
+    #[inline(always)]
+    #[must_use]
+    pub const fn checksum(self) -> [u8; 2] {
+        self.apply([0xff, 0xff])
+    }
+
     /// `checksum` after the change: `~(~HC + ~m + m')`, equation 3 of RFC 1624 section 3.
     #[inline(always)]
     #[must_use]
@@ -80,6 +105,20 @@ mod tests {
                     .apply(before.to_be_bytes());
                 assert_eq!(u16::from_be_bytes(updated), after, "{old:#x} -> {new:#x}");
             }
+        }
+    }
+
+    #[test]
+    fn a_new_header_gets_the_checksum_of_its_words() {
+        for words in [
+            [0x4500, 0x0054, 0x1234],
+            [0xffff, 0xffff, 0xffff],
+            [0, 0, 1],
+        ] {
+            let sum = words
+                .iter()
+                .fold(Change::none(), |sum, word| sum.added(Be16::new(*word)));
+            assert_eq!(u16::from_be_bytes(sum.checksum()), checksum(&words));
         }
     }
 

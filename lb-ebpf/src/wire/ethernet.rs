@@ -61,6 +61,22 @@ impl Ethernet {
         Be16::from_bytes(self.ethertype)
     }
 
+    /// Both addresses.
+    #[inline(always)]
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        Addresses(self.addresses.map(Be32::from_bytes))
+    }
+
+    /// The addresses of a frame back to where this one came from.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::many_single_char_names, reason = "twelve bytes in their order")]
+    pub const fn back(&self) -> Addresses {
+        let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = self.addresses;
+        Addresses::new([g, h, i, j, k, l], [a, b, c, d, e, f])
+    }
+
     /// Replaces both addresses.
     #[inline(always)]
     pub fn set_addresses(&mut self, Addresses(words): Addresses) {
@@ -82,6 +98,22 @@ impl Ethernet {
     }
 }
 
+/// The ethertype alone, where tags stand before it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct EtherTypeField([u8; 2]);
+
+impl EtherTypeField {
+    /// Bytes of the field.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// Replaces it.
+    #[inline(always)]
+    pub const fn set(&mut self, ethertype: Be16) {
+        self.0 = ethertype.to_bytes();
+    }
+}
+
 /// A VLAN tag after its own ethertype: 4 bytes.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -100,5 +132,11 @@ impl Tag {
     #[must_use]
     pub const fn ethertype(&self) -> Be16 {
         Be16::from_bytes(self.ethertype)
+    }
+
+    /// Replaces what follows.
+    #[inline(always)]
+    pub const fn set_ethertype(&mut self, ethertype: Be16) {
+        self.ethertype = ethertype.to_bytes();
     }
 }

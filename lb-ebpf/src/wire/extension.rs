@@ -60,7 +60,7 @@ impl Extension {
         Be16::from_bytes(self.fragment).raw() & OFFSET_AND_MORE.to_be() == 0
     }
 
-    /// For a fragment header: whether the fragment is the datagram's first.
+    /// For a fragment header: whether the datagram's beginning follows.
     #[inline(always)]
     #[must_use]
     pub const fn is_first_fragment(&self) -> bool {

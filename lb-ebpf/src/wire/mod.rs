@@ -6,3 +6,5 @@
 pub mod checksum;
 pub mod ethernet;
 pub mod extension;
+pub mod gue;
+pub mod icmp;

@@ -218,8 +218,8 @@ fn what_makes_no_sense_is_a_usage_error_that_says_what_would() {
             "not a unicast address",
         ),
         (
-            "service add web --vip 192.0.2.10:443/tcp --mode ipip",
-            "l2, nat",
+            "service add web --vip 192.0.2.10:443/tcp --mode vxlan",
+            "l2, nat, ipip, gue, local",
         ),
         (
             "service add web --vip 192.0.2.10:443/tcp --table-slots 100",

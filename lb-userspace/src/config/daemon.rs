@@ -9,6 +9,7 @@ use super::{
     spec::DaemonSpec,
     validate::word,
 };
+use crate::model::{TunnelSource, TunnelSources};
 
 /// How the program is attached to interfaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,10 @@ pub struct DaemonSettings {
     pub hash_seed: u64,
     /// What becomes of packets to a VIP address on which no service listens.
     pub unmatched: Unmatched,
+    /// Where outer headers of tunnels come from.
+    pub tunnel_sources: TunnelSources,
+    /// UDP port that `gue` backends listen on; 1 to 65,535.
+    pub gue_port: u32,
     /// Flows remembered per IP version; 1,024 to 2^24.
     pub max_flows: u32,
     /// Slots of all lookup tables together; 16,384 to 2^28, a multiple of [`SLOTS_PER_ELEMENT`].
@@ -74,6 +79,8 @@ impl Default for DaemonSettings {
             xdp_mode: XdpMode::default(),
             hash_seed: 0,
             unmatched: Unmatched::default(),
+            tunnel_sources: TunnelSources::default(),
+            gue_port: 6_080,
             max_flows: 1 << 18,
             max_slots: 1 << 21,
             max_backends: 4_096,
@@ -111,6 +118,14 @@ pub(super) fn settings(spec: &DaemonSpec, found: &mut Found) -> DaemonSettings {
             &unmatched,
         )
         .unwrap_or_default(),
+        tunnel_sources: tunnel_sources(&spec.tunnel_sources, found),
+        gue_port: size(
+            found,
+            "gue_port",
+            spec.gue_port,
+            1..=65_535,
+            default.gue_port,
+        ),
         max_flows: size(
             found,
             "max_flows",
@@ -168,6 +183,27 @@ fn interfaces(names: &[String], found: &mut Found) -> Vec<String> {
         }
     }
     valid
+}
+
+/// At most one of each IP version.
+fn tunnel_sources(texts: &[String], found: &mut Found) -> TunnelSources {
+    let mut sources = TunnelSources::default();
+    for (index, text) in texts.iter().enumerate() {
+        let place = format!("daemon.tunnel_sources[{index}]");
+        let Some(source) = found.keep(place.as_str(), text.parse::<TunnelSource>()) else {
+            continue;
+        };
+        let chosen = if source.address.is_ipv4() {
+            &mut sources.v4
+        } else {
+            &mut sources.v6
+        };
+        if let Some(first) = chosen.replace(source) {
+            let message = format!("{first} stands here already: name one for each IP version");
+            found.add(place, message);
+        }
+    }
+    sources
 }
 
 /// As the kernel's `dev_valid_name` has it, and without control characters.

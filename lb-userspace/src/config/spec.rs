@@ -33,6 +33,13 @@ pub struct DaemonSpec {
     /// `pass` (default) or `drop`: packets to a VIP address on which no service listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmatched: Option<String>,
+    /// Where outer headers of tunnels come from: a prefix, or an address, per IP version; default the address
+    /// that the kernel would send from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tunnel_sources: Vec<String>,
+    /// UDP port that `gue` backends listen on; default 6080.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gue_port: Option<u32>,
     /// Flows remembered per IP version; default 262,144. At most 2^24.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_flows: Option<u32>,

@@ -79,6 +79,7 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
+            tunnel_sources: self.edges.tunnel_sources,
         };
         self.edges.reconciler.publish(&self.desired, world)
     }
@@ -89,6 +90,7 @@ impl Core {
             health: &BTreeMap::new(),
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
+            tunnel_sources: self.edges.tunnel_sources,
         };
         let plan = self.edges.reconciler.plan(desired, world);
         plan.shortages.iter().map(ToString::to_string).collect()
@@ -101,6 +103,7 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
+            tunnel_sources: self.edges.tunnel_sources,
         };
         match self
             .edges

@@ -21,6 +21,7 @@ use crate::{
     dataplane::kernel::Kernel,
     desired::{Change, Desired},
     health::{Observation, book::Book, machine::Machine, task::Prober},
+    model::TunnelSources,
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::Plan,
     reconcile::{Reconciler, World},
@@ -34,6 +35,8 @@ const FULL_PASS: Duration = Duration::from_secs(30);
 pub(super) struct Edges {
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
+    /// Where outer headers come from, if the operator has chosen.
+    pub(super) tunnel_sources: TunnelSources,
     pub(super) prober: Prober,
     pub(super) resolver: ResolverHandle,
     /// What the resolver finds.
@@ -103,6 +106,7 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.present(links),
+            tunnel_sources: self.edges.tunnel_sources,
         };
         let plan = self
             .edges

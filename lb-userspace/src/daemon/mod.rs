@@ -10,6 +10,7 @@
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
 //! | `interfaces` | which interfaces the program is attached to |
+//! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
 //! | `saved` | what to start with, and what is kept for the next start |
 //! | `start` | wiring and shutdown |
@@ -18,6 +19,7 @@ mod answers;
 mod change;
 mod commit;
 mod core;
+mod decap;
 mod event;
 pub mod exit;
 mod interfaces;
@@ -29,5 +31,5 @@ mod start;
 mod watch;
 
 pub use exit::Failure;
-pub use options::{Command, LogFormat, Options, RunOptions};
+pub use options::{Command, DecapOptions, LogFormat, Options, RunOptions};
 pub use start::run;

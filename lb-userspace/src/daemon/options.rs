@@ -1,10 +1,11 @@
 //! The command line of `lbd`.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use lb_common::decap::GUE_PORT;
 
-use crate::config::XdpMode;
+use crate::{config::XdpMode, model::Prefix};
 
 /// Where configuration, socket, state and pins are unless said otherwise.
 const CONFIG: &str = "/etc/lb/lb.toml";
@@ -27,6 +28,11 @@ pub enum Command {
     ///
     /// Stopping leaves the data plane forwarding; the next start takes it over.
     Run(RunOptions),
+    /// On a backend: take tunnels off that balancers have put on, until told to stop.
+    ///
+    /// IP in IP and GUE. Tunnels must come from `--from`, end at an address of this host (or at `--to`), and
+    /// hold a packet for a `--vip`; all else is left to the host's stack. Prints its ledger when it ends.
+    Decap(DecapOptions),
     /// Take the data plane of a stopped daemon off: packets go to the host's own stack again.
     Detach {
         /// Directory of the instance's pins in a BPF file system.
@@ -62,6 +68,40 @@ pub struct RunOptions {
     /// Take the data plane off when stopping.
     #[arg(long)]
     pub detach_on_stop: bool,
+}
+
+/// How to take tunnels off.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DecapOptions {
+    /// Attach to this interface; may be repeated.
+    #[arg(
+        long = "iface",
+        alias = "interface",
+        value_name = "NAME",
+        required = true
+    )]
+    pub interfaces: Vec<String>,
+    /// Take tunnels from balancers with these addresses; may be repeated.
+    #[arg(long, value_name = "PREFIX", required = true)]
+    pub from: Vec<Prefix>,
+    /// Take packets to this VIP out of tunnels; may be repeated.
+    #[arg(long = "vip", value_name = "ADDRESS", required = true)]
+    pub vips: Vec<IpAddr>,
+    /// Let tunnels end at this address; may be repeated. Without it, at every address of this host.
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Vec<IpAddr>,
+    /// UDP port of GUE.
+    #[arg(long, value_name = "PORT", default_value_t = GUE_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub gue_port: u16,
+    /// How to attach.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = XdpModeOption::Auto)]
+    pub xdp_mode: XdpModeOption,
+    /// Directory in a BPF file system; the pins stand in its directory `decap`.
+    #[arg(long, value_name = "DIR", default_value = BPFFS)]
+    pub bpffs: PathBuf,
+    /// Form of log lines.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
 }
 
 impl RunOptions {

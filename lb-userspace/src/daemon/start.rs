@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     core::{Core, Edges},
+    decap,
     event::Event,
     exit::{ExitCode, Failure},
     interfaces::{self, Interfaces},
@@ -58,6 +59,16 @@ pub fn run(options: Options) -> Result<(), Failure> {
                 .build()
                 .context("start the runtime")?;
             runtime.block_on(serve(options))
+        }
+        Command::Decap(options) => {
+            log(options.log_format);
+            preflight::check()?;
+            raise_limits();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("start the runtime")?;
+            runtime.block_on(decap::serve(options))
         }
         Command::Detach { bpffs } => {
             preflight::check()?;
@@ -195,6 +206,7 @@ async fn begin(
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces: Interfaces::new(attachments, mode, names),
+        tunnel_sources: settings.tunnel_sources,
         prober: Prober::new(observations),
         resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
         next_hop_updates,
@@ -212,7 +224,7 @@ async fn begin(
 }
 
 /// A kernel that refuses for lack of rights is told apart from one that refuses the program.
-fn explain_load(error: anyhow::Error) -> Failure {
+pub(super) fn explain_load(error: anyhow::Error) -> Failure {
     let denied = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
@@ -232,6 +244,8 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
             Unmatched::Pass => 0,
             Unmatched::Drop => 1,
         },
+        icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
+        gue_port: settings.gue_port,
         reserved: 0,
     }
 }

@@ -12,7 +12,7 @@ use lb_common::{
 
 use super::{BackendEntry, Region, ServiceId, VipEntry};
 use crate::{
-    model::{Mode, Protocol, Vip},
+    model::{Mode, Protocol, TunnelSource, Vip},
     neighbor::NextHop,
 };
 
@@ -86,13 +86,8 @@ pub(super) fn vip_from_map(value: &vip::Vip) -> VipEntry {
 }
 
 pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
-    let (version, address) = match entry.address.ip() {
-        IpAddr::V4(address) => {
-            let Address([word]) = Address4::from(address);
-            (4, [word, Be32::default(), Be32::default(), Be32::default()])
-        }
-        IpAddr::V6(address) => (6, Address6::from(address).0),
-    };
+    let (version, address) = words(entry.address.ip());
+    let tunnel = entry.tunnel;
     Backend {
         generation: entry.generation,
         service: entry.service.0,
@@ -104,9 +99,30 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
         mode: mode_to_map(entry.mode),
         version,
         flags: if entry.active { 0 } else { Backend::INACTIVE },
-        source_bits: 0,
-        mtu: 0,
-        tunnel_source: [Be32::default(); 4],
+        source_bits: tunnel.map_or(0, |source| source.bits),
+        mtu: entry.next_hop.mtu,
+        tunnel_source: tunnel.map_or([Be32::default(); 4], |source| words(source.address).1),
+    }
+}
+
+/// An address as it stands in a backend's entry, after its IP version.
+fn words(address: IpAddr) -> (u8, [Be32; 4]) {
+    match address {
+        IpAddr::V4(address) => {
+            let Address([word]) = Address4::from(address);
+            (4, [word, Be32::default(), Be32::default(), Be32::default()])
+        }
+        IpAddr::V6(address) => (6, Address6::from(address).0),
+    }
+}
+
+/// The address that `words` are, in IP version `version`.
+fn address_of(version: u8, words: [Be32; 4]) -> Option<IpAddr> {
+    let [first, ..] = words;
+    match version {
+        4 => Some(Address([first]).into()),
+        6 => Some(Address(words).into()),
+        _ => None,
     }
 }
 
@@ -115,12 +131,12 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
     if value.generation == 0 {
         return None;
     }
-    let address: IpAddr = match value.version {
-        4 => value.address_v4().into(),
-        6 => value.address_v6().into(),
-        _ => return None,
-    };
+    let address = address_of(value.version, value.address)?;
     let mode = mode_from_map(value.mode)?;
+    let tunnel = mode.is_tunnel().then(|| TunnelSource {
+        address: address_of(value.version, value.tunnel_source).unwrap_or(address),
+        bits: value.source_bits,
+    });
     Some(BackendEntry {
         generation: value.generation,
         service: ServiceId(value.service),
@@ -132,7 +148,10 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
             destination_mac: value.destination_mac,
             // Not in the map, and only asked of fresh next hops: true for what `l2` was published with.
             on_link: mode == Mode::L2,
+            source: None,
+            mtu: value.mtu,
         },
+        tunnel,
         active: value.flags & Backend::INACTIVE == 0,
     })
 }
@@ -141,6 +160,9 @@ const fn mode_to_map(mode: Mode) -> backend::Mode {
     match mode {
         Mode::L2 => backend::Mode::L2,
         Mode::Nat => backend::Mode::NAT,
+        Mode::Ipip => backend::Mode::IPIP,
+        Mode::Gue => backend::Mode::GUE,
+        Mode::Local => backend::Mode::LOCAL,
     }
 }
 
@@ -148,6 +170,9 @@ const fn mode_from_map(mode: backend::Mode) -> Option<Mode> {
     match mode {
         backend::Mode::L2 => Some(Mode::L2),
         backend::Mode::NAT => Some(Mode::Nat),
+        backend::Mode::IPIP => Some(Mode::Ipip),
+        backend::Mode::GUE => Some(Mode::Gue),
+        backend::Mode::LOCAL => Some(Mode::Local),
         _ => None,
     }
 }
@@ -163,7 +188,13 @@ mod tests {
 
     #[test]
     fn entries_survive_the_way_into_the_maps_and_back() {
-        for (address, mode) in [("10.0.0.11:80", Mode::Nat), ("[fd00::11]:8080", Mode::L2)] {
+        for (address, mode, tunnel) in [
+            ("10.0.0.11:80", Mode::Nat, None),
+            ("[fd00::11]:8080", Mode::L2, None),
+            ("10.0.0.11:80", Mode::Ipip, Some("10.99.0.0/16")),
+            ("[fd00::11]:80", Mode::Gue, Some("fd00:99::1/128")),
+            ("10.0.0.1:80", Mode::Local, None),
+        ] {
             let entry = BackendEntry {
                 generation: 7,
                 service: ServiceId(3),
@@ -174,7 +205,10 @@ mod tests {
                     source_mac: [2, 0, 0, 0, 0, 1],
                     destination_mac: [2, 0, 0, 0, 0, 2],
                     on_link: mode == Mode::L2,
+                    source: None,
+                    mtu: 1_492,
                 },
+                tunnel: tunnel.map(|source| source.parse().unwrap()),
                 active: false,
             };
             assert_eq!(backend_from_map(&backend_to_map(&entry)), Some(entry));

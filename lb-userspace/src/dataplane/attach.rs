@@ -14,7 +14,6 @@ use aya::{
         xdp::XdpLink,
     },
 };
-use lb_common::names;
 use rustix::io::Errno;
 
 use super::load::Pins;
@@ -74,13 +73,16 @@ pub enum Attached {
 /// The loaded program and its links.
 pub struct Attachments {
     ebpf: Ebpf,
+    program: &'static str,
     links: PathBuf,
 }
 
 impl Attachments {
-    pub(super) fn new(ebpf: Ebpf, pins: &Pins) -> Self {
+    /// `program`, which has been loaded.
+    pub(super) fn new(ebpf: Ebpf, program: &'static str, pins: &Pins) -> Self {
         Self {
             ebpf,
+            program,
             links: pins.links(),
         }
     }
@@ -121,8 +123,8 @@ impl Attachments {
         let pin = self.links.join(index.to_string());
         let program: &mut Xdp = self
             .ebpf
-            .program_mut(names::BALANCER)
-            .context("the eBPF object has no program `balancer`")?
+            .program_mut(self.program)
+            .with_context(|| format!("the eBPF object has no program `{}`", self.program))?
             .try_into()?;
         if pin.exists() {
             if adopt(program, &pin)? {

@@ -81,7 +81,11 @@ impl Kernel {
             },
         };
         kernel.refresh().context("read the adopted maps")?;
-        Ok((kernel, Attachments::new(ebpf, pins), loaded.adopted))
+        Ok((
+            kernel,
+            Attachments::new(ebpf, names::BALANCER, pins),
+            loaded.adopted,
+        ))
     }
 
     fn read(&self) -> Result<Actual> {
@@ -271,7 +275,7 @@ fn grace() -> io::Result<()> {
 }
 
 /// A removal that finds nothing has done what it should: an element of a device map goes with its interface.
-fn absent_is_fine(removed: Result<(), MapError>) -> Result<(), MapError> {
+pub(super) fn absent_is_fine(removed: Result<(), MapError>) -> Result<(), MapError> {
     match removed {
         Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
@@ -282,7 +286,7 @@ fn absent_is_fine(removed: Result<(), MapError>) -> Result<(), MapError> {
 }
 
 /// Takes a map out of the loaded object, typed.
-fn take<M>(ebpf: &mut Ebpf, name: &str) -> Result<M>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &str) -> Result<M>
 where
     M: TryFrom<Map, Error = MapError>,
 {

@@ -98,8 +98,14 @@ impl Pins {
                 .with_context(|| format!("remove {}", directory.display()))?;
         }
         match fs::remove_dir(&self.root) {
-            // The root may be where the file system is mounted, or have been made by somebody else.
-            Err(error) if error.kind() != io::ErrorKind::ResourceBusy => {
+            // The root may be where the file system is mounted, have been made by somebody else, or hold the
+            // pins of `decap`.
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::ResourceBusy | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
                 Err(error).with_context(|| format!("remove {}", self.root.display()))
             }
             Ok(()) | Err(_) => Ok(()),
@@ -118,9 +124,7 @@ pub(super) struct Loaded {
 
 /// Loads the object with the maps pinned under `pins`, creating those that are missing.
 pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<Loaded> {
-    if OBJECT.is_empty() {
-        bail!("this lbd was built without the eBPF object: build it with `cargo xtask build`");
-    }
+    let object = object()?;
     let maps = pins.maps();
     let adopted = maps.join(names::BACKENDS).exists();
     // Maps that are there keep their sizes; aya must know them, for it checks indexes against what it is told.
@@ -145,7 +149,11 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .map_max_entries(names::REPLIES_V4, capacity.flows)
         .map_max_entries(names::REPLIES_V6, capacity.flows)
         .map_max_entries(names::DEVICES, MAX_DEVICES);
-    let created = loader.load(OBJECT);
+    // The object holds the maps of `decap` too: made as small as can be, and closed again.
+    for name in names::DECAP_MAPS {
+        loader.map_max_entries(name, 1);
+    }
+    let created = loader.load(object);
     let mut ebpf = created.with_context(|| creation(getrlimit(Resource::Memlock).current))?;
     let program: &mut Xdp = ebpf
         .program_mut(names::BALANCER)
@@ -155,11 +163,22 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
     program
         .load()
         .context("load the program `balancer` into the kernel")?;
+    for name in names::DECAP_MAPS {
+        drop(ebpf.take_map(name));
+    }
     Ok(Loaded {
         ebpf,
         capacity,
         adopted,
     })
+}
+
+/// The bytes of the object.
+pub(super) fn object() -> Result<&'static [u8]> {
+    if OBJECT.is_empty() {
+        bail!("this lbd was built without the eBPF object: build it with `cargo xtask build`");
+    }
+    Ok(OBJECT)
 }
 
 /// The sizes of the maps pinned under `maps`.
@@ -174,7 +193,7 @@ fn pinned_capacity(maps: &Path) -> Result<Capacity> {
 
 /// What was tried when maps could not be created. Kernels before 5.11 answer "not permitted" when they would take
 /// more memory than a process may lock, and only `CAP_SYS_RESOURCE` lets it raise that limit itself.
-fn creation(lockable: Option<u64>) -> String {
+pub(super) fn creation(lockable: Option<u64>) -> String {
     let step = "create the BPF maps";
     lockable.map_or_else(
         || step.to_owned(),

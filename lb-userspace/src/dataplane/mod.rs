@@ -7,6 +7,7 @@ mod abi;
 mod actual;
 mod arena;
 pub mod attach;
+pub mod decap;
 pub mod kernel;
 mod load;
 #[cfg(feature = "log")]
@@ -24,7 +25,7 @@ use lb_common::{
 };
 
 use crate::{
-    model::{Mode, Vip},
+    model::{Mode, TunnelSource, Vip},
     neighbor::NextHop,
 };
 
@@ -76,6 +77,8 @@ pub struct BackendEntry {
     pub mode: Mode,
     /// Where its packets go.
     pub next_hop: NextHop,
+    /// Where the outer headers of its packets come from; only in modes with a tunnel.
+    pub tunnel: Option<TunnelSource>,
     /// Whether remembered flows may still go to it.
     pub active: bool,
 }

@@ -67,6 +67,10 @@ pub enum Breach {
         version(vip.address.is_ipv4()), version(backend.is_ipv4())
     )]
     OtherVersion { backend: SocketAddr, vip: Vip },
+    #[error(
+        "mode nat gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
+    )]
+    AnyPort { backend: SocketAddr, vip: Vip },
     #[error("backend {backend} is filed under {key}")]
     Misfiled {
         backend: SocketAddr,
@@ -168,12 +172,21 @@ fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> O
         return Some(Breach::RemovedUndrained(address));
     }
     let other = |vip: &&Vip| vip.address.is_ipv4() != address.is_ipv4();
+    let any = |vip: &&Vip| vip.port == Vip::ANY_PORT;
+    let breach = |vip: &Vip| {
+        let (backend, vip) = (address, *vip);
+        if other(&&vip) {
+            Breach::OtherVersion { backend, vip }
+        } else {
+            Breach::AnyPort { backend, vip }
+        }
+    };
     match backend.mode {
-        Mode::L2 => None,
-        Mode::Nat => vips.iter().find(other).map(|&vip| Breach::OtherVersion {
-            backend: address,
-            vip,
-        }),
+        Mode::L2 | Mode::Ipip | Mode::Gue | Mode::Local => None,
+        Mode::Nat => {
+            let unfit = vips.iter().find(other).or_else(|| vips.iter().find(any));
+            unfit.map(breach)
+        }
     }
 }
 

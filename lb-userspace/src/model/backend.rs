@@ -17,6 +17,23 @@ pub enum Mode {
     L2,
     /// Destination NAT: address and port change; replies come back through the balancer.
     Nat,
+    /// IP in IP; the backend takes the outer header off, has the VIP on loopback and replies directly.
+    Ipip,
+    /// Generic UDP encapsulation; otherwise as `ipip`.
+    Gue,
+    /// This host itself: the packet goes to its own stack.
+    Local,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 5] = [Self::L2, Self::Nat, Self::Ipip, Self::Gue, Self::Local];
+
+    /// Whether packets get an outer header.
+    #[must_use]
+    pub const fn is_tunnel(self) -> bool {
+        matches!(self, Self::Ipip | Self::Gue)
+    }
 }
 
 impl fmt::Display for Mode {
@@ -24,6 +41,9 @@ impl fmt::Display for Mode {
         f.write_str(match self {
             Self::L2 => "l2",
             Self::Nat => "nat",
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::Local => "local",
         })
     }
 }
@@ -99,8 +119,8 @@ impl From<Weight> for u32 {
 /// One backend of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
-    /// Address and port; unique in its service, and its name. In mode `l2` packets keep their port,
-    /// and this one is only probed.
+    /// Address and port; unique in its service, and its name. In all modes but `nat` packets keep
+    /// their port, and this one is only probed.
     pub address: SocketAddr,
     /// Its share.
     pub weight: Weight,

@@ -4,13 +4,17 @@
 //! All of them are written in JSON and TOML as an operator would write them.
 
 mod backend;
+mod prefix;
 mod probe;
 mod service;
+mod tunnel;
 mod vip;
 
 pub use backend::{AdminState, Backend, Mode, Weight};
+pub use prefix::Prefix;
 pub use probe::{Health, Probe, ProbeKind, StatusRange};
 pub use service::{Service, ServiceName, TableSlots};
+pub use tunnel::{TunnelSource, TunnelSources};
 pub use vip::{Protocol, Vip};
 
 /// A text that is not a value of the type asked for: says what was expected.

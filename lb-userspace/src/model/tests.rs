@@ -4,7 +4,12 @@ use super::*;
 
 #[test]
 fn vips_are_read_and_written_alike() {
-    for text in ["192.0.2.10:443/tcp", "[2001:db8::10]:53/udp"] {
+    for text in [
+        "192.0.2.10:443/tcp",
+        "[2001:db8::10]:53/udp",
+        "192.0.2.10:*/udp",
+        "[2001:db8::10]:*/tcp",
+    ] {
         assert_eq!(text.parse::<Vip>().unwrap().to_string(), text);
     }
 }
@@ -22,6 +27,9 @@ fn addresses_that_no_host_can_have_are_refused() {
         "[::ffff:192.0.2.1]:80/tcp",
         "192.0.2.10:0/tcp",
         "192.0.2.10:80",
+        "192.0.2.10:**/tcp",
+        "192.0.2.*:80/tcp",
+        "0.0.0.0:*/tcp",
         "192.0.2.10:80/sctp",
         "192.0.2.10/tcp",
         "web:80/tcp",

@@ -50,20 +50,32 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Address, port and protocol that clients use, written `192.0.2.10:443/tcp` or `[2001:db8::10]:53/udp`.
+/// Address, port and protocol that clients use, written `192.0.2.10:443/tcp` or `[2001:db8::10]:53/udp`; with
+/// `*` in the port's place, every port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Vip {
     /// A unicast address.
     pub address: IpAddr,
-    /// The port, 1 to 65,535.
+    /// The port, 1 to 65,535; [`Vip::ANY_PORT`]: every port that no other VIP of the address and protocol names.
     pub port: u16,
     /// The transport protocol.
     pub protocol: Protocol,
 }
 
+impl Vip {
+    /// The port that stands for all ports, written `*`.
+    pub const ANY_PORT: u16 = 0;
+}
+
 impl fmt::Display for Vip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.port == Self::ANY_PORT {
+            return match self.address {
+                IpAddr::V4(address) => write!(f, "{address}:*/{}", self.protocol),
+                IpAddr::V6(address) => write!(f, "[{address}]:*/{}", self.protocol),
+            };
+        }
         write!(
             f,
             "{}/{}",
@@ -92,11 +104,15 @@ impl FromStr for Vip {
                 )));
             }
         };
-        let endpoint = endpoint.parse().map_err(|_| malformed())?;
-        let endpoint = unicast_endpoint(endpoint, text)?;
+        // Any port is validated with a port that could be one.
+        let (endpoint, any) = match endpoint.strip_suffix(":*") {
+            Some(address) => (format!("{address}:1").parse(), true),
+            None => (endpoint.parse(), false),
+        };
+        let endpoint = unicast_endpoint(endpoint.map_err(|_| malformed())?, text)?;
         Ok(Self {
             address: endpoint.ip(),
-            port: endpoint.port(),
+            port: if any { Self::ANY_PORT } else { endpoint.port() },
             protocol,
         })
     }

@@ -1,6 +1,6 @@
 //! The host's interfaces: which there are, and when that changes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use rtnetlink::MulticastGroup;
 
@@ -46,6 +46,14 @@ pub async fn links() -> Result<Vec<Link>, NeighborError> {
     Netlink::open()?.links().await
 }
 
+/// All addresses of this network namespace's interfaces.
+///
+/// # Errors
+/// The kernel could not be asked.
+pub async fn addresses() -> Result<BTreeSet<IpAddr>, NeighborError> {
+    Netlink::open()?.addresses().await
+}
+
 /// Tells when an interface comes, goes or changes.
 #[derive(Debug)]
 pub struct InterfaceEvents {
@@ -62,9 +70,25 @@ impl InterfaceEvents {
     /// # Errors
     /// The kernel gave no socket.
     pub fn listen() -> Result<Self, NeighborError> {
+        Self::listen_to(&[MulticastGroup::Link])
+    }
+
+    /// The same, and also tells when an address comes or goes.
+    ///
+    /// # Errors
+    /// The kernel gave no socket.
+    pub fn listen_with_addresses() -> Result<Self, NeighborError> {
+        Self::listen_to(&[
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+        ])
+    }
+
+    fn listen_to(groups: &[MulticastGroup]) -> Result<Self, NeighborError> {
         Ok(Self {
             netlink: Netlink::open()?,
-            events: Events::listen(&[MulticastGroup::Link])?,
+            events: Events::listen(groups)?,
             due: false,
         })
     }

@@ -10,11 +10,11 @@ mod netlink;
 mod resolve;
 pub mod resolver;
 
-pub use link::{InterfaceEvents, Link, Xdp, links};
+pub use link::{InterfaceEvents, Link, Xdp, addresses, links};
 pub use resolver::{Resolver, ResolverHandle};
 
-/// Where a frame for some destination goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a frame for some destination goes. The default is nowhere: the packet stays on this host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextHop {
     /// Index of the egress interface.
     pub interface: u32,
@@ -24,6 +24,10 @@ pub struct NextHop {
     pub destination_mac: [u8; 6],
     /// Whether the next hop is the destination itself, not a gateway: mode `l2` needs that.
     pub on_link: bool,
+    /// The address of this host that the kernel would send from.
+    pub source: Option<IpAddr>,
+    /// The largest IP packet that the egress interface carries, in bytes; 0: not known.
+    pub mtu: u16,
 }
 
 /// Why a destination has no next hop.

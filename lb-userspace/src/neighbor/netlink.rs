@@ -1,10 +1,11 @@
 //! The kernel's side of routes, links and neighbours: questions and events over netlink sockets.
 
-use std::{fmt, io, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, io, net::IpAddr, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc::UnboundedReceiver};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressMessage},
     link::{
         LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
     },
@@ -62,6 +63,13 @@ impl Netlink {
         let mut links: Vec<_> = messages.iter().map(link).collect();
         links.sort_by_key(|link| link.index);
         Ok(links)
+    }
+
+    /// The addresses of all interfaces: where they end here, not the far end of a point-to-point link.
+    pub(super) async fn addresses(&self) -> Result<BTreeSet<IpAddr>, NeighborError> {
+        let request = self.handle.address().get();
+        let messages = all("list the addresses", request.execute()).await?;
+        Ok(messages.iter().filter_map(address).collect())
     }
 
     /// The neighbours whose MAC addresses are known, of both IP versions.
@@ -152,6 +160,18 @@ fn says_no_route(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| no_route.contains(&errno))
 }
 
+fn address(message: &AddressMessage) -> Option<IpAddr> {
+    let mut found = None;
+    for attribute in &message.attributes {
+        if let AddressAttribute::Local(address) = attribute {
+            return Some(*address);
+        } else if let AddressAttribute::Address(address) = attribute {
+            found = Some(*address);
+        }
+    }
+    found
+}
+
 fn link(message: &LinkMessage) -> Link {
     let header = &message.header;
     let mut link = Link {
@@ -195,6 +215,7 @@ fn route(message: &RouteMessage) -> Route {
     }
     let mut egress = None;
     let mut gateway = None;
+    let mut source = None;
     for attribute in &message.attributes {
         if let RouteAttribute::Oif(index) = attribute {
             egress = Some(*index);
@@ -206,10 +227,18 @@ fn route(message: &RouteMessage) -> Route {
         | RouteAttribute::Via(RouteVia::Inet6(address)) = attribute
         {
             gateway = Some(IpAddr::V6(*address));
+        } else if let RouteAttribute::PrefSource(RouteAddress::Inet(address)) = attribute {
+            source = Some(IpAddr::V4(*address));
+        } else if let RouteAttribute::PrefSource(RouteAddress::Inet6(address)) = attribute {
+            source = Some(IpAddr::V6(*address));
         }
     }
     match (message.header.kind, egress) {
-        (RouteType::Unicast, Some(interface)) => Route::Through { interface, gateway },
+        (RouteType::Unicast, Some(interface)) => Route::Through {
+            interface,
+            gateway,
+            source,
+        },
         _ => Route::Refused,
     }
 }

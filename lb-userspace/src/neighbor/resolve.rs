@@ -12,6 +12,7 @@ pub(super) enum Route {
     Through {
         interface: u32,
         gateway: Option<IpAddr>,
+        source: Option<IpAddr>,
     },
     /// Keeps them: the address is its own.
     Local,
@@ -43,8 +44,12 @@ pub(super) fn resolve(
     links: &Links,
     neighbors: &Neighbors,
 ) -> Result<NextHop, Unresolved> {
-    let (interface, gateway) = match route {
-        Route::Through { interface, gateway } => (interface, gateway),
+    let (interface, gateway, source) = match route {
+        Route::Through {
+            interface,
+            gateway,
+            source,
+        } => (interface, gateway, source),
         Route::Local => return Err(Unresolved::Local),
         Route::Refused => return Err(Unresolved::NoRoute),
     };
@@ -69,6 +74,9 @@ pub(super) fn resolve(
         source_mac,
         destination_mac: neighbor.mac,
         on_link: next_hop == destination,
+        source,
+        // No IP packet is longer (the loopback interface carries 65,536 bytes).
+        mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
     })
 }
 
@@ -78,7 +86,10 @@ pub(super) fn neighbor_needed(
     route: Route,
     links: &Links,
 ) -> Option<NeighborKey> {
-    let Route::Through { interface, gateway } = route else {
+    let Route::Through {
+        interface, gateway, ..
+    } = route
+    else {
         return None;
     };
     let link = links.get(&interface)?;
@@ -93,6 +104,7 @@ mod tests {
     const DOWN: u32 = 3;
     const TUNNEL: u32 = 4;
     const GONE: u32 = 9;
+    const OUR_ADDRESS: &str = "10.0.0.1";
     const OURS: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
@@ -132,7 +144,11 @@ mod tests {
 
     fn through(interface: u32, gateway: Option<&str>) -> Route {
         let gateway = gateway.map(ip);
-        Route::Through { interface, gateway }
+        Route::Through {
+            interface,
+            gateway,
+            source: Some(ip(OUR_ADDRESS)),
+        }
     }
 
     fn hop(on_link: bool) -> NextHop {
@@ -141,6 +157,8 @@ mod tests {
             source_mac: OURS,
             destination_mac: THEIRS,
             on_link,
+            source: Some(ip(OUR_ADDRESS)),
+            mtu: 1_500,
         }
     }
 

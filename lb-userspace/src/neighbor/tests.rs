@@ -188,12 +188,12 @@ fn destinations_on_link_and_behind_gateways_are_found() {
             .into_iter()
             .find(|link| link.name == "l0");
         let l0 = l0.unwrap();
-        for (destination, on_link) in [
-            ("10.123.0.2", true),
-            ("fd00:123::2", true),
-            ("192.0.2.7", false),
-            ("198.51.100.7", false),
-            ("2001:db8::7", false),
+        for (destination, on_link, source) in [
+            ("10.123.0.2", true, "10.123.0.1"),
+            ("fd00:123::2", true, "fd00:123::1"),
+            ("192.0.2.7", false, "10.123.0.1"),
+            ("198.51.100.7", false, "10.123.0.1"),
+            ("2001:db8::7", false, "fd00:123::1"),
         ] {
             let mut watch = Watch::start(&[destination]);
             let next_hop = watch.until_mac(destination, PEER_MAC).await;
@@ -202,6 +202,8 @@ fn destinations_on_link_and_behind_gateways_are_found() {
                 source_mac: l0.mac.unwrap(),
                 destination_mac: PEER_MAC,
                 on_link,
+                source: Some(source.parse().unwrap()),
+                mtu: 1_500,
             };
             assert_eq!(next_hop, expected, "{destination}");
         }

@@ -19,7 +19,7 @@ use crate::{
     dataplane::{Actual, Capacity, Step},
     desired::Desired,
     health::Target,
-    model::Health,
+    model::{Health, TunnelSources},
     neighbor::{NextHops, Unresolved},
 };
 
@@ -37,6 +37,8 @@ pub struct Input<'a> {
     pub next_hops: &'a NextHops,
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
+    /// Where outer headers come from, if the operator has chosen.
+    pub tunnel_sources: TunnelSources,
     /// What the kernel holds.
     pub actual: &'a Actual,
     /// How much it can hold.
@@ -92,6 +94,10 @@ pub enum NotServing {
     Unresolved(Unresolved),
     /// Mode `l2` needs a backend on the same link, and this one is behind a gateway.
     BehindGateway,
+    /// Mode `local` needs an address of this host, and this is none.
+    NotThisHost,
+    /// This host has no address that its tunnel could begin at.
+    NoTunnelSource,
     /// See [`Plan::shortages`].
     NoRoom,
 }
@@ -107,6 +113,12 @@ impl fmt::Display for NotServing {
             Self::Unresolved(why) => why.fmt(f),
             Self::BehindGateway => f.write_str(
                 "mode l2 needs a backend on the same link, and the route to it has a gateway",
+            ),
+            Self::NotThisHost => {
+                f.write_str("mode local needs an address of this host, and this is another's")
+            }
+            Self::NoTunnelSource => f.write_str(
+                "this host has no address to send its tunnel from: name one in tunnel_sources",
             ),
             Self::NoRoom => f.write_str("no room in the maps"),
         }

@@ -14,9 +14,12 @@ use super::{
 use crate::{
     dataplane::{BackendEntry, Region, ServiceId, Step, VipEntry},
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, Vip},
-    neighbor::NextHop,
+    model::{AdminState, Backend, Health, Mode, Service, TunnelSource, Vip},
+    neighbor::{NextHop, Unresolved},
 };
+
+/// Where a backend's packets go, and where the outer headers of a tunnel to it come from.
+type Way = (NextHop, Option<TunnelSource>);
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
@@ -124,10 +127,11 @@ impl<'a> Planner<'a> {
         let before = known
             .and_then(|id| self.input.actual.backends.get(&id))
             .copied();
-        let next_hop = self.next_hop(backend, before);
-        let why_not = serves.err().or(next_hop.clone().err());
+        let way = self.way(backend, before);
+        let why_not = serves.err().or(way.clone().err());
         // A known backend whose next hop is lost keeps the old one for the flows it has.
-        let Some(hop) = next_hop.ok().or(before.map(|entry| entry.next_hop)) else {
+        let before_way = before.map(|entry| (entry.next_hop, entry.tunnel));
+        let Some((next_hop, tunnel)) = way.ok().or(before_way) else {
             return Err(why_not.unwrap_or(NotServing::NextHopPending));
         };
         let id = match known {
@@ -139,14 +143,19 @@ impl<'a> Planner<'a> {
             service,
             address: backend.address,
             mode: backend.mode,
+            // What the map does not hold is as `actual` reads it.
             next_hop: NextHop {
                 on_link: backend.mode == Mode::L2,
-                ..hop
+                source: None,
+                ..next_hop
             },
+            tunnel,
             active: backend.state != AdminState::Down && health != Health::Down,
         };
         self.backends.insert(id);
-        self.interfaces.insert(entry.next_hop.interface);
+        if backend.mode != Mode::Local {
+            self.interfaces.insert(entry.next_hop.interface);
+        }
         if before != Some(entry) {
             self.write_backend(id, entry);
         }
@@ -164,22 +173,29 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Where packets to `backend` go. What has not been asked for yet is what it was before: at a restart
+    /// Where packets to `backend` go and, in a tunnel, come from. What has not been asked for yet is what it was before: at a restart
     /// nothing moves only because the answers are late.
-    fn next_hop(
-        &self,
-        backend: &Backend,
-        before: Option<BackendEntry>,
-    ) -> Result<NextHop, NotServing> {
-        match self.input.next_hops.get(&backend.address.ip()) {
+    fn way(&self, backend: &Backend, before: Option<BackendEntry>) -> Result<Way, NotServing> {
+        let address = backend.address.ip();
+        match self.input.next_hops.get(&address) {
             None => before
-                .map(|entry| entry.next_hop)
+                .map(|entry| (entry.next_hop, entry.tunnel))
                 .ok_or(NotServing::NextHopPending),
+            Some(Err(Unresolved::Local)) if backend.mode == Mode::Local => {
+                Ok((NextHop::default(), None))
+            }
+            Some(_) if backend.mode == Mode::Local => Err(NotServing::NotThisHost),
             Some(Err(why)) => Err(NotServing::Unresolved(why.clone())),
             Some(Ok(hop)) if backend.mode == Mode::L2 && !hop.on_link => {
                 Err(NotServing::BehindGateway)
             }
-            Some(Ok(hop)) => Ok(*hop),
+            Some(Ok(hop)) if backend.mode.is_tunnel() => {
+                let chosen = self.input.tunnel_sources.towards(address);
+                let source = chosen.or_else(|| hop.source.map(TunnelSource::from));
+                let source = source.ok_or(NotServing::NoTunnelSource)?;
+                Ok((*hop, Some(source)))
+            }
+            Some(Ok(hop)) => Ok((*hop, None)),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
-    model::{AdminState, Backend, Mode, Service, TableSlots, Weight},
+    model::{AdminState, Backend, Mode, Service, TableSlots, TunnelSources, Weight},
     neighbor::NextHop,
 };
 
@@ -28,6 +28,8 @@ impl Lab {
             source_mac: [2, 0, 0, 0, 0, 1],
             destination_mac: [2, 0, 0, 0, 0, 2],
             on_link: true,
+            source: None,
+            mtu: 1_500,
         };
         let addresses = ["10.0.0.1", "10.0.0.2"].map(|it| it.parse().unwrap());
         Self {
@@ -63,6 +65,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
+            tunnel_sources: TunnelSources::default(),
         };
         (&self.desired, world, &mut self.reconciler)
     }

@@ -14,7 +14,7 @@ use crate::{
     family::{Family, tcp, udp},
     member::{
         CLIENT_MAC, FRONT_MAC, L2_BACK, L2_FRONT, Member, NAT_BACK, NAT_FRONT, PORT_L2_BACK,
-        PORT_L2_FRONT, PORT_NAT_BACK, PORT_NAT_FRONT, Side, of,
+        PORT_L2_FRONT, PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_UNMATCHED, Side, of,
     },
     row::{Row, row},
 };
@@ -26,7 +26,7 @@ const SIZE: usize = 64;
 
 /// `whole` in fragments of `size` bytes. Hop-by-hop options stand in each, other extension headers are
 /// fragmented like the rest.
-fn pieces(whole: &Packet, size: usize) -> Vec<Packet> {
+pub(super) fn pieces(whole: &Packet, size: usize) -> Vec<Packet> {
     let mut each = whole.clone();
     each.extensions.retain(|extension| *extension == HOP_BY_HOP);
     let number = match whole.transport {
@@ -79,7 +79,7 @@ fn reaches(row: Row, member: Member, whole: &Packet) -> Row {
 fn replied(row: Row, side: Side, reply: &Packet, request: &Packet) -> Row {
     let action = match side {
         Side::Front => Action::Transmit,
-        _ => Action::Redirect,
+        Side::Back | Side::Aside => Action::Redirect,
     };
     let seen = reply
         .clone()
@@ -156,6 +156,9 @@ fn unknown(family: Family) -> Vec<Row> {
     let other = patched(later.frame(), identification, &[0x99]);
     let elsewhere = long(udp(family, PORT_L2_FRONT)).to((family.elsewhere(), 80).into());
     let foreign = pieces(&elsewhere, SIZE);
+    let ours = |piece: &Packet| piece.clone().from((family.vip(), 40_000).into());
+    let unmatched = pieces(&long(udp(family, PORT_UNMATCHED)), SIZE);
+    let local = pieces(&long(udp(family, PORT_LOCAL)), SIZE);
     vec![
         reaches(
             row(format!("{family:?}: a later fragment before the first"))
@@ -167,6 +170,19 @@ fn unknown(family: Family) -> Vec<Row> {
         begun("a fragment of another source").drops(
             &later.clone().from((family.unresolved(), 0).into()),
             Outcome::Fragment,
+        ),
+        begun("a later fragment with its last hop, and once more")
+            .drops(&later.clone().ttl(1), Outcome::TtlExceeded)
+            .transmits_bytes(later, L2_FRONT.receives(later).frame()),
+        row(format!("{family:?}: nothing is remembered of a bad source"))
+            .drops(&ours(first), Outcome::BadSource)
+            .drops(&ours(later), Outcome::Fragment),
+        row(format!("{family:?}: fragments to a port without a service"))
+            .passes(&unmatched[0], Outcome::Unmatched)
+            .drops(&unmatched[1], Outcome::Fragment),
+        local.iter().fold(
+            row(format!("{family:?}: fragments to this host itself")),
+            |row, piece| row.passes(piece, Outcome::Local),
         ),
         row(format!("{family:?}: fragments not for a vip"))
             .passes(&foreign[0], Outcome::NotVip)

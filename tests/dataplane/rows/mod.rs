@@ -1,10 +1,13 @@
 //! The rows, by part of the packet table.
 
 pub(crate) mod checksum;
+pub(crate) mod echo;
 pub(crate) mod flow;
 pub(crate) mod forward;
 pub(crate) mod fragment;
+pub(crate) mod generated;
 pub(crate) mod guard;
+pub(crate) mod icmp_error;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod link;
@@ -12,6 +15,7 @@ pub(crate) mod not_ours;
 pub(crate) mod refused;
 pub(crate) mod reply;
 pub(crate) mod truncated;
+pub(crate) mod tunnel;
 pub(crate) mod unmatched;
 pub(crate) mod vlan;
 
@@ -24,6 +28,7 @@ pub(crate) fn all() -> Vec<Row> {
         not_ours::rows(),
         unmatched::passed(),
         unmatched::dropped(),
+        unmatched::any_port(),
         forward::rows(),
         vlan::rows(),
         ipv4::rows(),
@@ -35,12 +40,18 @@ pub(crate) fn all() -> Vec<Row> {
         checksum::rows(),
         reply::rows(),
         flow::rows(),
+        tunnel::rows(),
+        echo::rows(),
+        generated::sent(),
+        generated::untold(),
+        icmp_error::rows(),
+        icmp_error::unmatched_dropped(),
     ];
     parts.into_iter().flatten().collect()
 }
 
 /// `frame` with `bytes` written over it at `offset`.
-fn patched(mut frame: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn patched(mut frame: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
     frame[offset..offset + bytes.len()].copy_from_slice(bytes);
     frame
 }

@@ -5,7 +5,7 @@ use lb_tests::packet::Packet;
 
 use crate::{
     family::{Family, tcp, udp},
-    member::{PORT_L2_FRONT, PORT_UNMATCHED},
+    member::{L2_BACK, PORT_EMPTY, PORT_L2_FRONT, PORT_UNMATCHED},
     row::{Row, row},
 };
 
@@ -37,6 +37,33 @@ fn icmp(family: Family) -> [(u8, Outcome); 2] {
         Family::V4 => [(1, Outcome::Icmp), (58, Outcome::WrongIcmp)],
         Family::V6 => [(58, Outcome::Icmp), (1, Outcome::WrongIcmp)],
     }
+}
+
+/// An address with a VIP of every port.
+pub(crate) fn any_port() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for family in Family::BOTH {
+        for port in [1, 53, PORT_L2_FRONT, 65_535] {
+            let packet = udp(family, port).to((family.any_port_vip(), port).into());
+            rows.push(
+                row(format!("{family:?}: port {port} of a vip of every port"))
+                    .redirects(&packet, &L2_BACK.receives(&packet))
+                    .remembers(1, 0),
+            );
+        }
+        let to = |packet: Packet, port| packet.to((family.any_port_vip(), port).into());
+        rows.extend([
+            row(format!(
+                "{family:?}: a port of its own comes before every port"
+            ))
+            .drops(&to(udp(family, PORT_EMPTY), PORT_EMPTY), Outcome::NoBackend),
+            row(format!(
+                "{family:?}: every port is every port of one protocol"
+            ))
+            .passes(&to(tcp(family, 53), 53), Outcome::Unmatched),
+        ]);
+    }
+    rows
 }
 
 /// With the settings as they are by default.

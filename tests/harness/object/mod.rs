@@ -10,9 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod decap;
 mod pass;
 mod run;
 
+pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
 pub use run::{Action, Ran};
 
@@ -154,6 +156,11 @@ impl Object {
     pub fn forget_flows(&mut self) {
         clear(&mut self.hash::<FlowKey<Address4>, Flow>(names::FLOWS_V4));
         clear(&mut self.hash::<FlowKey<Address6>, Flow>(names::FLOWS_V6));
+        self.forget_replies();
+    }
+
+    /// Forgets all replies, as if they had been evicted before their flows.
+    pub fn forget_replies(&mut self) {
         clear(&mut self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4));
         clear(&mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6));
         clear(&mut self.hash::<FragmentKey<Address4>, FragmentPorts>(names::FRAGMENTS_V4));

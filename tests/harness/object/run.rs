@@ -1,7 +1,7 @@
 //! Running the program on one frame, and telling what became of it.
 
 use aya::{
-    TestRun, TestRunOptions,
+    Ebpf, TestRun, TestRunOptions,
     maps::{MapData, PerCpuArray},
     programs::Xdp,
 };
@@ -54,7 +54,7 @@ impl Object {
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Ran {
         let ledger = self.ledger();
         let traffic = self.traffic();
-        let (action, out) = self.test_run(frame, ingress);
+        let (action, out) = test_run(&self.ebpf, names::BALANCER, frame, ingress);
         let outcome = single_outcome(&ledger, &self.ledger(), frame);
         let mut ran = Ran {
             action,
@@ -83,37 +83,6 @@ impl Object {
         ran
     }
 
-    fn test_run(&self, frame: &[u8], ingress: u32) -> (Action, Vec<u8>) {
-        let program: &Xdp = self
-            .ebpf
-            .program(names::BALANCER)
-            .and_then(|program| program.try_into().ok())
-            .expect("an XDP program named balancer");
-        let length = u32::try_from(frame.len()).expect("a frame that fits");
-        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-        let context = native_bytes([0, length, 0, ingress, 0, 0]);
-        let mut out = vec![0; frame.len() + 256];
-        let result = program.test_run(TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(&mut out),
-            ctx_in: Some(&context),
-            ..TestRunOptions::new()
-        });
-        let result = result.unwrap_or_else(|error| {
-            panic!("running the program on\n{}\n{error:?}", hex_dump(frame))
-        });
-        out.truncate(result.data_size_out as usize);
-        let action = match result.return_value {
-            0 => Action::Aborted,
-            1 => Action::Drop,
-            2 => Action::Pass,
-            3 => Action::Transmit,
-            4 => Action::Redirect,
-            other => panic!("the program answered {other}"),
-        };
-        (action, out)
-    }
-
     /// Every cell of the ledger, all CPUs summed.
     #[must_use]
     pub fn ledger(&self) -> Vec<u64> {
@@ -139,6 +108,36 @@ impl Object {
         };
         (0..ENTRIES).map(counters).collect()
     }
+}
+
+/// Gives `frame` to a program: its answer, and the frame as it left it.
+pub(super) fn test_run(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32) -> (Action, Vec<u8>) {
+    let program: &Xdp = ebpf
+        .program(name)
+        .and_then(|program| program.try_into().ok())
+        .unwrap_or_else(|| panic!("an XDP program named {name}"));
+    let length = u32::try_from(frame.len()).expect("a frame that fits");
+    // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+    let context = native_bytes([0, length, 0, ingress, 0, 0]);
+    let mut out = vec![0; frame.len() + 256];
+    let result = program.test_run(TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(&mut out),
+        ctx_in: Some(&context),
+        ..TestRunOptions::new()
+    });
+    let result = result
+        .unwrap_or_else(|error| panic!("running the program on\n{}\n{error:?}", hex_dump(frame)));
+    out.truncate(result.data_size_out as usize);
+    let action = match result.return_value {
+        0 => Action::Aborted,
+        1 => Action::Drop,
+        2 => Action::Pass,
+        3 => Action::Transmit,
+        4 => Action::Redirect,
+        other => panic!("the program answered {other}"),
+    };
+    (action, out)
 }
 
 fn single_outcome(before: &[u64], after: &[u64], frame: &[u8]) -> Outcome {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use etherparse::{
     EtherType, Ethernet2Header, IpFragOffset, IpNumber, Ipv4Header, Ipv6FragmentHeader, Ipv6Header,
-    Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId,
+    Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId, checksum::Sum16BitWords,
 };
 
 use super::{Extension, Flags, Layers, Packet, Transport};
@@ -235,4 +235,29 @@ impl Extension {
 fn raw_extension(next: IpNumber, payload: &[u8]) -> Vec<u8> {
     let header = Ipv6RawExtHeader::new_raw(next, payload).expect("a length in 8-byte units");
     header.to_bytes().to_vec()
+}
+
+/// The checksum of `packet`, whose payload is ICMP of its IP version.
+///
+/// # Panics
+/// If it is too short to have one.
+#[must_use]
+pub fn icmp_checksum(packet: &Packet) -> u16 {
+    let [kind, code, _, _, rest @ ..] = packet.payload.as_slice() else {
+        panic!("ICMP of {} bytes", packet.payload.len());
+    };
+    let mut sum = Sum16BitWords::new()
+        .add_2bytes([*kind, *code])
+        .add_slice(rest);
+    let sum = match (packet.source.ip(), packet.destination.ip()) {
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let length = u32::try_from(packet.payload.len()).expect("a packet that fits");
+            sum.add_16bytes(source.octets())
+                .add_16bytes(destination.octets())
+                .add_4bytes(length.to_be_bytes())
+                .add_2bytes([0, IpNumber::IPV6_ICMP.0])
+        }
+        _ => sum,
+    };
+    sum.ones_complement().to_be()
 }

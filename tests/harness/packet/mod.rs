@@ -4,8 +4,11 @@
 //! included, and compared byte by byte.
 
 mod build;
+mod icmp;
 mod read;
 
+pub use build::icmp_checksum;
+pub use icmp::Message;
 pub use read::{Seen, checksum_faults, hex_dump};
 
 use std::net::{IpAddr, SocketAddr};

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use etherparse::{
     IpNumber, LaxNetSlice, LaxSlicedPacket, LinkExtSlice, LinkSlice, NetSlice, SlicedPacket,
-    TransportSlice,
+    TransportSlice, checksum::Sum16BitWords,
 };
 
 use super::Mac;
@@ -109,7 +109,7 @@ fn mac(address: Mac) -> String {
     bytes.join(":")
 }
 
-/// What is wrong with the checksums of `frame`: IPv4 header, TCP, UDP. Empty if all that are there hold.
+/// What is wrong with the checksums of `frame`: IPv4 header, TCP, UDP, ICMP. Empty if all that are there hold.
 #[must_use]
 pub fn checksum_faults(frame: &[u8]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -159,7 +159,29 @@ pub fn checksum_faults(frame: &[u8]) -> Vec<String> {
                 expect_checksum("UDP", udp.checksum(), right, &mut faults);
             }
         }
-        _ => {}
+        Some(TransportSlice::Icmpv4(icmp)) => {
+            // With its checksum, what is right sums up to all ones; so does it with either zero.
+            let sum = Sum16BitWords::new().add_slice(icmp.slice());
+            if sum.ones_complement() != 0 {
+                faults.push("ICMP checksum is wrong".to_owned());
+            }
+        }
+        Some(TransportSlice::Icmpv6(icmp)) => {
+            let Addresses::V6(from, to) = addresses else {
+                return vec!["carries ICMPv6 in IPv4".to_owned()];
+            };
+            let length = u32::try_from(icmp.slice().len()).expect("a packet that fits");
+            let sum = Sum16BitWords::new()
+                .add_16bytes(from)
+                .add_16bytes(to)
+                .add_4bytes(length.to_be_bytes())
+                .add_2bytes([0, IpNumber::IPV6_ICMP.0])
+                .add_slice(icmp.slice());
+            if sum.ones_complement() != 0 {
+                faults.push("ICMPv6 checksum is wrong".to_owned());
+            }
+        }
+        Some(TransportSlice::Igmp(_)) | None => {}
     }
     faults
 }

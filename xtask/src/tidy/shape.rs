@@ -82,7 +82,11 @@ fn unsafety(source: &Source) -> impl Iterator<Item = Violation> {
 }
 
 fn map_names(source: &Source) -> impl Iterator<Item = Violation> {
-    let is_name = |text: &str| names::MAPS.contains(&text) || text == names::SETTINGS;
+    let globals = [names::SETTINGS, names::DECAP_SETTINGS];
+    let is_name = move |text: &str| {
+        let mut names = names::MAPS.iter().chain(&names::DECAP_MAPS).chain(&globals);
+        names.any(|name| *name == text)
+    };
     source
         .strings
         .iter()

@@ -97,7 +97,7 @@ pub fn vips(texts: &[String], place: &str) -> Result<BTreeSet<Vip>, Faults> {
     })
 }
 
-/// Validates a mode: `l2` or `nat`.
+/// Validates a mode: one of [`Mode::ALL`].
 ///
 /// # Errors
 /// It is none.
@@ -305,7 +305,7 @@ fn read_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn read_mode(found: &mut Found, place: &str, text: Option<&str>, default: Mode) -> Option<Mode> {
-    let modes = [Mode::L2, Mode::Nat].map(|mode| (mode.to_string(), mode));
+    let modes = Mode::ALL.map(|mode| (mode.to_string(), mode));
     text.map_or(Some(default), |text| word(found, place, Some(text), &modes))
 }
 

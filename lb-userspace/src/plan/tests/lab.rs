@@ -16,7 +16,7 @@ use crate::{
     },
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TableSlots, Weight},
+    model::{AdminState, Backend, Health, Mode, Service, TableSlots, TunnelSources, Weight},
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Lab {
     pub(super) health: BTreeMap<Target, Health>,
     pub(super) next_hops: NextHops,
     pub(super) interfaces: BTreeSet<u32>,
+    pub(super) tunnel_sources: TunnelSources,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -49,6 +50,7 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: NextHops::new(),
             interfaces: BTreeSet::new(),
+            tunnel_sources: TunnelSources::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -100,6 +102,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
+            tunnel_sources: self.tunnel_sources,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
@@ -182,8 +185,10 @@ impl Lab {
             );
             for id in names(slots) {
                 let entry = backends.get(&id);
-                let good =
-                    entry.is_some_and(|it| it.active && devices.contains(&it.next_hop.interface));
+                let leads_somewhere = |it: &BackendEntry| {
+                    it.mode == Mode::Local || devices.contains(&it.next_hop.interface)
+                };
+                let good = entry.is_some_and(|it| it.active && leads_somewhere(it));
                 assert!(good, "after \"{step}\": {region:?} names {id:?}, {entry:?}");
             }
         }
@@ -280,6 +285,8 @@ pub(super) fn next_hop(address: IpAddr) -> NextHop {
         source_mac: [2, 0, 0, 0, 0, 1],
         destination_mac: [2, 0, 0, 0, 1, last],
         on_link: true,
+        source: None,
+        mtu: 1_500,
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     dataplane::Region,
-    model::{AdminState, Health, Mode},
+    model::{AdminState, Health, Mode, TunnelSource},
     neighbor::Unresolved,
 };
 
@@ -196,4 +196,62 @@ fn a_service_without_a_serving_backend_is_published_without_a_table() {
     lab.set_health("web", TWO, Health::Unknown);
     lab.settle();
     assert_eq!(lab.vip(VIP).region, Region::default());
+}
+
+/// What is said of backend one in `mode`, whose next hop sends from `source`, after `change`.
+fn in_mode(mode: Mode, source: Option<&str>, change: impl FnOnce(&mut Lab)) -> (Lab, Serving) {
+    let mut lab = web();
+    lab.backend_mut("web", ONE).mode = mode;
+    let address = ONE.parse::<std::net::SocketAddr>().unwrap().ip();
+    if let Some(Ok(hop)) = lab.next_hops.get_mut(&address) {
+        hop.source = source.map(|source| source.parse().unwrap());
+        hop.on_link = false;
+    }
+    change(&mut lab);
+    let plan = lab.settle();
+    let said = serving(&plan, "web", ONE).clone();
+    (lab, said)
+}
+
+fn tunnel_of(lab: &Lab) -> Option<TunnelSource> {
+    lab.find(ONE).and_then(|(_, entry)| entry.tunnel)
+}
+
+#[test]
+fn a_tunnel_begins_at_the_address_that_the_kernel_would_send_from() {
+    for mode in [Mode::Ipip, Mode::Gue] {
+        let (lab, said) = in_mode(mode, Some("10.1.0.1"), |_| {});
+        assert!(matches!(said, Serving::Slots(_)), "{said:?}");
+        assert_eq!(tunnel_of(&lab), Some("10.1.0.1".parse().unwrap()));
+    }
+}
+
+#[test]
+fn a_tunnel_begins_where_the_operator_has_chosen() {
+    let chosen: TunnelSource = "10.99.0.0/16".parse().unwrap();
+    let (lab, said) = in_mode(Mode::Ipip, Some("10.1.0.1"), |lab| {
+        lab.tunnel_sources.v4 = Some(chosen);
+    });
+    assert!(matches!(said, Serving::Slots(_)), "{said:?}");
+    assert_eq!(tunnel_of(&lab), Some(chosen));
+}
+
+#[test]
+fn a_tunnel_without_a_source_is_not_served() {
+    let (_, said) = in_mode(Mode::Gue, None, |lab| {
+        lab.tunnel_sources.v6 = Some("fd00::/96".parse().unwrap());
+    });
+    assert_eq!(said, Serving::No(NotServing::NoTunnelSource));
+}
+
+#[test]
+fn this_host_itself_needs_no_next_hop_and_another_is_not_this_host() {
+    let (lab, said) = in_mode(Mode::Local, None, |lab| {
+        let address = ONE.parse::<std::net::SocketAddr>().unwrap().ip();
+        lab.next_hops.insert(address, Err(Unresolved::Local));
+    });
+    assert!(matches!(said, Serving::Slots(_)), "{said:?}");
+    assert!(!lab.memory.actual.devices.contains(&0));
+    let (_, said) = in_mode(Mode::Local, None, |_| {});
+    assert_eq!(said, Serving::No(NotServing::NotThisHost));
 }

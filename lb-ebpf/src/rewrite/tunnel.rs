@@ -1,0 +1,132 @@
+//! Encapsulation: an outer IP header, and for GUE a UDP header, before the packet's own.
+//!
+//! IP in IP: RFC 2003, RFC 2473, RFC 4213. GUE: variant 1 of draft-ietf-intarea-gue section 4, which has no
+//! header of its own. The outer header is the same for all packets of a flow and varies between flows: the
+//! source address (as far as the backend's entry says), the IPv6 flow label, GUE's source port.
+
+use lb_common::{backend::Backend, be::Be16, hash::FlowHash, outcome::Outcome};
+use network_types::{ip::IpProto, udp::UdpHdr};
+
+use crate::{
+    frame::Frame,
+    ip::{Ip, NewHeader},
+    maps,
+    packet::{Link, Packet},
+    wire::ethernet::{EtherTypeField, Tag},
+};
+
+/// What stands between the outer and the packet's own header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shim {
+    /// Nothing.
+    None,
+    /// A UDP header to the GUE port.
+    Gue,
+}
+
+impl Shim {
+    /// Its bytes.
+    #[inline(always)]
+    pub(super) const fn len(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Gue => size_of::<UdpHdr>(),
+        }
+    }
+}
+
+/// Where the VLAN tags begin, in bytes from the frame's start: after two MAC addresses.
+const TAGS: usize = 12;
+/// Tags that are walked over.
+const MAX_TAGS: usize = 2;
+
+/// Encapsulates `packet`, of version `F`, for `backend`, of version `O`; answers what then stands before the
+/// outer header.
+///
+/// # Errors
+/// [`Outcome::NoRoom`] if the driver leaves none before the frame.
+#[inline(always)]
+pub(super) fn encapsulate<F: Ip, O: Ip>(
+    frame: &mut Frame,
+    link: &Link,
+    packet: &Packet<F>,
+    backend: &Backend,
+    hash: FlowHash,
+    shim: Shim,
+) -> Result<Link, Outcome> {
+    let shim_len = shim.len();
+    let protocol = match shim {
+        Shim::None => F::ENCAPSULATED,
+        Shim::Gue => IpProto::Udp as u8,
+    };
+    let outer = NewHeader {
+        inherited: frame
+            .view(packet.network)
+            .map(F::inherited)
+            .ok_or(Outcome::Truncated)?,
+        protocol,
+        payload_len: shim_len + packet.len(),
+        hash,
+        source: O::tunnel_source(backend, hash),
+        destination: O::backend_address(backend),
+    };
+    // Padding of short frames ends with the link it was for.
+    if frame.len() != packet.end {
+        frame.trim(packet.end)?;
+    }
+    let room = size_of::<O::Header>() + shim_len;
+    frame.grow(room)?;
+    link_header(frame, link, room, O::LINK.ethertype())?;
+    let header = frame
+        .view_mut::<O::Header>(link.network)
+        .ok_or(Outcome::Truncated)?;
+    O::write(header, &outer);
+    if shim == Shim::Gue {
+        let udp = frame
+            .view_mut::<UdpHdr>(link.network + size_of::<O::Header>())
+            .ok_or(Outcome::Truncated)?;
+        write_udp(udp, outer.payload_len, hash);
+    }
+    Ok(Link {
+        network: link.network,
+        version: O::LINK,
+    })
+}
+
+/// Moves the VLAN tags `room` bytes towards the front, and announces the outer header after them; `emit` writes
+/// the MAC addresses.
+#[inline(always)]
+fn link_header(
+    frame: &mut Frame,
+    link: &Link,
+    room: usize,
+    ethertype: Be16,
+) -> Result<(), Outcome> {
+    for tag in 0..MAX_TAGS {
+        let at = TAGS + tag * Tag::LEN;
+        if at + EtherTypeField::LEN >= link.network {
+            break;
+        }
+        let moved = *frame.view::<Tag>(room + at).ok_or(Outcome::Truncated)?;
+        *frame.view_mut::<Tag>(at).ok_or(Outcome::Truncated)? = moved;
+    }
+    frame
+        .view_mut::<EtherTypeField>(link.network - EtherTypeField::LEN)
+        .ok_or(Outcome::Truncated)?
+        .set(ethertype);
+    Ok(())
+}
+
+/// The UDP header of GUE. No checksum: that of the packet inside covers what matters, and a receiver of tunnels
+/// takes it so (RFC 6935 section 5, RFC 6936).
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "an IP packet's length")]
+fn write_udp(udp: &mut UdpHdr, len: usize, hash: FlowHash) {
+    /// The dynamic ports (RFC 6335 section 6), as RFC 8085 section 5.1.1 wants them for entropy.
+    const DYNAMIC: u32 = 0xc000;
+    let source = DYNAMIC | hash.low() >> 18;
+    udp.src = Be16::new(source as u16).to_bytes();
+    udp.dst = Be16::new(maps::settings().gue_port as u16).to_bytes();
+    udp.len = Be16::new(len as u16).to_bytes();
+    udp.check = [0, 0];
+}

@@ -1,0 +1,166 @@
+//! The program that takes tunnels off: its lists and its ledger.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use anyhow::{Context, Result};
+use aya::{
+    EbpfLoader,
+    maps::{HashMap, LpmTrie, MapData, MapError, PerCpuArray, lpm_trie::Key},
+    programs::Xdp,
+};
+use lb_common::{
+    decap::{DecapOutcome, DecapSettings},
+    family::{Address4, Address6},
+    names,
+};
+use rustix::process::{Resource, getrlimit};
+
+use super::{
+    attach::Attachments,
+    kernel::{absent_is_fine, take},
+    load::{self, Pins},
+};
+use crate::model::Prefix;
+
+/// Least size of each list.
+const ENTRIES: usize = 1_024;
+
+/// What is fixed when the program is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecapRules {
+    /// Who may tunnel.
+    pub sources: Vec<Prefix>,
+    /// What packets inside tunnels may be for.
+    pub vips: Vec<IpAddr>,
+    /// The UDP port of GUE.
+    pub gue_port: u16,
+}
+
+/// The maps that are read and written while the program runs.
+pub struct Decap {
+    destinations_v4: HashMap<MapData, Address4, u32>,
+    destinations_v6: HashMap<MapData, Address6, u32>,
+    ledger: PerCpuArray<MapData, u64>,
+    destinations: BTreeSet<IpAddr>,
+}
+
+impl Decap {
+    /// Loads the program with maps of its own, which are not pinned: a program that replaces another one begins
+    /// with new lists and an empty ledger.
+    ///
+    /// # Errors
+    /// Says which part the kernel refused.
+    pub fn load(pins: &Pins, rules: &DecapRules) -> Result<(Self, Attachments)> {
+        let settings = DecapSettings {
+            gue_port: rules.gue_port.into(),
+            any_destination: 0,
+        };
+        let mut loader = EbpfLoader::new();
+        loader.override_global(names::DECAP_SETTINGS, &settings, true);
+        // The object holds the balancer's maps too: made as small as can be, and closed again.
+        for name in names::MAPS {
+            loader.map_max_entries(name, 1);
+        }
+        for (names, entries) in [
+            (
+                [names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6],
+                rules.sources.len(),
+            ),
+            (
+                [names::DECAP_VIPS_V4, names::DECAP_VIPS_V6],
+                rules.vips.len(),
+            ),
+        ] {
+            for name in names {
+                let entries = u32::try_from(entries.max(ENTRIES)).context("too many entries")?;
+                loader.map_max_entries(name, entries);
+            }
+        }
+        let created = loader.load(load::object()?);
+        let mut ebpf =
+            created.with_context(|| load::creation(getrlimit(Resource::Memlock).current))?;
+        let program: &mut Xdp = ebpf
+            .program_mut(names::DECAP)
+            .context("the eBPF object has no program `decap`")?
+            .try_into()
+            .context("`decap` is not an XDP program")?;
+        program
+            .load()
+            .context("load the program `decap` into the kernel")?;
+        for name in names::MAPS {
+            drop(ebpf.take_map(name));
+        }
+        let mut sources_v4: LpmTrie<MapData, Address4, u32> =
+            take(&mut ebpf, names::DECAP_SOURCES_V4)?;
+        let mut sources_v6: LpmTrie<MapData, Address6, u32> =
+            take(&mut ebpf, names::DECAP_SOURCES_V6)?;
+        for prefix in &rules.sources {
+            let bits = prefix.bits().into();
+            let done = match prefix.address() {
+                IpAddr::V4(address) => sources_v4.insert(&Key::new(bits, address.into()), 1, 0),
+                IpAddr::V6(address) => sources_v6.insert(&Key::new(bits, address.into()), 1, 0),
+            };
+            done.with_context(|| format!("allow tunnels from {prefix}"))?;
+        }
+        let mut vips_v4 = take(&mut ebpf, names::DECAP_VIPS_V4)?;
+        let mut vips_v6 = take(&mut ebpf, names::DECAP_VIPS_V6)?;
+        for vip in &rules.vips {
+            put(&mut vips_v4, &mut vips_v6, *vip).with_context(|| format!("allow {vip}"))?;
+        }
+        let decap = Self {
+            destinations_v4: take(&mut ebpf, names::DECAP_DESTINATIONS_V4)?,
+            destinations_v6: take(&mut ebpf, names::DECAP_DESTINATIONS_V6)?,
+            ledger: take(&mut ebpf, names::DECAP_LEDGER)?,
+            destinations: BTreeSet::new(),
+        };
+        Ok((decap, Attachments::new(ebpf, names::DECAP, pins)))
+    }
+
+    /// Lets tunnels end at these addresses and at no others; whether that is a change.
+    ///
+    /// # Errors
+    /// The kernel refused one of them.
+    pub fn set_destinations(&mut self, wanted: BTreeSet<IpAddr>) -> Result<bool> {
+        for address in wanted.difference(&self.destinations) {
+            put(
+                &mut self.destinations_v4,
+                &mut self.destinations_v6,
+                *address,
+            )
+            .with_context(|| format!("let tunnels end at {address}"))?;
+        }
+        for address in self.destinations.difference(&wanted) {
+            let removed = match *address {
+                IpAddr::V4(address) => self.destinations_v4.remove(&address.into()),
+                IpAddr::V6(address) => self.destinations_v6.remove(&address.into()),
+            };
+            absent_is_fine(removed).with_context(|| format!("let no tunnel end at {address}"))?;
+        }
+        let changed = self.destinations != wanted;
+        self.destinations = wanted;
+        Ok(changed)
+    }
+
+    /// Packets by outcome, all CPUs summed.
+    ///
+    /// # Errors
+    /// The map could not be read.
+    pub fn ledger(&self) -> Result<Vec<(DecapOutcome, u64)>> {
+        let read = |outcome: &DecapOutcome| -> Result<(DecapOutcome, u64)> {
+            let cells = self.ledger.get(&(*outcome as u32), 0)?;
+            Ok((*outcome, cells.iter().sum()))
+        };
+        DecapOutcome::ALL.iter().map(read).collect()
+    }
+}
+
+fn put(
+    v4: &mut HashMap<MapData, Address4, u32>,
+    v6: &mut HashMap<MapData, Address6, u32>,
+    address: IpAddr,
+) -> Result<(), MapError> {
+    match address {
+        IpAddr::V4(address) => v4.insert(Address4::from(address), 1, 0),
+        IpAddr::V6(address) => v6.insert(Address6::from(address), 1, 0),
+    }
+}

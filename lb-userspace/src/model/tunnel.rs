@@ -1,0 +1,125 @@
+//! Where outer headers come from.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
+
+use super::ParseError;
+
+/// The source addresses of outer headers of one IP version: a prefix whose low bits vary with the flow, so that
+/// receivers spread flows over their queues. A whole address is a prefix without such bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelSource {
+    /// The first address; its varying bits are 0.
+    pub address: IpAddr,
+    /// How many low bits vary, 0 to 32.
+    pub bits: u8,
+}
+
+impl TunnelSource {
+    /// The most bits that vary.
+    const MAX_BITS: u8 = 32;
+    /// The most bits of an IPv4 address that vary: a prefix of 8 bits is as large as they are.
+    const MAX_BITS_V4: u8 = 24;
+}
+
+impl From<IpAddr> for TunnelSource {
+    fn from(address: IpAddr) -> Self {
+        Self { address, bits: 0 }
+    }
+}
+
+impl FromStr for TunnelSource {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let prefix: IpNet = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| {
+                ParseError::new(format!(
+                    "`{text}` is not a prefix: write ADDRESS/LENGTH, for example 10.99.0.0/16 or fd00:99::/96"
+                ))
+            })?;
+        let address = prefix.network();
+        let bits = prefix.max_prefix_len() - prefix.prefix_len();
+        let most = if address.is_ipv4() {
+            Self::MAX_BITS_V4
+        } else {
+            Self::MAX_BITS
+        };
+        if bits > most {
+            return Err(ParseError::new(format!(
+                "`{text}` is too wide: write a length of at least {}",
+                prefix.max_prefix_len() - most
+            )));
+        }
+        if prefix.addr() != address {
+            return Err(ParseError::new(format!(
+                "`{text}` has bits set after its length: write {address}/{}",
+                prefix.prefix_len()
+            )));
+        }
+        if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+            return Err(ParseError::new(format!(
+                "`{text}` is not a prefix of unicast addresses"
+            )));
+        }
+        Ok(Self { address, bits })
+    }
+}
+
+impl fmt::Display for TunnelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.address.is_ipv4() { 32 } else { 128 };
+        write!(f, "{}/{}", self.address, whole - self.bits)
+    }
+}
+
+/// The sources that the operator has chosen, by IP version; a version without one takes the address that the
+/// kernel would send from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TunnelSources {
+    /// Of IPv4 outer headers.
+    pub v4: Option<TunnelSource>,
+    /// Of IPv6 outer headers.
+    pub v6: Option<TunnelSource>,
+}
+
+impl TunnelSources {
+    /// The source of outer headers to `backend`, if one was chosen.
+    #[must_use]
+    pub const fn towards(&self, backend: IpAddr) -> Option<TunnelSource> {
+        if backend.is_ipv4() { self.v4 } else { self.v6 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_read_whole_or_refused_with_what_to_write() {
+        for (text, bits) in [
+            ("10.99.0.0/16", 16),
+            ("10.0.0.0/8", 24),
+            ("10.0.0.1", 0),
+            ("fd00:99::/96", 32),
+            ("fd00:99::1/128", 0),
+        ] {
+            let source: TunnelSource = text.parse().unwrap();
+            assert_eq!(source.bits, bits, "{text}");
+            assert_eq!(source.to_string().parse(), Ok(source));
+        }
+        for (text, advice) in [
+            ("10.99.0.1/16", "write 10.99.0.0/16"),
+            ("0.0.0.0/0", "at least 8"),
+            ("fd00::/64", "at least 96"),
+            ("224.0.0.0/16", "unicast"),
+            ("eth0", "write ADDRESS/LENGTH"),
+        ] {
+            let error = text.parse::<TunnelSource>().unwrap_err().to_string();
+            assert!(error.contains(advice), "{text}: {error}");
+        }
+    }
+}
