@@ -10,15 +10,12 @@ use lb_common::{backend::Backend, be::Be16, hash::FlowHash, outcome::Outcome};
 use crate::{
     frame::{Frame, View},
     maps::{FamilyMaps, decap::DecapMaps},
-    packet::{Network, Version},
+    packet::{Inherited, Network, NewHeader, Version},
     wire::checksum::Change,
 };
 
 /// TTL and hop limit of what the program itself sends (RFC 1700, "IP TIME TO LIVE PARAMETER").
 pub const HOP_LIMIT: u8 = 64;
-
-/// The flag "don't fragment" among an IPv4 header's flags and offset (RFC 791 section 3.1).
-const DONT_FRAGMENT: Be16 = Be16::new(0x4000);
 
 /// Where an IP header stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -136,42 +133,4 @@ pub trait Ip: FamilyMaps + DecapMaps {
 
     /// Writes the whole fixed header.
     fn write(header: &mut Self::Header, new: &NewHeader<Self::Address>);
-}
-
-/// What a packet's header hands on to an outer one (RFC 2003 section 3.1, RFC 2473 section 6.4). Whole words,
-/// for they cross stages.
-#[derive(Clone, Copy)]
-pub struct Inherited {
-    /// DSCP and ECN: differentiated services go on, and congestion is marked (RFC 2983, RFC 6040).
-    pub traffic_class: u64,
-    /// Flags and fragment offset of an outer IPv4 header: routers may cut it if they might cut the packet.
-    pub fragment: Be16,
-    /// The packet's own identification, which tells outer packets apart that may be cut; 0 for others
-    /// (RFC 6864 section 4.1). Fragments, which share one, differ by their offset, which is mixed in.
-    pub identification: Be16,
-}
-
-impl Inherited {
-    /// What stands there in a packet that carries no other: best effort, not to be cut.
-    pub const NOTHING: Self = Self {
-        traffic_class: 0,
-        fragment: DONT_FRAGMENT,
-        identification: Be16::new(0),
-    };
-}
-
-/// A header that the program writes: a tunnel's outer one, or that of its own ICMP errors.
-pub struct NewHeader<Address> {
-    /// From the packet inside a tunnel.
-    pub inherited: Inherited,
-    /// What follows.
-    pub protocol: u8,
-    /// Bytes that follow.
-    pub payload_len: usize,
-    /// Its low bits are the IPv6 flow label, so that routers and cards spread flows (RFC 6438).
-    pub hash: FlowHash,
-    /// Where it comes from.
-    pub source: Address,
-    /// Where it goes.
-    pub destination: Address,
 }

@@ -60,6 +60,18 @@ impl Bed {
     /// Builds the network with so many backends, at most 250.
     #[must_use]
     pub fn new(backends: u8) -> Self {
+        Self::with(backends, |pass| Some(pass))
+    }
+
+    /// The same, with backends whose interfaces are left to another program: until one is attached, no frame
+    /// that the balancer sends by XDP reaches them.
+    #[must_use]
+    pub fn with_bare_backends(backends: u8) -> Self {
+        Self::with(backends, |_| None)
+    }
+
+    /// The program for the backends' interfaces is what `peer` makes of the one for all.
+    fn with(backends: u8, peer: fn(&mut PassProgram) -> Option<&mut PassProgram>) -> Self {
         let balancer = Namespace::new("lb");
         for key in ["ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"] {
             balancer.sysctl(key, "1");
@@ -69,9 +81,9 @@ impl Bed {
         join((&balancer, "client"), (&client, "eth0"));
         address(&balancer, "client", "10.1.0.1", "fd01::1");
         address(&client, "eth0", "10.1.0.2", "fd01::2");
-        leaf(&client, &mut pass, "10.1.0.1", "fd01::1");
+        leaf(&client, Some(&mut pass), "10.1.0.1", "fd01::1");
         let backends = (0..backends)
-            .map(|number| backend(&balancer, number, &mut pass))
+            .map(|number| backend(&balancer, number, peer(&mut pass)))
             .collect();
         Self {
             client,
@@ -89,7 +101,7 @@ impl Bed {
     }
 }
 
-fn backend(balancer: &Namespace, number: u8, pass: &mut PassProgram) -> Host {
+fn backend(balancer: &Namespace, number: u8, pass: Option<&mut PassProgram>) -> Host {
     let name = format!("b{number}");
     let namespace = Namespace::new(&name);
     join((balancer, &name), (&namespace, "eth0"));
@@ -116,11 +128,13 @@ fn address(namespace: &Namespace, interface: &str, v4: &str, v6: &str) {
     namespace.ip(&format!("address add {v6}/64 dev {interface} nodad"));
 }
 
-/// What every host but the balancer needs: a way out, whole checksums, and a program that makes its veth take
-/// frames sent by XDP.
-fn leaf(namespace: &Namespace, pass: &mut PassProgram, v4: &str, v6: &str) {
+/// What every host but the balancer needs: a way out, whole checksums, and, unless it brings its own, a program
+/// that makes its veth take frames sent by XDP.
+fn leaf(namespace: &Namespace, pass: Option<&mut PassProgram>, v4: &str, v6: &str) {
     namespace.ip(&format!("route add default via {v4}"));
     namespace.ip(&format!("route add default via {v6}"));
     namespace.compute_checksums("eth0");
-    pass.attach(namespace, "eth0");
+    if let Some(pass) = pass {
+        pass.attach(namespace, "eth0");
+    }
 }

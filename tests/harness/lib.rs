@@ -23,6 +23,7 @@ pub mod bed;
 pub mod bpffs;
 pub mod control;
 pub mod daemon;
+pub mod decap;
 pub mod kernel;
 pub mod netns;
 pub mod object;

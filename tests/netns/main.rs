@@ -14,3 +14,4 @@ mod health;
 mod reload;
 mod restart;
 mod scene;
+mod tunnel;

@@ -33,6 +33,8 @@ pub(crate) struct Scene {
 pub(crate) enum Mode {
     L2,
     Nat,
+    Ipip,
+    Gue,
 }
 
 impl Mode {
@@ -40,13 +42,15 @@ impl Mode {
         match self {
             Self::L2 => "l2",
             Self::Nat => "nat",
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
         }
     }
 
-    /// The port of the VIP: the servers' own in mode `l2`, another one in mode `nat`.
+    /// The port of the VIP: another one than the servers' in mode `nat`.
     pub(crate) const fn port(self) -> u16 {
         match self {
-            Self::L2 => PORT,
+            Self::L2 | Self::Ipip | Self::Gue => PORT,
             Self::Nat => 80,
         }
     }
@@ -54,7 +58,11 @@ impl Mode {
 
 impl Scene {
     pub(crate) fn new(backends: u8) -> Self {
-        let bed = Bed::new(backends);
+        Self::on(Bed::new(backends))
+    }
+
+    /// In a network that is there.
+    pub(crate) fn on(bed: Bed) -> Self {
         let instance = Instance::new(&bed.balancer, bed.interfaces());
         Self { bed, instance }
     }
@@ -72,11 +80,11 @@ impl Scene {
             .collect()
     }
 
-    /// A UDP server on every backend: on the VIP in mode `l2`, on the backend's own address in mode `nat`.
+    /// A UDP server on every backend: on the backend's own address in mode `nat`, else on the VIP.
     pub(crate) fn udp_servers(&self, mode: Mode, vip: IpAddr) -> Vec<Server> {
         let server = |host: &lb_tests::bed::Host| {
             let address = match mode {
-                Mode::L2 => vip,
+                Mode::L2 | Mode::Ipip | Mode::Gue => vip,
                 Mode::Nat => host.address_like(vip),
             };
             Server::udp(&host.namespace, (address, PORT).into(), &host.name)
@@ -92,8 +100,13 @@ impl Scene {
     /// A service on `vip`, TCP and UDP, with all backends and a probe that is fast, but not so fast that a
     /// busy machine fails it.
     pub(crate) fn service(&self, mode: Mode, vip: IpAddr) -> Value {
+        self.service_by(mode, vip, vip)
+    }
+
+    /// The same with backends of the IP version of `like`.
+    pub(crate) fn service_by(&self, mode: Mode, vip: IpAddr, like: IpAddr) -> Value {
         let backends: Vec<Value> = (0..self.bed.backends.len())
-            .map(|backend| json!({"address": self.backend(backend, vip).to_string()}))
+            .map(|backend| json!({"address": self.backend(backend, like).to_string()}))
             .collect();
         let at = SocketAddr::new(vip, mode.port());
         json!({

@@ -9,10 +9,10 @@ use lb_common::{
 };
 use network_types::ip::{IpProto, Ipv4Hdr};
 
-use super::{DONT_FRAGMENT, HOP_LIMIT, Inherited, Ip, NewHeader, Occurrence};
+use super::{HOP_LIMIT, Ip, Occurrence};
 use crate::{
     frame::Frame,
-    packet::{Network, Part, Version},
+    packet::{DONT_FRAGMENT, Inherited, Network, NewHeader, Part, Version},
     wire::checksum::Change,
 };
 

@@ -9,10 +9,10 @@ use lb_common::{
 };
 use network_types::ip::{IpProto, Ipv6Hdr};
 
-use super::{HOP_LIMIT, Inherited, Ip, NewHeader, Occurrence};
+use super::{HOP_LIMIT, Ip, Occurrence};
 use crate::{
     frame::{Frame, forget_range},
-    packet::{Network, Part, Version},
+    packet::{Inherited, Network, NewHeader, Part, Version},
     wire::{
         checksum::Change,
         extension::{Extension, Kind, kind},

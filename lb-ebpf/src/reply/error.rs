@@ -15,9 +15,9 @@ use network_types::icmp::Icmpv4Hdr as Icmp;
 
 use crate::{
     frame::Frame,
-    ip::{Inherited, Ip, NewHeader},
+    ip::Ip,
     maps,
-    packet::{Link, Packet, Part},
+    packet::{Inherited, Link, NewHeader, Packet, Part},
     wire::{
         checksum::Change,
         ethernet::{Ethernet, Tag},

@@ -9,9 +9,9 @@ use network_types::{ip::IpProto, udp::UdpHdr};
 
 use crate::{
     frame::Frame,
-    ip::{Ip, NewHeader},
+    ip::Ip,
     maps,
-    packet::{Link, Packet},
+    packet::{Link, NewHeader, Packet},
     wire::ethernet::{EtherTypeField, Tag},
 };
 
