@@ -13,6 +13,7 @@
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
@@ -31,6 +32,7 @@ pub mod budget;
 pub mod decap;
 pub mod family;
 pub mod flow;
+pub mod fragment;
 pub mod hash;
 pub mod names;
 pub mod outcome;

@@ -27,6 +27,10 @@ pub const FLOWS_V6: &str = "FLOWS_V6";
 pub const REPLIES_V4: &str = "REPLIES_V4";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Reply`](crate::flow::Reply), IPv6.
 pub const REPLIES_V6: &str = "REPLIES_V6";
+/// [`FragmentKey`](crate::fragment::FragmentKey) -> [`FragmentPorts`](crate::fragment::FragmentPorts), IPv4.
+pub const FRAGMENTS_V4: &str = "FRAGMENTS_V4";
+/// [`FragmentKey`](crate::fragment::FragmentKey) -> [`FragmentPorts`](crate::fragment::FragmentPorts), IPv6.
+pub const FRAGMENTS_V6: &str = "FRAGMENTS_V6";
 /// [`Traffic`](crate::traffic::Traffic) by [`BackendId`](crate::backend::BackendId), per CPU.
 pub const TRAFFIC: &str = "TRAFFIC";
 /// `u64` packets by [`Outcome`](crate::outcome::Outcome), per CPU.
@@ -37,7 +41,7 @@ pub const DEVICES: &str = "DEVICES";
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 12] = [
+pub const MAPS: [&str; 14] = [
     VIPS_V4,
     VIPS_V6,
     TABLES,
@@ -46,6 +50,8 @@ pub const MAPS: [&str; 12] = [
     FLOWS_V6,
     REPLIES_V4,
     REPLIES_V6,
+    FRAGMENTS_V4,
+    FRAGMENTS_V6,
     TRAFFIC,
     LEDGER,
     DEVICES,

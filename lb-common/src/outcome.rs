@@ -111,7 +111,7 @@ outcomes! {
     WrongIcmp = 35, Drop, "wrong_icmp";
     /// More IPv6 extension headers than are walked.
     ExtensionHeaders = 36, Drop, "extension_headers";
-    /// A fragment of a datagram.
+    /// A later fragment of a datagram whose first fragment is not known, or any of an ICMP message.
     Fragment = 37, Drop, "fragment";
     /// The source address is loopback, multicast, broadcast, unspecified or the VIP itself.
     BadSource = 38, Drop, "bad_source";

@@ -7,6 +7,7 @@ use crate::{
     decap::{DecapSettings, Prefix},
     family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
+    fragment::{FragmentKey, FragmentPorts},
     settings::Settings,
     table::Slot,
     traffic::Traffic,
@@ -45,6 +46,9 @@ plain_data! {
     Flow = [u32, u32];
     Reply<Address4> = [Address<1>, Be16, u16];
     Reply<Address6> = [Address<4>, Be16, u16];
+    FragmentKey<Address4> = [Address<1>, Address<1>, u32, u32];
+    FragmentKey<Address6> = [Address<4>, Address<4>, u32, u32];
+    FragmentPorts = [Be16, Be16, u32];
     Traffic = [u64, u64, u64];
     Budget = [u64];
     Settings = [u64, u32, u32, u32, u32];

@@ -69,7 +69,7 @@ fn stripped(frame: &mut Frame) -> Result<(), DecapOutcome> {
 fn outer<F: Ip>(frame: &Frame, offset: usize) -> Result<Inner, DecapOutcome> {
     let header = frame.view(offset).ok_or(DecapOutcome::NotTunnelled)?;
     let (source, destination) = (F::source(header), F::destination(header));
-    let network = match F::read(frame, header, offset, Occurrence::Packet) {
+    let network = match F::read(frame, header, offset, Occurrence::Tunnel) {
         Ok(network) => network,
         Err(Outcome::Fragment) => {
             let ours = permitted::<F>(source, destination);

@@ -133,6 +133,7 @@ fn remember<F: Ip>(packet: &Packet<F>, choice: &Choice, bytes: usize) {
     if packet.error == 0 {
         select::remember::<F>(&packet.flow, choice);
     }
+    parse::remember(packet);
     maps::count_traffic(choice.id, bytes as u64, choice.standing == Standing::NEW);
 }
 
@@ -149,6 +150,7 @@ fn backends_reply<F: Ip>(
         guard::hop_limit(packet)?;
     }
     rewrite::reply(frame, packet, reply)?;
+    parse::remember(packet);
     if !route.is_resolved {
         return Err(Outcome::ReplyUnresolved);
     }

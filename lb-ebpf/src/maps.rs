@@ -21,6 +21,7 @@ use lb_common::{
     budget::Budget,
     family::{Address4, Address6, Family, V4, V6},
     flow::{Flow, FlowKey, Reply},
+    fragment::{FragmentKey, FragmentPorts},
     outcome::{LEDGER_CELLS, Outcome},
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
@@ -61,6 +62,10 @@ static REPLIES_V4: LruHashMap<FlowKey<Address4>, Reply<Address4>, 262_144> = Lru
 #[btf_map]
 static REPLIES_V6: LruHashMap<FlowKey<Address6>, Reply<Address6>, 262_144> = LruHashMap::new();
 #[btf_map]
+static FRAGMENTS_V4: Fragments<Address4> = LruHashMap::new();
+#[btf_map]
+static FRAGMENTS_V6: Fragments<Address6> = LruHashMap::new();
+#[btf_map]
 static TRAFFIC: PerCpuArray<Traffic, 4096> = PerCpuArray::new();
 #[btf_map]
 static LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
@@ -72,6 +77,7 @@ static ERROR_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
 type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
 type Replies<A> = LruHashMap<FlowKey<A>, Reply<A>, 262_144>;
+type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, 16_384>;
 
 /// A family's own maps.
 pub trait FamilyMaps: Family {
@@ -81,6 +87,8 @@ pub trait FamilyMaps: Family {
     fn flows() -> &'static Flows<Self::Address>;
     #[doc(hidden)]
     fn replies() -> &'static Replies<Self::Address>;
+    #[doc(hidden)]
+    fn fragments() -> &'static Fragments<Self::Address>;
 }
 
 impl FamilyMaps for V4 {
@@ -96,6 +104,10 @@ impl FamilyMaps for V4 {
     fn replies() -> &'static Replies<Address4> {
         &REPLIES_V4
     }
+    #[inline(always)]
+    fn fragments() -> &'static Fragments<Address4> {
+        &FRAGMENTS_V4
+    }
 }
 
 impl FamilyMaps for V6 {
@@ -110,6 +122,10 @@ impl FamilyMaps for V6 {
     #[inline(always)]
     fn replies() -> &'static Replies<Address6> {
         &REPLIES_V6
+    }
+    #[inline(always)]
+    fn fragments() -> &'static Fragments<Address6> {
+        &FRAGMENTS_V6
     }
 }
 
@@ -181,6 +197,22 @@ pub fn reply<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<&'static Reply
 pub fn remember_reply<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Reply<F::Address>) {
     // As in `remember_flow`; the client's retransmission finds the flow unknown and tries again.
     let _ = F::replies().insert(flow, value, 0);
+}
+
+/// What the first fragment of the datagram `key` told.
+#[inline(always)]
+#[must_use]
+pub fn fragment<F: FamilyMaps>(key: &FragmentKey<F::Address>) -> Option<FragmentPorts> {
+    // SAFETY: copied at once; an eviction in between can only give another datagram's ports, and the packet
+    // then goes to a service that its sender could have addressed itself.
+    unsafe { F::fragments().get(key) }.copied()
+}
+
+/// Remembers what the first fragment of the datagram `key` tells.
+#[inline(always)]
+pub fn remember_fragment<F: FamilyMaps>(key: &FragmentKey<F::Address>, value: &FragmentPorts) {
+    // As in `remember_flow`; without it the datagram's later fragments are dropped.
+    let _ = F::fragments().insert(key, value, 0);
 }
 
 /// Counts a packet of `bytes` bytes forwarded to backend `id`, with which a flow began or not.

@@ -49,6 +49,39 @@ pub struct Network {
     pub payload: usize,
     /// Where it ends: the IP length rules, not the frame's.
     pub end: usize,
+    /// Which part of its datagram it is.
+    pub part: Part,
+}
+
+/// Which part of its datagram a packet is. Words, not an enum with a payload.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// [`Part::WHOLE`], [`Part::FIRST`] or [`Part::LATER`].
+    pub position: u64,
+    /// Of fragments: the datagram's identification, in host order.
+    pub identification: u64,
+    /// Of fragments: the protocol number that all fragments of the datagram carry.
+    pub protocol: u64,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: u64 = 0;
+    /// The first fragment, with the transport header.
+    pub const FIRST: u64 = 1;
+    /// A later fragment, without.
+    pub const LATER: u64 = 2;
+
+    /// A datagram that is not fragmented.
+    #[inline(always)]
+    #[must_use]
+    pub const fn whole() -> Self {
+        Self {
+            position: Self::WHOLE,
+            identification: 0,
+            protocol: 0,
+        }
+    }
 }
 
 /// A TCP or UDP packet, or an ICMP error about one, fully parsed.
@@ -64,8 +97,11 @@ pub struct Packet<F: Family> {
     pub network: usize,
     /// Where the header of an ICMP error begins, in bytes from the frame's start; 0 in packets that are no errors.
     pub error: usize,
-    /// Where the TCP or UDP header begins, likewise: the quoted one, of which 8 bytes are there, in an error.
+    /// Where the TCP or UDP header begins, likewise: the quoted one, of which 8 bytes are there, in an error;
+    /// 0 in a later fragment, which has none.
     pub transport: usize,
+    /// Which part of its datagram it is.
+    pub part: Part,
     /// Where the packet ends, likewise; what the frame has beyond is padding.
     pub end: usize,
 }
@@ -111,7 +147,7 @@ pub struct Inherited {
     /// Flags and fragment offset of an outer IPv4 header: routers may cut it if they might cut the packet.
     pub fragment: Be16,
     /// The packet's own identification, which tells outer packets apart that may be cut; 0 for others
-    /// (RFC 6864 section 4.1).
+    /// (RFC 6864 section 4.1). Fragments, which share one, differ by their offset, which is mixed in.
     pub identification: Be16,
 }
 

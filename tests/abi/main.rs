@@ -13,6 +13,7 @@ use lb_common::{
     decap::{DecapSettings, Prefix},
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
+    fragment::{FragmentKey, FragmentPorts},
     names,
     outcome::LEDGER_CELLS,
     settings::Settings,
@@ -209,6 +210,26 @@ fn maps_have_their_types_and_sizes() {
         (
             names::REPLIES_V6,
             define(LRU_HASH, key_v6, size_of::<Reply<Address6>>(), flows, 0),
+        ),
+        (
+            names::FRAGMENTS_V4,
+            define(
+                LRU_HASH,
+                size_of::<FragmentKey<Address4>>(),
+                size_of::<FragmentPorts>(),
+                16_384,
+                0,
+            ),
+        ),
+        (
+            names::FRAGMENTS_V6,
+            define(
+                LRU_HASH,
+                size_of::<FragmentKey<Address6>>(),
+                size_of::<FragmentPorts>(),
+                16_384,
+                0,
+            ),
         ),
         (
             names::TRAFFIC,

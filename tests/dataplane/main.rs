@@ -112,6 +112,11 @@ fn ipv6_extension_headers_are_walked() {
 }
 
 #[test]
+fn fragments_follow_their_first() {
+    check(&rows::fragment::rows());
+}
+
+#[test]
 fn truncated_frames_are_never_trusted() {
     check(&rows::truncated::rows());
 }

@@ -10,7 +10,7 @@ use lb_tests::{
 
 use crate::{
     generate::{Arrival, arrival},
-    model::Verdict,
+    model::{self, Verdict},
     random::Random,
     world::World,
 };
@@ -58,7 +58,13 @@ impl fmt::Display for Difference {
 
 impl Batch {
     pub(crate) fn new(random: &mut Random) -> Self {
-        Self((0..BATCH).map(|_| arrival(random)).collect())
+        let known = || loop {
+            let arrival = arrival(random);
+            if model::knows(&arrival.frame) {
+                break arrival;
+            }
+        };
+        Self(std::iter::repeat_with(known).take(BATCH).collect())
     }
 
     pub(crate) const fn len(&self) -> u64 {

@@ -33,7 +33,8 @@ const SEED: u64 = 0x6c62_0001;
 /// As many worlds, each with a thread; in every second one unmatched packets are dropped.
 const WORLDS: u64 = 2;
 /// Outcomes of a budget for errors, and of a driver without room.
-const UNREACHABLE: [Outcome; 3] = [
+const UNREACHABLE: [Outcome; 4] = [
+    Outcome::Fragment,
     Outcome::TimeExceededSent,
     Outcome::TooBigSent,
     Outcome::NoRoom,

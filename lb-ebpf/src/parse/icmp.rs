@@ -76,6 +76,7 @@ pub(super) fn error<F: Ip>(
         network: offset,
         error: network.payload,
         transport: quoted.payload,
+        part: network.part,
         end: network.end,
     })
 }

@@ -5,9 +5,18 @@ mod link;
 mod network;
 mod transport;
 
-use lb_common::{flow::FlowKey, outcome::Outcome};
+use lb_common::{
+    flow::FlowKey,
+    fragment::{FragmentKey, FragmentPorts},
+    outcome::Outcome,
+};
 
-use crate::{frame::Frame, ip::Ip, packet::Packet};
+use crate::{
+    frame::Frame,
+    ip::Ip,
+    maps,
+    packet::{Network, Packet, Part},
+};
 
 pub use link::link;
 
@@ -41,7 +50,14 @@ pub fn source<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Outcome
 pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome> {
     let header = frame.view(offset).ok_or(Outcome::Truncated)?;
     let network = network::network::<F>(frame, header, offset)?;
+    if network.part.position == Part::LATER {
+        return later::<F>(frame, header, offset, &network);
+    }
     if network.protocol == F::ICMP {
+        // Of its fragments, none has all that would have to be answered or translated.
+        if network.part.position != Part::WHOLE {
+            return Err(Outcome::Fragment);
+        }
         return match icmp::error::<F>(frame, header, &network, offset) {
             // What is not steered must be as whole as the rest.
             Err(Outcome::Icmp) if network.end > frame.len() => Err(Outcome::Malformed),
@@ -67,6 +83,72 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
         network: offset,
         error: 0,
         transport: network.payload,
+        part: network.part,
         end: network.end,
     })
+}
+
+/// A fragment without a transport header: its first fragment told the ports.
+#[inline(always)]
+fn later<F: Ip>(
+    frame: &Frame,
+    header: &F::Header,
+    offset: usize,
+    network: &Network,
+) -> Result<Packet<F>, Outcome> {
+    if network.end > frame.len() {
+        return Err(Outcome::Malformed);
+    }
+    let (source, destination) = (F::source(header), F::destination(header));
+    let key = fragment_key::<F>(source, destination, network.part);
+    let known = maps::fragment::<F>(&key).ok_or(Outcome::Fragment)?;
+    Ok(Packet {
+        flow: FlowKey {
+            source,
+            destination,
+            source_port: known.source_port,
+            destination_port: known.destination_port,
+            protocol: known.protocol,
+        },
+        hop_limit: network.hop_limit,
+        begins_flow: false,
+        network: offset,
+        error: 0,
+        transport: 0,
+        part: network.part,
+        end: network.end,
+    })
+}
+
+/// Remembers the ports of a first fragment for the later ones.
+#[inline(always)]
+pub fn remember<F: Ip>(packet: &Packet<F>) {
+    if packet.part.position == Part::FIRST {
+        let flow = &packet.flow;
+        let key = fragment_key::<F>(flow.source, flow.destination, packet.part);
+        let value = FragmentPorts {
+            source_port: flow.source_port,
+            destination_port: flow.destination_port,
+            protocol: flow.protocol,
+        };
+        maps::remember_fragment::<F>(&key, &value);
+    }
+}
+
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "identifications have at most 32 bits, protocols 8"
+)]
+const fn fragment_key<F: Ip>(
+    source: F::Address,
+    destination: F::Address,
+    part: Part,
+) -> FragmentKey<F::Address> {
+    FragmentKey {
+        source,
+        destination,
+        identification: part.identification as u32,
+        protocol: part.protocol as u32,
+    }
 }

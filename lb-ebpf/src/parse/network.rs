@@ -6,7 +6,7 @@ use network_types::ip::IpProto;
 use crate::{
     frame::Frame,
     ip::{Ip, Occurrence},
-    packet::Network,
+    packet::{Network, Part},
 };
 
 /// Reads `header`, which stands at `offset`, as far as to a TCP, UDP or ICMP header.
@@ -27,6 +27,8 @@ pub(super) fn network<F: Ip>(
         TCP | UDP => Ok(network),
         icmp if icmp == F::ICMP => Ok(network),
         icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
+        // What its first fragment told decides: its own number may be that of an extension header.
+        _ if network.part.position == Part::LATER => Ok(network),
         _ if network.payload > frame.len() => Err(Outcome::Truncated),
         _ if network.end > frame.len() => Err(Outcome::Malformed),
         _ => Err(Outcome::Unmatched),

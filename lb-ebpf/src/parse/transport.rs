@@ -3,7 +3,10 @@
 use lb_common::{be::Be16, outcome::Outcome};
 use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
 
-use crate::{frame::Frame, packet::Network};
+use crate::{
+    frame::Frame,
+    packet::{Network, Part},
+};
 
 /// What a transport header tells.
 pub(super) struct Ports {
@@ -22,7 +25,9 @@ pub(super) fn transport(frame: &Frame, network: &Network) -> Result<Ports, Outco
     if network.protocol == IpProto::Tcp as u64 {
         tcp(frame, network.payload, network.end)
     } else {
-        udp(frame, network.payload, network.end)
+        // The length is the datagram's, of which a first fragment is only a part.
+        let is_whole = network.part.position == Part::WHOLE;
+        udp(frame, network.payload, network.end, is_whole)
     }
 }
 
@@ -44,13 +49,13 @@ fn tcp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
 }
 
 #[inline(always)]
-fn udp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
+fn udp(frame: &Frame, offset: usize, end: usize, is_whole: bool) -> Result<Ports, Outcome> {
     let header = frame.view::<UdpHdr>(offset).ok_or(Outcome::Truncated)?;
     if offset + size_of::<UdpHdr>() > end {
         return Err(Outcome::Truncated);
     }
     let length = usize::from(Be16::from_bytes(header.len).get());
-    if length < size_of::<UdpHdr>() || offset + length > end {
+    if length < size_of::<UdpHdr>() || is_whole && offset + length > end {
         return Err(Outcome::Malformed);
     }
     Ok(Ports {

@@ -1,9 +1,9 @@
 //! ICMP errors (RFC 792, RFC 1191, RFC 4443 section 3) about requests that can go no further.
 //!
 //! An error comes from the VIP that the request was for: the maps hold no address of the balancer's own, and the VIP is
-//! one that the client has a route to and that its host takes an error about this flow from. Only whole TCP and
-//! UDP packets from possible sources come here, so no error answers an error, a fragment or a group
-//! (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
+//! one that the client has a route to and that its host takes an error about this flow from. Only TCP and
+//! UDP packets from possible sources come here, and errors and later fragments are refused, so no error answers an
+//! error, a fragment but the first, or a group (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
 
 use aya_ebpf::bindings::xdp_action::XDP_TX;
 use lb_common::{
@@ -17,7 +17,7 @@ use crate::{
     frame::Frame,
     ip::Ip,
     maps,
-    packet::{Inherited, Link, NewHeader, Packet},
+    packet::{Inherited, Link, NewHeader, Packet, Part},
     wire::{
         checksum::Change,
         ethernet::{Ethernet, Tag},
@@ -83,8 +83,9 @@ pub fn error<F: Ip>(
         .view::<F::Header>(packet.network)
         .ok_or(Outcome::Truncated)?;
     let may_be_fragmented = fault.mtu != 0 && F::may_be_fragmented(header);
-    // No error answers an error.
-    if packet.error != 0 || may_be_fragmented || !maps::spend_error() {
+    // No error answers an error or a later fragment.
+    let has_answer = packet.error == 0 && packet.part.position != Part::LATER;
+    if !has_answer || may_be_fragmented || !maps::spend_error() {
         return Err(fault.untold);
     }
     // Whole words: after the IP header there are 8 bytes at least, so that what is cut off is payload.

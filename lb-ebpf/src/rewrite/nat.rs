@@ -55,6 +55,9 @@ pub(super) fn translate<F: Ip>(
         End::Source => F::set_source(header, address),
         End::Destination => F::set_destination(header, address),
     }
+    if packet.transport == 0 {
+        return Ok(());
+    }
     if flow.protocol == IpProto::Tcp as u32 {
         let tcp = frame
             .view_mut::<TcpHdr>(packet.transport)

@@ -1,6 +1,6 @@
 //! IPv6 extension headers (RFC 8200 section 4): the part they have in common, and the fragment header.
 
-use lb_common::be::Be16;
+use lb_common::be::{Be16, Be32};
 use network_types::ip::IpProto;
 
 /// The first 8 bytes of an extension header; each is a multiple of 8 long.
@@ -66,5 +66,12 @@ impl Extension {
     pub const fn is_first_fragment(&self) -> bool {
         const OFFSET: u16 = 0xfff8;
         Be16::from_bytes(self.fragment).raw() & OFFSET.to_be() == 0
+    }
+
+    /// For a fragment header: the datagram's identification.
+    #[inline(always)]
+    #[must_use]
+    pub const fn identification(&self) -> u32 {
+        Be32::from_bytes(self.rest).get()
     }
 }

@@ -8,7 +8,7 @@ use lb_tests::{
     packet::{CUSTOMER_TAG, Extension, NO_OPERATIONS, PROVIDER_TAG, Packet},
 };
 
-use super::{echo::checked, patched};
+use super::{echo::checked, fragment::pieces, patched};
 use crate::{
     family::{Family, tcp, udp},
     member::{
@@ -122,6 +122,16 @@ fn used_up(family: Family) -> Vec<Row> {
         ))
         .drops(&tcp(family, PORT_EMPTY).ttl(1), Outcome::NoBackend),
     );
+    let fragments = pieces(&udp(family, PORT_L2_FRONT).payload(vec![0x5a; 200]), 64);
+    rows.push(
+        row(format!("{family:?}: a later fragment with its last hop"))
+            .transmits_bytes(&fragments[0], L2_FRONT.receives(&fragments[0]).frame())
+            .drops(&fragments[1].clone().ttl(1), Outcome::TtlExceeded),
+    );
+    rows.push(told(
+        row(format!("{family:?}: a first fragment with its last hop")),
+        &fragments[0].clone().ttl(1),
+    ));
     let lengths = (0..=140).chain([500, 1_000, 1_452]);
     rows.push(lengths.fold(
         row(format!("{family:?}: last hop, payloads of every length")),
@@ -244,6 +254,14 @@ fn narrow(family: Family) -> Vec<Row> {
             &FIRST.receives(&of_length(tcp(family, PORT_CHANGING), 1_500)),
         )
         .remembers(1, 0),
+    );
+    // Later fragments may be longer than the first.
+    let whole = udp(family, PORT_L2_FRONT).payload(vec![0x5a; 1_400]);
+    let (first, later) = (&pieces(&whole, 64)[0], &pieces(&whole, 648)[1]);
+    rows.push(
+        narrowed(format!("{family:?}: a big later fragment"))
+            .transmits_bytes(first, L2_FRONT.receives(first).frame())
+            .drops(later, Outcome::TooBig),
     );
     if family == Family::V4 {
         let packet = of_length(udp(family, PORT_L2_FRONT), MTU + 1);

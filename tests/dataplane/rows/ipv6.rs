@@ -90,17 +90,8 @@ fn fragments() -> Vec<Row> {
     let fragment = |offset, more| Extension::Fragment { offset, more };
     let packet = || tcp(V6, PORT_L2_FRONT).payload(vec![7; 44]);
     let rows = [
-        ("first fragment", packet().extension(fragment(0, true))),
         ("middle fragment", packet().extension(fragment(8, true))),
         ("last fragment", packet().extension(fragment(16, false))),
-        (
-            "first fragment after options",
-            packet().extension(OPTIONS).extension(fragment(0, true)),
-        ),
-        (
-            "first fragment of a datagram",
-            udp(V6, PORT_NAT_BACK).extension(fragment(0, true)),
-        ),
     ];
     rows.map(|(name, packet)| row(format!("V6: {name}")).drops(&packet, Outcome::Fragment))
         .into()

@@ -4,6 +4,7 @@ pub(crate) mod checksum;
 pub(crate) mod echo;
 pub(crate) mod flow;
 pub(crate) mod forward;
+pub(crate) mod fragment;
 pub(crate) mod generated;
 pub(crate) mod guard;
 pub(crate) mod icmp_error;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> Vec<Row> {
         vlan::rows(),
         ipv4::rows(),
         ipv6::rows(),
+        fragment::rows(),
         truncated::rows(),
         guard::rows(),
         refused::rows(),

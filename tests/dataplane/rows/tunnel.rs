@@ -13,7 +13,7 @@ use lb_common::{
 };
 use lb_tests::packet::{CUSTOMER_TAG, Extension, Flags, PROVIDER_TAG, Packet, ROUTER_ALERT};
 
-use super::patched;
+use super::{fragment::pieces, patched};
 use crate::{
     GUE_PORT,
     family::{Family, tcp, udp},
@@ -66,6 +66,14 @@ pub(crate) fn rows() -> Vec<Row> {
                 let packet = make(family, port);
                 rows.push(leaves(row(format!("{to}: {kind}")), member, &packet));
             }
+            let whole = udp(family, port).payload(vec![0x5a; 400]);
+            rows.push(
+                pieces(&whole, 64)
+                    .iter()
+                    .fold(row(format!("{to}: fragments")), |row, piece| {
+                        leaves(row, member, piece)
+                    }),
+            );
             let marked = marked(&udp(family, port));
             rows.extend([
                 leaves_bytes(
@@ -216,7 +224,7 @@ fn outer(member: Member, inner: &[u8], length: usize, protocol: IpNumber, low: u
             header.fragment_offset = IpFragOffset::ZERO;
             header.dont_fragment = !is_v4 || inner[6] & 0x40 != 0;
             header.identification = if is_v4 {
-                u16::from_be_bytes([inner[4], inner[5]])
+                u16::from_be_bytes([inner[4] ^ inner[6] & 0x1f, inner[5] ^ inner[7]])
             } else {
                 0
             };

@@ -4,9 +4,9 @@
 //! maps of the standard library. Each module is a part of the table; what the program learns to do is added
 //! in one of them.
 //!
-//! The world that the model knows does not have everything: the program sends no errors of its own there (its budget is none, so that the answer does not
-//! depend on the clock), tables and backends stay what they are, and no flow is forgotten for want
-//! of room. The flow hash is taken from `lb_common`, and not written again.
+//! The world that the model knows does not have everything: no fragments, the program sends no errors of its own
+//! there (its budget is none, so that the answer does not depend on the clock), tables and backends stay what they
+//! are, and no flow is forgotten for want of room. The flow hash is taken from `lb_common`, and not written again.
 
 mod checksum;
 mod classify;
@@ -86,6 +86,12 @@ pub(crate) struct Model {
     pub(crate) flows: BTreeMap<FlowKey, (u32, u32)>,
     /// The VIP, by what a `nat` backend sends.
     pub(crate) replies: BTreeMap<FlowKey, SocketAddr>,
+}
+
+/// Whether the model knows what becomes of such a frame. Fragments it does not know: what becomes of one depends on
+/// those before it, and the fixtures have them in their orders.
+pub(crate) fn knows(frame: &[u8]) -> bool {
+    parse::parse(frame).map_or(true, |parsed| parsed.content != Err(Outcome::Fragment))
 }
 
 /// Whose packet it is.

@@ -28,6 +28,7 @@ use lb_common::{
     be::Be16,
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
+    fragment::{FragmentKey, FragmentPorts},
     names,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
@@ -151,7 +152,7 @@ impl Object {
         done.expect("writing the devices map");
     }
 
-    /// Forgets all flows and replies.
+    /// Forgets all flows, replies and fragments.
     pub fn forget_flows(&mut self) {
         clear(&mut self.hash::<FlowKey<Address4>, Flow>(names::FLOWS_V4));
         clear(&mut self.hash::<FlowKey<Address6>, Flow>(names::FLOWS_V6));
@@ -162,6 +163,8 @@ impl Object {
     pub fn forget_replies(&mut self) {
         clear(&mut self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4));
         clear(&mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6));
+        clear(&mut self.hash::<FragmentKey<Address4>, FragmentPorts>(names::FRAGMENTS_V4));
+        clear(&mut self.hash::<FragmentKey<Address6>, FragmentPorts>(names::FRAGMENTS_V6));
     }
 
     /// How many flows are remembered, both families.
@@ -218,6 +221,8 @@ fn load(settings: &Settings) -> Ebpf {
         names::FLOWS_V6,
         names::REPLIES_V4,
         names::REPLIES_V6,
+        names::FRAGMENTS_V4,
+        names::FRAGMENTS_V6,
     ] {
         loader.map_max_entries(name, FLOWS);
     }
