@@ -32,7 +32,7 @@ const PACKETS: u64 = 1_000_000;
 const SEED: u64 = 0x6c62_0001;
 /// As many worlds, each with a thread; in every second one unmatched packets are dropped.
 const WORLDS: u64 = 2;
-/// Outcomes of a budget for errors, and of a driver without room.
+/// Outcomes of what the model does not know: fragments, a budget for errors, a driver without room.
 const UNREACHABLE: [Outcome; 4] = [
     Outcome::Fragment,
     Outcome::TimeExceededSent,

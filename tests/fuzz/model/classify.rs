@@ -29,6 +29,11 @@ impl Model {
         } else {
             Outcome::UnmatchedDropped
         };
-        table.cloned().map(Addressee::Service).ok_or(unmatched)
+        // A client may have the address of another VIP, and be answered.
+        let reply = || self.replies.get(&parsed.flow).copied();
+        let service = table.cloned().map(Addressee::Service);
+        service
+            .or_else(|| reply().map(Addressee::Client))
+            .ok_or(unmatched)
     }
 }

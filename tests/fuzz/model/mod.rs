@@ -4,9 +4,15 @@
 //! maps of the standard library. Each module is a part of the table; what the program learns to do is added
 //! in one of them.
 //!
-//! The world that the model knows does not have everything: no fragments, the program sends no errors of its own
-//! there (its budget is none, so that the answer does not depend on the clock), tables and backends stay what they
-//! are, and no flow is forgotten for want of room. The flow hash is taken from `lb_common`, and not written again.
+//! Not modelled, and not met in the fuzzer's world either:
+//! - fragments, which the fuzzer does not send;
+//! - errors that the program itself sends: its budget is 0 there, for what is left of one depends on the clock;
+//! - tables, backends and VIPs that change, and flows that are forgotten for want of room;
+//! - frames of more than one buffer, and drivers that leave no room before a frame.
+//!
+//! Two things are not told twice: the flow hash and the slot that it falls on are those of `lb_common`. What an ICMP
+//! error quotes was modelled after the program's description where the table is silent: the order in which
+//! things can be wrong with it.
 
 mod checksum;
 mod classify;

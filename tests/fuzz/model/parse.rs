@@ -225,7 +225,9 @@ fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8
 
 /// The flow of the packet that an ICMP error at `at` quotes: seen from its other end.
 ///
-/// Its header may say that it was longer than what is quoted, and a first fragment has ports too.
+/// Its header may say that it was longer than what is quoted, and a first fragment has ports too. Where the message
+/// ends inside the quoted IP headers and the frame does not, as much as is there is read before that is found:
+/// the reason may then be another, but such an error is never steered.
 fn quoted(header: &[u8], at: usize, end: usize, parsed: &mut Parsed) -> Result<u8, Outcome> {
     let begin = at + 8;
     let fixed = if parsed.is_v4 { 20 } else { 40 };
