@@ -9,6 +9,7 @@ mod bad_start;
 mod bed;
 mod changes;
 mod forwarding;
+mod fragments;
 mod heal;
 mod health;
 mod path_mtu;
