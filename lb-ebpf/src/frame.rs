@@ -15,6 +15,8 @@ use aya_ebpf::{
 };
 use lb_common::outcome::Outcome;
 
+use crate::wire::ethernet::{Ethernet, Tag};
+
 /// Types that may be laid over packet bytes.
 ///
 /// # Safety
@@ -29,18 +31,16 @@ unsafe impl View for network_types::ip::Ipv6Hdr {}
 unsafe impl View for network_types::tcp::TcpHdr {}
 // SAFETY: as above.
 unsafe impl View for network_types::udp::UdpHdr {}
-// SAFETY: as above.
-unsafe impl View for network_types::icmp::Icmpv4Hdr {}
 // SAFETY: bytes.
 unsafe impl View for [u8; 4] {}
 // SAFETY: as above.
 unsafe impl View for [u8; 2] {}
 // SAFETY: as above; the types are ours.
-unsafe impl View for crate::wire::ethernet::Ethernet {}
+unsafe impl View for Ethernet {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::ethernet::EtherTypeField {}
 // SAFETY: as above.
-unsafe impl View for crate::wire::ethernet::Tag {}
+unsafe impl View for Tag {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::extension::Extension {}
 // SAFETY: as above.
@@ -191,6 +191,23 @@ impl Frame {
             0 => Ok(()),
             _ => Err(Outcome::NoRoom),
         }
+    }
+
+    /// Moves the VLAN tags, which begin `room` bytes behind the place of the first, to that place; the network header
+    /// will begin at `network`.
+    ///
+    /// # Errors
+    /// [`Outcome::Truncated`], never in a frame that had them and has [grown](Self::grow) by `room`.
+    #[inline(always)]
+    pub fn move_tags(&mut self, network: usize, room: usize) -> Result<(), Outcome> {
+        const SECOND: usize = Ethernet::LEN + Tag::LEN;
+        for place in [Ethernet::LEN, SECOND] {
+            if place < network {
+                let tag = *self.view::<Tag>(room + place).ok_or(Outcome::Truncated)?;
+                *self.view_mut::<Tag>(place).ok_or(Outcome::Truncated)? = tag;
+            }
+        }
+        Ok(())
     }
 
     /// Cuts the frame off after `len` bytes, which it has.

@@ -2,12 +2,11 @@
 
 use aya_ebpf::bindings::xdp_action::XDP_TX;
 use lb_common::{be::Be16, outcome::Outcome};
-use network_types::icmp::Icmpv4Hdr as Icmp;
 
 use crate::{
     frame::Frame,
     ip::{HOP_LIMIT, Ip},
-    wire::{checksum::Change, ethernet::Ethernet},
+    wire::{checksum::Change, ethernet::Ethernet, icmp::Icmp},
 };
 
 /// An echo request.
@@ -31,7 +30,7 @@ pub fn echo_request<F: Ip>(frame: &Frame, network: usize) -> Result<EchoRequest<
     let icmp = frame.view::<Icmp>(transport).ok_or(Outcome::Icmp)?;
     let end = network + F::extent(header).ok_or(Outcome::Icmp)?;
     let is_whole = transport + size_of::<Icmp>() <= end && end <= frame.len();
-    let is_request = icmp.type_ == F::ECHO_REQUEST && icmp.code == 0;
+    let is_request = icmp.kind == F::ECHO_REQUEST && icmp.code == 0;
     if !(F::is_bare_icmp(header) && is_request && is_whole) {
         return Err(Outcome::Icmp);
     }
@@ -64,7 +63,7 @@ pub fn echo<F: Ip>(
     let icmp = frame
         .view_mut::<Icmp>(network + size_of::<F::Header>())
         .ok_or(Outcome::Truncated)?;
-    icmp.type_ = F::ECHO_REPLY;
+    icmp.kind = F::ECHO_REPLY;
     icmp.check = reply_checksum::<F>(icmp.check);
     Ok(XDP_TX)
 }

@@ -11,17 +11,13 @@ use lb_common::{
     hash::FlowHash,
     outcome::Outcome,
 };
-use network_types::icmp::Icmpv4Hdr as Icmp;
 
 use crate::{
     frame::Frame,
     ip::Ip,
     maps,
     packet::{Inherited, Link, NewHeader, Packet, Part},
-    wire::{
-        checksum::Change,
-        ethernet::{Ethernet, Tag},
-    },
+    wire::{checksum::Change, ethernet::Ethernet, icmp::Icmp},
 };
 
 /// Bytes of the packet that an error quotes, from its IP header on; a multiple of 4. The longest IPv4 header with 68
@@ -106,13 +102,7 @@ fn move_link(frame: &mut Frame, link: &Link, from: usize) -> Result<(), Outcome>
     let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
     ethernet.set_addresses(addresses);
     ethernet.set_ethertype(ethertype);
-    for offset in [Ethernet::LEN, Ethernet::LEN + Tag::LEN] {
-        if offset < link.network {
-            let tag = *frame.view::<Tag>(from + offset).ok_or(Outcome::Truncated)?;
-            *frame.view_mut::<Tag>(offset).ok_or(Outcome::Truncated)? = tag;
-        }
-    }
-    Ok(())
+    frame.move_tags(link.network, from)
 }
 
 /// Writes IP and ICMP header before the quote of `quoted` bytes, with which the frame ends.
@@ -152,10 +142,10 @@ fn write<F: Ip>(
     let icmp = frame
         .view_mut::<Icmp>(transport)
         .ok_or(Outcome::Truncated)?;
-    icmp.type_ = kind;
+    icmp.kind = kind;
     icmp.code = code;
     icmp.check = sum.checksum();
-    icmp.data = mtu.to_bytes();
+    icmp.rest = mtu.to_bytes();
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::{
     ip::Ip,
     maps,
     packet::{Link, NewHeader, Packet},
-    wire::ethernet::{EtherTypeField, Tag},
+    wire::ethernet::{EtherTypeField, Ethernet},
 };
 
 /// What stands between the outer and the packet's own header.
@@ -34,11 +34,6 @@ impl Shim {
         }
     }
 }
-
-/// Where the VLAN tags begin, in bytes from the frame's start: after two MAC addresses.
-const TAGS: usize = 12;
-/// Tags that are walked over.
-const MAX_TAGS: usize = 2;
 
 /// Encapsulates `packet`, of version `F`, for `backend`, of version `O`; answers what then stands before the
 /// outer header.
@@ -102,13 +97,12 @@ fn link_header(
     room: usize,
     ethertype: Be16,
 ) -> Result<(), Outcome> {
-    for tag in 0..MAX_TAGS {
-        let at = TAGS + tag * Tag::LEN;
-        if at + EtherTypeField::LEN >= link.network {
-            break;
-        }
-        let moved = *frame.view::<Tag>(room + at).ok_or(Outcome::Truncated)?;
-        *frame.view_mut::<Tag>(at).ok_or(Outcome::Truncated)? = moved;
+    if link.network > Ethernet::LEN {
+        let old = frame.view::<Ethernet>(room).ok_or(Outcome::Truncated)?;
+        let outermost = old.ethertype();
+        let new = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
+        new.set_ethertype(outermost);
+        frame.move_tags(link.network, room)?;
     }
     frame
         .view_mut::<EtherTypeField>(link.network - EtherTypeField::LEN)

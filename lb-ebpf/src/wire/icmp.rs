@@ -7,10 +7,12 @@
 pub struct Icmp {
     /// What kind of message it is; numbers differ by version.
     pub kind: u8,
-    code: u8,
+    /// What of that kind.
+    pub code: u8,
     /// Over the whole message, in ICMPv6 with the pseudo-header.
     pub check: [u8; 2],
-    rest: [u8; 4],
+    /// What is of one kind only: an MTU, an echo's number, nothing.
+    pub rest: [u8; 4],
 }
 
 impl Icmp {
