@@ -7,18 +7,14 @@
 
 use lb_tests::{
     bed::VIPS,
-    netns::{Namespace, join},
     traffic::{Connection, Server},
 };
 use serde_json::json;
 
-use crate::scene::{Mode, PORT, Scene, name, wait_serving};
+use crate::scene::{FAR, Mode, PORT, Scene, name, wait_serving};
 
 /// Far more than a window: it takes full segments all the way.
 const TRANSFER: usize = 4 << 20;
-
-/// The far client's addresses.
-const FAR: [&str; 2] = ["10.9.0.2", "fd09::2"];
 
 #[test]
 fn l2_backends_learn_of_a_narrow_link() {
@@ -32,7 +28,8 @@ fn nat_backends_learn_of_a_narrow_link() {
 
 fn transfers(mode: Mode) {
     let scene = Scene::new(2);
-    let far = beyond_a_narrow_link(&scene);
+    let far = scene.far_client();
+    scene.bed.client.ip("link set far mtu 1400");
     let body = "x".repeat(TRANSFER);
     let hosts = scene.bed.backends.iter();
     let _servers: Vec<Server> = hosts
@@ -66,26 +63,4 @@ fn transfers(mode: Mode) {
         let learnt = routes.iter().any(|route| route.contains("mtu 1400"));
         assert!(learnt, "no backend knows how narrow the way is: {routes:?}");
     }
-}
-
-/// A client behind the client, whose link carries less than all others; the client forwards.
-fn beyond_a_narrow_link(scene: &Scene) -> Namespace {
-    let (router, balancer) = (&scene.bed.client, &scene.bed.balancer);
-    let far = Namespace::new("far");
-    join((router, "far"), (&far, "eth0"));
-    for key in ["ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"] {
-        router.sysctl(key, "1");
-    }
-    router.ip("link set far mtu 1400");
-    router.ip("address add 10.9.0.1/24 dev far");
-    router.ip("address add fd09::1/64 dev far nodad");
-    let [v4, v6] = FAR;
-    far.ip(&format!("address add {v4}/24 dev eth0"));
-    far.ip(&format!("address add {v6}/64 dev eth0 nodad"));
-    far.ip("route add default via 10.9.0.1");
-    far.ip("route add default via fd09::1");
-    far.compute_checksums("eth0");
-    balancer.ip("route add 10.9.0.0/24 via 10.1.0.2");
-    balancer.ip("route add fd09::/64 via fd01::2");
-    far
 }

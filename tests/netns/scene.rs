@@ -22,6 +22,10 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(15);
 /// Where servers listen.
 pub(crate) const PORT: u16 = 8_080;
 
+/// The addresses of the client's own, and of the far client.
+pub(crate) const NEAR: [&str; 2] = ["10.1.0.2", "fd01::2"];
+pub(crate) const FAR: [&str; 2] = ["10.9.0.2", "fd09::2"];
+
 /// A bed and a place for a daemon.
 pub(crate) struct Scene {
     pub(crate) bed: Bed,
@@ -65,6 +69,28 @@ impl Scene {
     pub(crate) fn on(bed: Bed) -> Self {
         let instance = Instance::new(&bed.balancer, bed.interfaces());
         Self { bed, instance }
+    }
+
+    /// A client behind the client, which forwards for it by its interface `far`.
+    pub(crate) fn far_client(&self) -> Namespace {
+        let (router, balancer) = (&self.bed.client, &self.bed.balancer);
+        let far = Namespace::new("far");
+        join((router, "far"), (&far, "eth0"));
+        for key in ["ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"] {
+            router.sysctl(key, "1");
+        }
+        router.ip("address add 10.9.0.1/24 dev far");
+        router.ip("address add fd09::1/64 dev far nodad");
+        let [v4, v6] = FAR;
+        far.ip(&format!("address add {v4}/24 dev eth0"));
+        far.ip(&format!("address add {v6}/64 dev eth0 nodad"));
+        far.ip("route add default via 10.9.0.1");
+        far.ip("route add default via fd09::1");
+        far.compute_checksums("eth0");
+        let [v4, v6] = NEAR;
+        balancer.ip(&format!("route add 10.9.0.0/24 via {v4}"));
+        balancer.ip(&format!("route add fd09::/64 via {v6}"));
+        far
     }
 
     /// An HTTP server on a backend.
