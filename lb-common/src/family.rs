@@ -19,8 +19,17 @@ pub trait Family: Copy + 'static {
     /// The address: [`Address4`] or [`Address6`].
     type Address: Copy + Eq + AsRef<[Be32]> + Into<IpAddr> + 'static;
 
+    /// What tells one client from another: [`Address4`], or the first half of an [`Address6`].
+    type Client: Copy + 'static;
+
     /// The version number in the header's first nibble: 4 or 6.
     const VERSION: u8;
+    /// Bits of an address.
+    const BITS: u32;
+
+    /// The part of `address` that one client is known by: all of an IPv4 address; of an IPv6 address the /64, which
+    /// is one link and whose other half hosts change as they like (RFC 4291 section 2.5.1, RFC 8981).
+    fn client(address: Self::Address) -> Self::Client;
 }
 
 /// IPv4 (RFC 791).
@@ -33,12 +42,26 @@ pub struct V6;
 
 impl Family for V4 {
     type Address = Address4;
+    type Client = Address4;
     const VERSION: u8 = 4;
+    const BITS: u32 = 32;
+
+    #[inline]
+    fn client(address: Address4) -> Address4 {
+        address
+    }
 }
 
 impl Family for V6 {
     type Address = Address6;
+    type Client = Address<2>;
     const VERSION: u8 = 6;
+    const BITS: u32 = 128;
+
+    #[inline]
+    fn client(Address([first, second, ..]): Address6) -> Address<2> {
+        Address([first, second])
+    }
 }
 
 impl<const WORDS: usize> AsRef<[Be32]> for Address<WORDS> {
@@ -124,5 +147,15 @@ mod tests {
         let v6: Ipv6Addr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
         assert_eq!(Ipv6Addr::from(Address6::from(v6)), v6);
         assert_eq!(Address6::from(v6).0[0].to_bytes(), [0x20, 0x01, 0x0d, 0xb8]);
+    }
+
+    #[test]
+    fn hosts_of_one_64_are_one_client() {
+        let client = |text: &str| V6::client(text.parse::<Ipv6Addr>().unwrap().into());
+        assert_eq!(
+            client("2001:db8:0:1::1"),
+            client("2001:db8:0:1:ffff:ffff:ffff:ffff")
+        );
+        assert_ne!(client("2001:db8:0:1::1"), client("2001:db8:0:2::1"));
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`budget`] | [`Budget`](budget::Budget): how many ICMP errors may be sent |
+//! | [`budget`] | [`Budget`](budget::Budget): the token bucket of ICMP errors and of sources |
 //! | [`be`] | integers in network byte order |
 //! | [`family`] | IPv4 and IPv6 as one trait: the address type |
 //! | [`vip`] | [`VipKey`](vip::VipKey) and [`Vip`](vip::Vip) |
@@ -14,6 +14,7 @@
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
 //! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
+//! | [`source`] | [`Prefix`](source::Prefix), [`SourceKey`](source::SourceKey) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
@@ -38,6 +39,7 @@ pub mod names;
 pub mod outcome;
 mod pod;
 pub mod settings;
+pub mod source;
 pub mod table;
 pub mod traffic;
 pub mod vip;

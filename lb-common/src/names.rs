@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; maps pinned by another version are not adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The program that balances.
 pub const BALANCER: &str = "balancer";
@@ -39,9 +39,17 @@ pub const LEDGER: &str = "LEDGER";
 pub const DEVICES: &str = "DEVICES";
 /// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
+/// Sources whose packets to VIPs are dropped, by longest [`Prefix`](crate::source::Prefix), IPv4.
+pub const BLOCKLIST_V4: &str = "BLOCKLIST_V4";
+/// Sources whose packets to VIPs are dropped, by longest [`Prefix`](crate::source::Prefix), IPv6.
+pub const BLOCKLIST_V6: &str = "BLOCKLIST_V6";
+/// [`SourceKey`](crate::source::SourceKey) -> [`Budget`](crate::budget::Budget) of packets, IPv4.
+pub const SOURCES_V4: &str = "SOURCES_V4";
+/// [`SourceKey`](crate::source::SourceKey) -> [`Budget`](crate::budget::Budget) of packets, IPv6.
+pub const SOURCES_V6: &str = "SOURCES_V6";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 18] = [
     VIPS_V4,
     VIPS_V6,
     TABLES,
@@ -56,6 +64,10 @@ pub const MAPS: [&str; 14] = [
     LEDGER,
     DEVICES,
     ERROR_BUDGET,
+    BLOCKLIST_V4,
+    BLOCKLIST_V6,
+    SOURCES_V4,
+    SOURCES_V6,
 ];
 
 /// The program that strips tunnels off, for backends.
@@ -64,9 +76,9 @@ pub const DECAP: &str = "decap";
 /// [`DecapSettings`](crate::decap::DecapSettings), a global in `.rodata`.
 pub const DECAP_SETTINGS: &str = "DECAP_SETTINGS";
 
-/// Who may tunnel, by longest [`Prefix`](crate::decap::Prefix), IPv4.
+/// Who may tunnel, by longest [`Prefix`](crate::source::Prefix), IPv4.
 pub const DECAP_SOURCES_V4: &str = "DECAP_SOURCES_V4";
-/// Who may tunnel, by longest [`Prefix`](crate::decap::Prefix), IPv6.
+/// Who may tunnel, by longest [`Prefix`](crate::source::Prefix), IPv6.
 pub const DECAP_SOURCES_V6: &str = "DECAP_SOURCES_V6";
 /// Addresses at which tunnels end, IPv4.
 pub const DECAP_DESTINATIONS_V4: &str = "DECAP_DESTINATIONS_V4";

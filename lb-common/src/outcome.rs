@@ -132,6 +132,10 @@ outcomes! {
     /// Too long for the way to the backend, and no ICMP error was sent: the sender lets IPv4 routers fragment it,
     /// or the budget of ICMP errors is used up.
     TooBig = 46, Drop, "too_big";
+    /// For a VIP address, from a source on the blocklist, whatever it is.
+    Blocked = 47, Drop, "blocked";
+    /// To a service that limits how many packets one source may send, from one that has sent more.
+    RateLimited = 48, Drop, "rate_limited";
 }
 
 /// Cells in the ledger: a power of two above the largest outcome, so that an index can be masked.

@@ -4,11 +4,12 @@ use crate::{
     backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
     budget::Budget,
-    decap::{DecapSettings, Prefix},
+    decap::DecapSettings,
     family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     settings::Settings,
+    source::{Prefix, SourceKey},
     table::Slot,
     traffic::Traffic,
     vip::{Vip, VipKey},
@@ -39,7 +40,7 @@ plain_data! {
     Slot = [u32];
     VipKey<Address4> = [Address<1>, Be16, u8, u8];
     VipKey<Address6> = [Address<4>, Be16, u8, u8];
-    Vip = [[u32; 6]];
+    Vip = [[u32; 8]];
     Backend = [u32, u32, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
     FlowKey<Address4> = [Address<1>, Address<1>, Be16, Be16, u32];
     FlowKey<Address6> = [Address<4>, Address<4>, Be16, Be16, u32];
@@ -55,6 +56,8 @@ plain_data! {
     DecapSettings = [u32, u32];
     Prefix<Address4> = [u32, Address<1>];
     Prefix<Address6> = [u32, Address<4>];
+    SourceKey<Address4> = [u32, Address<1>];
+    SourceKey<Address<2>> = [u32, Address<2>];
 }
 
-const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 24);
+const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 32);

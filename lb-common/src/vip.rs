@@ -7,7 +7,7 @@
 //! [`names::VIPS_V4`]: crate::names::VIPS_V4
 //! [`names::VIPS_V6`]: crate::names::VIPS_V6
 
-use crate::be::Be16;
+use crate::{be::Be16, budget::Rate};
 
 /// The destination of a packet, as clients address it. 8 bytes for IPv4, 20 for IPv6.
 ///
@@ -51,7 +51,9 @@ impl<Address> VipKey<Address> {
     }
 }
 
-/// What the program needs to know of a VIP. 24 bytes.
+/// What the program needs to know of a VIP. 32 bytes.
+///
+/// In address entries all is 0 but [`flags`](Self::flags), and of those only [`BLOCKLIST`](Self::BLOCKLIST) may be set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Vip {
@@ -64,8 +66,36 @@ pub struct Vip {
     pub generation: u32,
     /// The service's number, from 1; 0 in address entries.
     pub service: u32,
-    /// Reserved for per-service switches; 0.
+    /// Switches: [`BLOCKLIST`](Self::BLOCKLIST), [`SOURCE_RATE`](Self::SOURCE_RATE).
     pub flags: u32,
     /// Always 0.
     pub reserved: u32,
+    /// With [`SOURCE_RATE`](Self::SOURCE_RATE): packets that each source may send in a second, from 1.
+    pub source_rate: u32,
+    /// With [`SOURCE_RATE`](Self::SOURCE_RATE): packets that a source may send at once after a pause, from 1.
+    pub source_burst: u32,
+}
+
+impl Vip {
+    /// Flag: sources are looked up in the blocklist.
+    pub const BLOCKLIST: u32 = 1 << 1;
+    /// Flag: each source may send only so many packets.
+    pub const SOURCE_RATE: u32 = 1 << 2;
+
+    /// Whether a flag is set.
+    #[inline]
+    #[must_use]
+    pub const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// How many packets each source may send, with [`SOURCE_RATE`](Self::SOURCE_RATE).
+    #[inline]
+    #[must_use]
+    pub const fn source_limit(&self) -> Rate {
+        Rate {
+            per_second: self.source_rate,
+            burst: self.source_burst,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Second stage: for a VIP, a reply of a NAT backend, or neither.
+//! Second stage: for a VIP, for a VIP address, or a reply of a NAT backend.
 
 use lb_common::{
     flow::{FlowKey, Reply},
@@ -14,22 +14,23 @@ pub enum Class<F: Ip> {
     Request(Vip),
     /// A NAT backend's packet to a client: the VIP it must seem to come from.
     Reply(Reply<F::Address>),
+    /// To a VIP address on which no service has that port and protocol: the address entry.
+    Unmatched(Vip),
 }
 
 /// Classifies a packet by its flow.
 ///
 /// # Errors
-/// [`Outcome::NotVip`]; for a VIP address without such a service [`Outcome::Unmatched`] or
-/// [`Outcome::UnmatchedDropped`].
+/// [`Outcome::NotVip`].
 #[inline(always)]
 pub fn classify<F: Ip>(flow: &FlowKey<F::Address>) -> Result<Class<F>, Outcome> {
     let key = VipKey::new(flow.destination, flow.destination_port, flow.protocol());
     if let Some(vip) = maps::vip::<F>(&key) {
         return Ok(Class::Request(*vip));
     }
-    let outcome = unbalanced::<F>(flow.destination, Outcome::Unmatched);
+    let address = address::<F>(flow.destination);
     // Only a VIP address has VIPs of every port.
-    if outcome != Outcome::NotVip {
+    if address.is_ok() {
         let key = VipKey::any_port(flow.destination, flow.protocol());
         if let Some(vip) = maps::vip::<F>(&key) {
             return Ok(Class::Request(*vip));
@@ -38,17 +39,14 @@ pub fn classify<F: Ip>(flow: &FlowKey<F::Address>) -> Result<Class<F>, Outcome> 
     if let Some(reply) = maps::reply::<F>(flow) {
         return Ok(Class::Reply(*reply));
     }
-    Err(outcome)
+    address.map(|entry| Class::Unmatched(*entry))
 }
 
-/// What becomes of a packet to `destination` that cannot be balanced: `outcome` if that is a VIP address.
+/// The entry of `destination`, if that is a VIP address.
+///
+/// # Errors
+/// [`Outcome::NotVip`].
 #[inline(always)]
-pub fn unbalanced<F: Ip>(destination: F::Address, outcome: Outcome) -> Outcome {
-    if maps::vip::<F>(&VipKey::address_entry(destination)).is_none() {
-        Outcome::NotVip
-    } else if outcome == Outcome::Unmatched && maps::settings().drop_unmatched != 0 {
-        Outcome::UnmatchedDropped
-    } else {
-        outcome
-    }
+pub fn address<F: Ip>(destination: F::Address) -> Result<&'static Vip, Outcome> {
+    maps::vip::<F>(&VipKey::address_entry(destination)).ok_or(Outcome::NotVip)
 }

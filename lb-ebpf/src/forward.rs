@@ -46,21 +46,24 @@ pub fn forward(frame: &mut Frame) -> Result<Sent, Outcome> {
 #[inline(always)]
 fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     let destination = parse::destination::<F>(frame, link.network)?;
-    let packet = match parse::packet::<F>(frame, link.network) {
-        Ok(packet) => packet,
-        Err(outcome) => {
-            let outcome = classify::unbalanced::<F>(destination, outcome);
-            return if outcome == Outcome::Icmp {
-                icmp::<F>(frame, link)
-            } else {
-                Err(outcome)
-            };
-        }
+    let (address, outcome) = match parse::packet::<F>(frame, link.network) {
+        Ok(packet) => match classify::classify::<F>(&packet.flow)? {
+            Class::Request(vip) => return request(frame, link, &packet, &vip),
+            Class::Reply(reply) => return backends_reply(frame, link, &packet, &reply),
+            Class::Unmatched(address) => (address, Outcome::Unmatched),
+        },
+        Err(outcome) => (*classify::address::<F>(destination)?, outcome),
     };
-    match classify::classify::<F>(&packet.flow)? {
-        Class::Request(vip) => request(frame, link, &packet, &vip),
-        Class::Reply(reply) => backends_reply(frame, link, &packet, &reply),
+    guard::blocklist::<F>(parse::source::<F>(frame, link.network)?, &address)?;
+    if outcome == Outcome::Icmp {
+        return icmp::<F>(frame, link);
     }
+    let is_dropped = outcome == Outcome::Unmatched && maps::settings().drop_unmatched != 0;
+    Err(if is_dropped {
+        Outcome::UnmatchedDropped
+    } else {
+        outcome
+    })
 }
 
 /// ICMP to a VIP address.
@@ -83,10 +86,10 @@ fn request<F: Ip>(
     packet: &Packet<F>,
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
-    guard::source::<F>(
-        parse::source::<F>(frame, packet.network)?,
-        packet.flow.destination,
-    )?;
+    let source = parse::source::<F>(frame, packet.network)?;
+    guard::blocklist::<F>(source, vip)?;
+    guard::source::<F>(source, packet.flow.destination)?;
+    guard::rate::<F>(source, vip)?;
     let choice = select::select(vip, packet)?;
     if choice.backend.mode == Mode::LOCAL {
         remember(packet, &choice, frame.len());

@@ -1,8 +1,35 @@
-//! Third stage: packets for a VIP that nobody may send or that may go no further.
+//! Third stage: packets for a VIP that nobody may send, or not this sender, or not now, and those that may go no
+//! further.
 
-use lb_common::outcome::Outcome;
+use lb_common::{outcome::Outcome, vip::Vip};
 
-use crate::{ip::Ip, packet::Packet};
+use crate::{ip::Ip, maps::sources, packet::Packet};
+
+/// Lets a packet to `vip`, or to the address of which it is the entry, pass that does not come from the blocklist.
+///
+/// # Errors
+/// [`Outcome::Blocked`].
+#[inline(always)]
+pub fn blocklist<F: Ip>(source: F::Address, vip: &Vip) -> Result<(), Outcome> {
+    if vip.has(Vip::BLOCKLIST) && sources::is_blocked::<F>(source) {
+        return Err(Outcome::Blocked);
+    }
+    Ok(())
+}
+
+/// Lets a packet to `vip` pass whose source has not sent more than the service allows.
+///
+/// # Errors
+/// [`Outcome::RateLimited`].
+#[inline(always)]
+pub fn rate<F: Ip>(source: F::Address, vip: &Vip) -> Result<(), Outcome> {
+    if vip.has(Vip::SOURCE_RATE)
+        && !sources::spend_packet::<F>(vip.service, source, vip.source_limit())
+    {
+        return Err(Outcome::RateLimited);
+    }
+    Ok(())
+}
 
 /// Lets a packet to a VIP pass that a host may have sent.
 ///

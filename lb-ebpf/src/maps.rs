@@ -8,6 +8,8 @@
 )]
 
 pub mod decap;
+mod key;
+pub mod sources;
 
 use aya_ebpf::{
     Global,
@@ -245,7 +247,7 @@ pub fn spend_error() -> bool {
         return false;
     };
     // SAFETY: the helper only reads the clock; the element as in `count_traffic`.
-    let spent = unsafe { (*budget).spend(bpf_ktime_get_ns(), settings().icmp_errors_per_second) };
+    let spent = unsafe { (*budget).spend(bpf_ktime_get_ns(), settings().icmp_errors()) };
     if let Some(rest) = spent {
         // SAFETY: as in `count_traffic`.
         unsafe { *budget = rest };

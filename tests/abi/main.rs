@@ -10,13 +10,14 @@ use std::mem::offset_of;
 use lb_common::{
     backend::Backend,
     budget::Budget,
-    decap::{DecapSettings, Prefix},
-    family::{Address4, Address6},
+    decap::DecapSettings,
+    family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     names,
     outcome::LEDGER_CELLS,
     settings::Settings,
+    source::{Prefix, SourceKey},
     table::{Element, SLOTS_PER_ELEMENT},
     traffic::Traffic,
     vip::{Vip, VipKey},
@@ -26,7 +27,7 @@ use lb_tests::{
     netns::command,
     object::{Object, object_path},
 };
-use lb_userspace::dataplane::Capacity;
+use lb_userspace::{dataplane::Capacity, desired::blocklist::MAX_PREFIXES};
 use object::SymbolKind;
 use object_file::{Field, MapDefinition, ObjectFile};
 use serde_json::Value;
@@ -93,6 +94,8 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         service: u32,
         flags: u32,
         reserved: u32,
+        source_rate: u32,
+        source_burst: u32,
     });
     let flow = layout!(Flow {
         backend: u32,
@@ -246,10 +249,64 @@ fn maps_have_their_types_and_sizes() {
         // An interface's index, and room for a program's: struct bpf_devmap_val.
         (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),
     ];
-    assert_eq!(wanted.len(), names::MAPS.len());
+    assert_eq!(wanted.len() + OF_SOURCES, names::MAPS.len());
     for (name, definition) in wanted {
         assert_eq!(object.map(name), definition, "{name}");
     }
+}
+
+/// Maps that the next test is about.
+const OF_SOURCES: usize = 4;
+
+#[test]
+fn maps_of_sources_have_their_types_sizes_and_layouts() {
+    let object = ObjectFile::read();
+    let blocklist = |key| MapDefinition {
+        kind: PREFIXES,
+        key,
+        value: 4,
+        // Old and new prefixes, when all are replaced.
+        max_entries: 2 * MAX_PREFIXES,
+        flags: NO_PREALLOC,
+    };
+    let sources = |key| MapDefinition {
+        kind: LRU_HASH,
+        key,
+        value: size_of::<Budget>(),
+        max_entries: Capacity::default().sources as usize,
+        flags: 0,
+    };
+    let (source_v4, source_v6) = (
+        size_of::<SourceKey<Address4>>(),
+        size_of::<SourceKey<Address<2>>>(),
+    );
+    let wanted = [
+        (
+            names::BLOCKLIST_V4,
+            blocklist(size_of::<Prefix<Address4>>()),
+        ),
+        (
+            names::BLOCKLIST_V6,
+            blocklist(size_of::<Prefix<Address6>>()),
+        ),
+        (names::SOURCES_V4, sources(source_v4)),
+        (names::SOURCES_V6, sources(source_v6)),
+    ];
+    assert_eq!(wanted.len(), OF_SOURCES);
+    for (name, definition) in wanted {
+        assert_eq!(object.map(name), definition, "{name}");
+    }
+    let of = |map, field| object.fields(&object.pointee(map, field));
+    let key = |client| {
+        let fields = [("service", 0, 4), ("client", 4, client)];
+        let fields = fields.map(|(name, offset, size)| (name.to_owned(), offset, size));
+        (4 + client, fields.to_vec())
+    };
+    assert_eq!(of(names::SOURCES_V4, "key"), key(4));
+    assert_eq!(of(names::SOURCES_V6, "key"), key(8));
+    let budget = layout!(Budget { spent_until: u64 });
+    assert_eq!(of(names::SOURCES_V4, "value"), budget);
+    assert_eq!(of(names::SOURCES_V6, "value"), budget);
 }
 
 #[test]

@@ -127,6 +127,16 @@ fn bad_sources_and_used_up_hops_are_dropped() {
 }
 
 #[test]
+fn nothing_of_a_blocked_source_goes_on_or_up() {
+    check(&rows::blocklist::rows());
+}
+
+#[test]
+fn sources_beyond_their_limit_are_dropped() {
+    check(&rows::rate::rows());
+}
+
+#[test]
 fn what_cannot_be_forwarded_is_dropped_with_its_own_reason() {
     check(&rows::refused::rows());
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, panic};
 
-use lb_common::outcome::{Kind, Outcome};
+use lb_common::{
+    budget::Budget,
+    outcome::{Kind, Outcome},
+};
 use lb_tests::{
     object::{Action, Ran},
     packet::{Packet, Seen, checksum_faults, hex_dump},
@@ -23,6 +26,8 @@ enum Step {
     Change(fn(&mut World)),
     /// So many flows, and replies, are remembered.
     Remembers { flows: usize, replies: usize },
+    /// Budgets of clients are such.
+    Budgets(&'static str, fn(&[Budget]) -> bool),
 }
 
 struct Sent {
@@ -178,6 +183,12 @@ impl Row {
         self
     }
 
+    /// The budgets of all clients are as `are` says, in words and as a test.
+    pub(crate) fn budgets(mut self, are: &'static str, test: fn(&[Budget]) -> bool) -> Self {
+        self.steps.push(Step::Budgets(are, test));
+        self
+    }
+
     fn send(
         mut self,
         side: Side,
@@ -205,7 +216,7 @@ impl Row {
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         let outcome = |step: &Step| match step {
             Step::Send(sent) => Some(sent.outcome),
-            Step::Change(_) | Step::Remembers { .. } => None,
+            Step::Change(_) | Step::Remembers { .. } | Step::Budgets(..) => None,
         };
         self.steps.iter().filter_map(outcome).collect()
     }
@@ -219,6 +230,10 @@ impl Row {
                 Step::Change(change) => {
                     change(world);
                     None
+                }
+                Step::Budgets(are, test) => {
+                    let found = world.object.budgets();
+                    (!test(&found)).then(|| format!("budgets: {found:?}, expected {are}"))
                 }
                 Step::Remembers { flows, replies } => {
                     let found = (world.object.flows(), world.object.replies());

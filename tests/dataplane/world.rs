@@ -25,6 +25,8 @@ use crate::{
     },
 };
 
+/// The number of every service.
+pub(crate) const SERVICE: u32 = 1;
 /// Slots of every lookup table.
 const SLOTS: u32 = 13;
 /// Low bits of outer sources that vary with the flow.
@@ -36,6 +38,8 @@ const PROTOCOLS: [u8; 2] = [6, UDP];
 pub(crate) struct World {
     /// The program.
     pub(crate) object: Object,
+    /// What all VIPs have in common, and address entries too as far as they have it.
+    guarded: Vip,
     front: u32,
     back: u32,
     side: u32,
@@ -51,16 +55,24 @@ impl World {
         }
     }
 
-    /// Makes everything as it was at first, and forgets all flows.
+    /// Makes everything as it was at first, and forgets all flows and sources.
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
+        self.object.forget_sources();
+        self.object.unblock_all();
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
         let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
         for member in several.chain(TUNNELS).chain([LOCAL]) {
             self.put(member, 1, 0);
         }
+        self.guard(Vip::default());
+    }
+
+    /// Publishes all VIPs again, guarded as `vip` is: its flags and limits count.
+    pub(crate) fn guard(&mut self, vip: Vip) {
+        self.guarded = vip;
         for family in Family::BOTH {
-            self.object.put_vip(family.vip(), 0, 0, Vip::default());
+            self.announce(family.vip());
             self.publish(family, PORT_EMPTY, 0, 0);
             for (port, backend) in [
                 (PORT_L2_FRONT, L2_FRONT.id),
@@ -105,7 +117,7 @@ impl World {
         let (_, tunnel_source) = words(member.family.tunnel_source());
         Backend {
             generation,
-            service: 1,
+            service: SERVICE,
             address: address_words,
             destination_mac: member.mac(),
             source_mac: member.egress_mac(),
@@ -137,11 +149,11 @@ impl World {
             table_offset: backend * SLOTS_PER_ELEMENT,
             table_slots: SLOTS,
             generation: 1,
-            service: 1,
-            ..Vip::default()
+            service: SERVICE,
+            ..self.guarded
         };
         let address = family.any_port_vip();
-        self.object.put_vip(address, 0, 0, Vip::default());
+        self.announce(address);
         self.object.put_vip(address, 0, UDP, vip);
         // One port has a VIP of its own, in whose service nobody lives.
         self.object.put_vip(
@@ -155,14 +167,23 @@ impl World {
         );
     }
 
+    /// Says that `address` is a VIP address.
+    fn announce(&mut self, address: IpAddr) {
+        let entry = Vip {
+            flags: self.guarded.flags & Vip::BLOCKLIST,
+            ..Vip::default()
+        };
+        self.object.put_vip(address, 0, 0, entry);
+    }
+
     /// Publishes a table for a port, TCP and UDP.
     pub(crate) fn publish(&mut self, family: Family, port: u16, offset: u32, slots: u32) {
         let vip = Vip {
             table_offset: offset,
             table_slots: slots,
             generation: 1,
-            service: 1,
-            ..Vip::default()
+            service: SERVICE,
+            ..self.guarded
         };
         for protocol in PROTOCOLS {
             self.object.put_vip(family.vip(), port, protocol, vip);
@@ -226,6 +247,7 @@ pub(crate) fn in_world<T: Send>(
         object.allow_device(back);
         let mut world = World {
             object,
+            guarded: Vip::default(),
             front,
             back,
             side,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use lb_common::{
     backend::{self, BackendId, Mode},
     be::{Be16, Be32},
+    budget::Budget,
     family::{Address, Address4, Address6},
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
@@ -99,6 +100,25 @@ pub(crate) const PORTS: [u16; 21] = [
 ];
 const PROTOCOLS: [u8; 2] = [6, 17];
 
+/// Sources that the VIPs do not let in: a client each, sources that are impossible anyway, and a part of what damaged frames
+/// come from.
+const BLOCKLIST: [(&str, u32); 4] = [
+    ("203.0.114.7", 32),
+    ("96.0.0.0", 3),
+    ("2001:db8:f::", 49),
+    ("fe00::", 7),
+];
+/// The port of each VIP whose service limits what each source may send, and the service's number.
+const LIMITED: u16 = 443;
+const LIMITED_SERVICE: u32 = 2;
+/// One packet a nanosecond, for the four seconds after any pause: more than any machine can send.
+const UNREACHED: [u32; 2] = [1_000_000_000, u32::MAX];
+/// Who has sent all that they may: an address, and a host of the /64 of another one.
+const EXHAUSTED: [&str; 2] = ["198.51.101.7", "2001:db8:e::1234"];
+const USED_UP: Budget = Budget {
+    spent_until: u64::MAX / 2,
+};
+
 /// Both sides.
 pub(crate) struct World {
     pub(crate) object: Object,
@@ -108,9 +128,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Forgets all flows on both sides.
+    /// Forgets all flows on both sides, and what sources have sent.
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
+        self.object.forget_sources();
+        for source in EXHAUSTED.map(ip) {
+            self.object.put_budget(LIMITED_SERVICE, source, USED_UP);
+        }
         self.model.forget_flows();
     }
 
@@ -149,7 +173,12 @@ impl World {
         for (family, vip) in VIPS.into_iter().enumerate() {
             let vip = ip(vip);
             self.model.addresses.insert(vip);
-            self.object.put_vip(vip, 0, 0, Vip::default());
+            self.model.guarded.insert(vip);
+            let entry = Vip {
+                flags: Vip::BLOCKLIST,
+                ..Vip::default()
+            };
+            self.object.put_vip(vip, 0, 0, entry);
             for (port, members) in SERVICES {
                 self.serve(SocketAddr::new(vip, port), members[family], offset);
                 offset += SLOTS_PER_ELEMENT;
@@ -162,6 +191,11 @@ impl World {
                 offset += SLOTS_PER_ELEMENT;
             }
         }
+        for (prefix, length) in BLOCKLIST {
+            self.object.block(ip(prefix), length);
+            self.model.blocklist.push((ip(prefix), length));
+        }
+        self.model.exhausted = EXHAUSTED.map(ip).into();
         let client = |side| self.hop(side, CLIENT_MAC);
         self.model.routes = vec![
             Route::by(ip("198.51.100.7"), client(FRONT)),
@@ -179,12 +213,26 @@ impl World {
         let table: Vec<u32> = members.iter().copied().cycle().take(SLOTS).collect();
         let slots: Vec<Slot> = table.iter().map(|id| Slot::new(BackendId(*id))).collect();
         self.object.write_table(offset, &slots);
+        let mut flags = 0;
+        if self.model.guarded.contains(&end.ip()) {
+            flags |= Vip::BLOCKLIST;
+        }
+        let mut service = 1;
+        if end.port() == LIMITED {
+            flags |= Vip::SOURCE_RATE;
+            service = LIMITED_SERVICE;
+            self.model.limited.insert(end);
+        }
+        let [source_rate, source_burst] = UNREACHED;
         for protocol in PROTOCOLS {
             let vip = Vip {
                 table_offset: offset,
                 table_slots: u32::try_from(table.len()).expect("a small table"),
                 generation: 1,
-                service: 1,
+                service,
+                flags,
+                source_rate,
+                source_burst,
                 ..Vip::default()
             };
             self.object.put_vip(end.ip(), end.port(), protocol, vip);

@@ -19,7 +19,8 @@ use crate::{bpffs::Bpffs, control::Control, netns::Namespace, object::target_dir
 /// How long the daemon may take to start or to stop.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Small maps: many daemons run at once.
-const DAEMON: &str = "[daemon]\nmax_flows = 16384\nmax_slots = 65536\nmax_backends = 64\n";
+const DAEMON: &str =
+    "[daemon]\nmax_flows = 16384\nmax_sources = 1024\nmax_slots = 65536\nmax_backends = 64\n";
 
 /// The file of a program: the variable `LBD` or `LBCTL`, or where the workspace builds it.
 ///

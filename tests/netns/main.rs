@@ -10,6 +10,7 @@ mod bed;
 mod changes;
 mod forwarding;
 mod fragments;
+mod guard;
 mod heal;
 mod health;
 mod path_mtu;

@@ -4,7 +4,7 @@ use humantime_serde::re::humantime;
 
 use crate::{
     config::spec::TableSlotsSpec,
-    model::{Backend, ParseError, ServiceName, TableSlots, Vip, Weight},
+    model::{Backend, ParseError, Prefix, ServiceName, TableSlots, Vip, Weight},
 };
 
 /// The modes of a backend.
@@ -19,6 +19,10 @@ pub(super) fn service_name(text: &str) -> Result<String, ParseError> {
 
 pub(super) fn vip(text: &str) -> Result<String, ParseError> {
     text.parse::<Vip>().map(|_| text.to_owned())
+}
+
+pub(super) fn prefix(text: &str) -> Result<String, ParseError> {
+    text.parse::<Prefix>().map(|_| text.to_owned())
 }
 
 pub(super) fn backend_address(text: &str) -> Result<String, ParseError> {

@@ -1,10 +1,11 @@
 //! The commands of `lbctl`: arguments become one call, its answer becomes text.
 //!
-//! One file a noun: `service`, `backend`, `config`. `output` draws the tables, `failure` knows the
+//! One file a noun: `service`, `backend`, `blocklist`, `config`. `output` draws the tables, `failure` knows the
 //! exit codes. Answers go to standard output, warnings and errors to standard error.
 
 mod argument;
 mod backend;
+mod blocklist;
 mod config;
 mod failure;
 mod output;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 use self::{
     backend::BackendCommand,
+    blocklist::BlocklistCommand,
     config::ConfigCommand,
     failure::{Exit, Failure},
     output::View,
@@ -68,6 +70,9 @@ enum Command {
     /// Backends: who answers
     #[command(subcommand)]
     Backend(BackendCommand),
+    /// The blocklist: sources whose packets are dropped
+    #[command(subcommand)]
+    Blocklist(BlocklistCommand),
     /// The configuration as a whole
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -82,6 +87,7 @@ impl Command {
             Self::Stats { .. } => Call::Stats(NoParams {}),
             Self::Service(command) => command.call(),
             Self::Backend(command) => command.call(),
+            Self::Blocklist(command) => command.call(),
             Self::Config(command) => command.call(input)?,
         })
     }

@@ -12,7 +12,7 @@ use serde_json::{Error, Value};
 use crate::{
     config::spec::{ConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
-        API_VERSION, Applied, BackendRows, BackendStatus, Call, Checked, ServiceRows,
+        API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, ServiceRows,
         ServiceStatus, Stats, Status, TrafficCounts, Version,
     },
 };
@@ -54,16 +54,19 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         | Call::BackendUndrain(_)
         | Call::BackendEnable(_)
         | Call::BackendDisable(_)
+        | Call::BlocklistAdd(_)
+        | Call::BlocklistRemove(_)
         | Call::ConfigApply(_) => applied(read(answer)?),
         Call::ConfigCheck(_) => checked(&read(answer)?),
         Call::Version(_) => version(&read(answer)?).into(),
         Call::ServiceGet(_) => toml(&ConfigSpec {
-            daemon: None,
             services: vec![read::<ServiceSpec>(answer)?],
+            ..ConfigSpec::default()
         })?
         .into(),
         Call::ConfigGet(_) => toml(&read(answer)?)?.into(),
         Call::ServiceList(_) => services(&read(answer)?).into(),
+        Call::BlocklistList(_) => blocklist(&read(answer)?).into(),
         Call::BackendList(_) => backends(&read(answer)?, view).into(),
         Call::Status(_) => status(&read(answer)?, view).into(),
         Call::Stats(_) => stats(&read(answer)?, view).into(),
@@ -144,6 +147,14 @@ fn services(rows: &ServiceRows) -> String {
         ]);
     }
     table.text()
+}
+
+fn blocklist(blocklist: &Blocklist) -> String {
+    let lines = blocklist
+        .prefixes
+        .iter()
+        .map(|prefix| format!("{prefix}\n"));
+    lines.collect()
 }
 
 /// The columns of a backend, after its service's name.

@@ -51,12 +51,14 @@ pub(super) struct Add {
     #[arg(long, value_name = "SLOTS", value_parser = argument::table_slots)]
     table_slots: Option<TableSlotsSpec>,
     #[command(flatten)]
+    limit: Limit,
+    #[command(flatten)]
     probe: Probe,
 }
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["vips", "mode", "table_slots", "kind", "no_probe"]))]
+    .args(["vips", "mode", "table_slots", "source_rate", "no_source_rate", "kind", "no_probe"]))]
 pub(super) struct Update {
     /// Its name
     #[arg(value_parser = argument::service_name)]
@@ -71,10 +73,26 @@ pub(super) struct Update {
     #[arg(long, value_name = "SLOTS", value_parser = argument::table_slots)]
     table_slots: Option<TableSlotsSpec>,
     #[command(flatten)]
+    limit: Limit,
+    /// Take the limit of each source away
+    #[arg(long, conflicts_with = "source_rate")]
+    no_source_rate: bool,
+    #[command(flatten)]
     probe: Probe,
     /// Take the probe away: backends are taken to be up
     #[arg(long, conflicts_with = "kind")]
     no_probe: bool,
+}
+
+/// How much each source may send.
+#[derive(Debug, Args)]
+struct Limit {
+    /// Packets in a second that one source (an IPv4 address, an IPv6 /64) may send
+    #[arg(long, value_name = "PACKETS")]
+    source_rate: Option<u32>,
+    /// Packets that one source may send at once, after a pause [default: as many as in a second]
+    #[arg(long, requires = "source_rate", value_name = "PACKETS")]
+    source_burst: Option<u32>,
 }
 
 /// How backends are probed.
@@ -121,6 +139,8 @@ impl ServiceCommand {
                 vips: add.vips,
                 mode: add.mode,
                 table_slots: add.table_slots,
+                source_rate: add.limit.source_rate,
+                source_burst: add.limit.source_burst,
                 probe: add.probe.spec(),
                 backends: Vec::new(),
             }),
@@ -131,6 +151,9 @@ impl ServiceCommand {
                 table_slots: update.table_slots,
                 probe: update.probe.spec(),
                 no_probe: update.no_probe,
+                source_rate: update.limit.source_rate,
+                source_burst: update.limit.source_burst,
+                no_source_rate: update.no_source_rate,
             }),
             Self::Remove { name, force } => Call::ServiceRemove(ServiceRemove { name, force }),
             Self::Get { name } => Call::ServiceGet(ServiceRef { name }),

@@ -105,6 +105,23 @@ fn commands_on_services_and_the_whole_become_their_calls() {
             }),
         ),
         (
+            "service add web --vip 192.0.2.10:443/tcp --source-rate 1000 --source-burst 5000",
+            "service.add",
+            json!({
+                "name": "web", "vips": ["192.0.2.10:443/tcp"], "source_rate": 1000, "source_burst": 5000,
+            }),
+        ),
+        (
+            "service update web --source-rate 1000",
+            "service.update",
+            json!({ "name": "web", "source_rate": 1000 }),
+        ),
+        (
+            "service update web --no-source-rate",
+            "service.update",
+            json!({ "name": "web", "no_source_rate": true }),
+        ),
+        (
             "service update web --table-slots auto --no-probe",
             "service.update",
             json!({ "name": "web", "table_slots": "auto", "no_probe": true }),
@@ -126,6 +143,17 @@ fn commands_on_services_and_the_whole_become_their_calls() {
         ),
         ("service get web", "service.get", json!({ "name": "web" })),
         ("service list", "service.list", json!({})),
+        (
+            "blocklist add 203.0.113.0/24 2001:db8::7",
+            "blocklist.add",
+            json!({ "prefixes": ["203.0.113.0/24", "2001:db8::7"] }),
+        ),
+        (
+            "blocklist remove 203.0.113.0/24",
+            "blocklist.remove",
+            json!({ "prefixes": ["203.0.113.0/24"] }),
+        ),
+        ("blocklist list", "blocklist.list", json!({})),
         (
             "config check -",
             "config.check",

@@ -66,6 +66,8 @@ pub struct DaemonSettings {
     pub max_backends: u32,
     /// VIPs per IP version, with one more for each address; 16 to 2^20.
     pub max_vips: u32,
+    /// Sources per IP version whose packets are counted against a limit; 1,024 to 2^24.
+    pub max_sources: u32,
     /// Group whose members may change things; `None`: not written, so `lb` if there is such a group.
     pub group: Option<String>,
     /// Group whose members may only read.
@@ -85,6 +87,7 @@ impl Default for DaemonSettings {
             max_slots: 1 << 21,
             max_backends: 4_096,
             max_vips: 4_096,
+            max_sources: 1 << 16,
             group: None,
             read_only_group: None,
         }
@@ -154,6 +157,13 @@ pub(super) fn settings(spec: &DaemonSpec, found: &mut Found) -> DaemonSettings {
             spec.max_vips,
             16..=1 << 20,
             default.max_vips,
+        ),
+        max_sources: size(
+            found,
+            "max_sources",
+            spec.max_sources,
+            1_024..=1 << 24,
+            default.max_sources,
         ),
         group: group(found, "group", spec.group.as_deref()),
         read_only_group: group(found, "read_only_group", spec.read_only_group.as_deref()),

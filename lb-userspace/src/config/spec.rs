@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigSpec {
+    /// Sources whose packets to VIP addresses are dropped, as prefixes or addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocklist: Vec<String>,
     /// What is fixed when the daemon starts; changes take effect with its next start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonSpec>,
@@ -52,6 +55,9 @@ pub struct DaemonSpec {
     /// VIPs per IP version, one more for each address; default 4,096. At most 2^20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_vips: Option<u32>,
+    /// Sources per IP version whose packets are counted against a limit; default 65,536. At most 2^24.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_sources: Option<u32>,
     /// Group whose members may change things; default `lb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -74,6 +80,12 @@ pub struct ServiceSpec {
     /// `"auto"` (default) or a table size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_slots: Option<TableSlotsSpec>,
+    /// Packets in a second that one source (IPv4 address or IPv6 /64) may send; absent: as many as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_rate: Option<u32>,
+    /// Packets that one source may send at once; as many as `source_rate` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_burst: Option<u32>,
     /// How backends are probed; absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeSpec>,

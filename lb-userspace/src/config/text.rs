@@ -125,18 +125,19 @@ impl<'t> Reader<'t> {
     }
 
     fn config(mut self, root: &Spanned<DeTable<'_>>) -> (ConfigSpec, Found) {
-        let mut spec = ConfigSpec::default();
-        for (key, value) in root.get_ref() {
-            match key.get_ref().as_ref() {
-                "daemon" => spec.daemon = Some(self.leaf::<DaemonSpec>(value, "daemon", &[])),
-                "service" => spec.services = self.list(value, "service", Self::service),
-                unknown => {
-                    let message =
-                        format!("unknown field `{unknown}`, expected `daemon` or `service`");
-                    let position = self.lines.position(key.span().start);
-                    self.found.add_at(unknown, Some(position), message);
-                }
-            }
+        let own = root
+            .get_ref()
+            .iter()
+            .filter(|(key, _)| !matches!(key.get_ref().as_ref(), "daemon" | "service"));
+        let own = own.map(|(key, value)| (key.clone(), value.clone()));
+        let own = Spanned::new(root.span(), DeValue::Table(own.collect()));
+        let mut spec: ConfigSpec = self.leaf(&own, "", &[]);
+        let table = root.get_ref();
+        spec.daemon = table
+            .get("daemon")
+            .map(|daemon| self.leaf::<DaemonSpec>(daemon, "daemon", &[]));
+        if let Some(services) = table.get("service") {
+            spec.services = self.list(services, "service", Self::service);
         }
         (spec, self.found)
     }

@@ -12,11 +12,12 @@ use crate::{
     },
 };
 
-/// The services as a configuration, without `[daemon]`. Removals under way are written as state `drain`.
+/// Blocklist and services as a configuration, without `[daemon]`. Removals under way are written as state `drain`.
 #[must_use]
 pub fn config_spec_of(desired: &Desired) -> ConfigSpec {
     ConfigSpec {
         daemon: None,
+        blocklist: desired.blocklist.iter().map(ToString::to_string).collect(),
         services: desired.services.values().map(spec_of).collect(),
     }
 }
@@ -34,6 +35,8 @@ pub fn spec_of(service: &Service) -> ServiceSpec {
             TableSlots::Auto => TableSlotsSpec::Word("auto".to_owned()),
             TableSlots::Fixed(slots) => TableSlotsSpec::Number(slots),
         }),
+        source_rate: service.source_limit.map(|limit| limit.rate),
+        source_burst: service.source_limit.map(|limit| limit.burst),
         probe: service.probe.as_ref().map(probe_spec_of),
         backends: backends
             .map(|backend| backend_spec_of(backend, service.mode))

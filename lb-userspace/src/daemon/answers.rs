@@ -8,8 +8,8 @@ use super::{change, core::Core, preflight};
 use crate::{
     config::{Config, Fault, Faults, spec::BackendSpec, text, validate},
     control::protocol::{
-        API_VERSION, Applied, BackendAdd, BackendRows, Call, Checked, ConfigText, ErrorCode,
-        RpcError, ServiceRows, Version,
+        API_VERSION, Applied, BackendAdd, BackendRows, Blocklist, Call, Checked, ConfigText,
+        ErrorCode, RpcError, ServiceRows, Version,
     },
     dataplane::Dataplane,
     desired::{Change, Refusal, RefusalKind},
@@ -93,6 +93,18 @@ impl Core {
                 self.set_state(&which.service, &which.address, AdminState::Down)
                     .await
             }
+            Call::BlocklistAdd(add) => self.edit(Change::Block(change::prefixes(&add)?)).await,
+            Call::BlocklistRemove(remove) => {
+                self.edit(Change::Unblock(change::prefixes(&remove)?)).await
+            }
+            Call::BlocklistList(_) => value(&Blocklist {
+                prefixes: self
+                    .desired
+                    .blocklist
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            }),
             Call::ConfigApply(config) => {
                 let names_daemon = names_daemon(&config);
                 let (config, digest) = load(&config)?;
@@ -114,6 +126,12 @@ impl Core {
     async fn make(&mut self, change: Change, service: &ServiceName) -> Result<Value, RpcError> {
         self.change(change, self.digest()).await?;
         value(&self.applied(|concerned| concerned == service))
+    }
+
+    /// Makes a change to the blocklist over the socket; answers when it is in the kernel.
+    async fn edit(&mut self, change: Change) -> Result<Value, RpcError> {
+        self.change(change, self.digest()).await?;
+        value(&self.applied(|_| false))
     }
 
     /// Every fault of a configuration; for one that has none, what of it does not fit into the running maps.

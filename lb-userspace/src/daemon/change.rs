@@ -1,6 +1,7 @@
 //! From a call's parameters to a change of what is wanted.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
@@ -8,9 +9,11 @@ use std::{
 use super::answers::faulty;
 use crate::{
     config::{Faults, validate},
-    control::protocol::{BackendRemove, BackendUpdate, ErrorCode, RpcError, ServiceUpdate},
+    control::protocol::{
+        BackendRemove, BackendUpdate, ErrorCode, Prefixes, RpcError, ServiceUpdate,
+    },
     desired::Change,
-    model::{Backend, ServiceName},
+    model::{Backend, Prefix, ServiceName},
 };
 
 /// How long a backend that is removed drains, if the caller does not say.
@@ -47,6 +50,11 @@ pub(super) fn service_update(
     if probe.is_some() && update.no_probe {
         return Err(bad("give either `probe` or `no_probe`"));
     }
+    let (rate, burst) = (update.source_rate, update.source_burst);
+    let source_limit = validate::source_limit(rate, burst, "").map_err(faulty)?;
+    if source_limit.is_some() && update.no_source_rate {
+        return Err(bad("give either `source_rate` or `no_source_rate`"));
+    }
     Ok(Change::UpdateService {
         name,
         vips: optional(update.vips.as_deref(), "vips", validate::vips)?,
@@ -56,12 +64,25 @@ pub(super) fn service_update(
             "table_slots",
             validate::table_slots,
         )?,
+        source_limit: if update.no_source_rate {
+            Some(None)
+        } else {
+            source_limit.map(Some)
+        },
         probe: if update.no_probe {
             Some(None)
         } else {
             probe.map(Some)
         },
     })
+}
+
+/// At least one prefix.
+pub(super) fn prefixes(written: &Prefixes) -> Result<BTreeSet<Prefix>, RpcError> {
+    if written.prefixes.is_empty() {
+        return Err(bad("`prefixes` is empty: name at least one"));
+    }
+    validate::prefixes(&written.prefixes, "prefixes").map_err(faulty)
 }
 
 pub(super) fn backend_update(

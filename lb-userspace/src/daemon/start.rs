@@ -255,6 +255,7 @@ const fn capacity(settings: &DaemonSettings) -> Capacity {
         slots: settings.max_slots,
         backends: settings.max_backends,
         vips: settings.max_vips,
+        sources: settings.max_sources,
         flows: settings.max_flows,
     }
 }

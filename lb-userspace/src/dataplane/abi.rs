@@ -10,9 +10,9 @@ use lb_common::{
     vip,
 };
 
-use super::{BackendEntry, Region, ServiceId, VipEntry};
+use super::{BackendEntry, Guard, Region, ServiceId, VipEntry};
 use crate::{
-    model::{Mode, Protocol, TunnelSource, Vip},
+    model::{Mode, Protocol, SourceLimit, TunnelSource, Vip},
     neighbor::NextHop,
 };
 
@@ -64,13 +64,32 @@ pub(super) fn key_from_map<A: Copy + Into<IpAddr>>(key: &vip::VipKey<A>) -> Key 
 }
 
 pub(super) fn vip_to_map(entry: &VipEntry) -> vip::Vip {
+    let limit = entry.guard.source_limit;
     vip::Vip {
         table_offset: entry.region.offset,
         table_slots: entry.region.slots,
         generation: entry.generation,
         service: entry.service.0,
-        flags: 0,
+        flags: blocklist_flag(entry) | limit.map_or(0, |_| vip::Vip::SOURCE_RATE),
         reserved: 0,
+        source_rate: limit.map_or(0, |limit| limit.rate),
+        source_burst: limit.map_or(0, |limit| limit.burst),
+    }
+}
+
+/// The address entry of a VIP published as `entry`.
+pub(super) fn address_to_map(entry: &VipEntry) -> vip::Vip {
+    vip::Vip {
+        flags: blocklist_flag(entry),
+        ..vip::Vip::default()
+    }
+}
+
+fn blocklist_flag(entry: &VipEntry) -> u32 {
+    if entry.guard.blocklist {
+        vip::Vip::BLOCKLIST
+    } else {
+        0
     }
 }
 
@@ -82,6 +101,12 @@ pub(super) fn vip_from_map(value: &vip::Vip) -> VipEntry {
         },
         generation: value.generation,
         service: ServiceId(value.service),
+        guard: Guard {
+            blocklist: value.has(vip::Vip::BLOCKLIST),
+            source_limit: value
+                .has(vip::Vip::SOURCE_RATE)
+                .then(|| SourceLimit::new(value.source_rate, Some(value.source_burst))),
+        },
     }
 }
 
@@ -214,6 +239,37 @@ mod tests {
             assert_eq!(backend_from_map(&backend_to_map(&entry)), Some(entry));
         }
         assert_eq!(backend_from_map(&Backend::default()), None);
+    }
+
+    #[test]
+    fn guards_survive_the_way_into_the_maps_and_back() {
+        let limit = SourceLimit::new(100, Some(7));
+        for (blocklist, source_limit) in [
+            (false, None),
+            (true, None),
+            (false, Some(limit)),
+            (true, Some(limit)),
+        ] {
+            let entry = VipEntry {
+                region: Region {
+                    offset: 16,
+                    slots: 13,
+                },
+                generation: 7,
+                service: ServiceId(3),
+                guard: Guard {
+                    blocklist,
+                    source_limit,
+                },
+            };
+            assert_eq!(vip_from_map(&vip_to_map(&entry)), entry);
+            let address = address_to_map(&entry);
+            assert_eq!(address.has(vip::Vip::BLOCKLIST), blocklist);
+            assert!(
+                !address.has(vip::Vip::SOURCE_RATE),
+                "an address is no service"
+            );
+        }
     }
 
     #[test]

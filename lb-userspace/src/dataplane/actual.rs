@@ -9,7 +9,7 @@ use std::{
 use lb_common::{backend::BackendId, table::Slot};
 
 use super::{BackendEntry, Region, ServiceId, Step, VipEntry};
-use crate::model::Vip;
+use crate::model::{Prefix, Vip};
 
 /// What the kernel holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +20,10 @@ pub struct Actual {
     pub vips: BTreeMap<Vip, VipEntry>,
     /// Addresses with an address entry.
     pub addresses: BTreeSet<IpAddr>,
+    /// Those of them whose entry asks for the blocklist.
+    pub guarded: BTreeSet<IpAddr>,
+    /// The blocklist.
+    pub blocklist: BTreeSet<Prefix>,
     /// The backends.
     pub backends: BTreeMap<BackendId, BackendEntry>,
     /// The lookup tables that VIPs point to.
@@ -36,6 +40,13 @@ impl Actual {
     pub fn service_of(&self, vips: &BTreeSet<Vip>) -> Option<ServiceId> {
         let published = vips.iter().find_map(|vip| self.vips.get(vip));
         published.map(|entry| entry.service)
+    }
+
+    /// Whether the address entry of `vip` is as publishing it with `entry` leaves it.
+    #[must_use]
+    pub fn announces(&self, vip: Vip, entry: &VipEntry) -> bool {
+        let guarded = self.guarded.contains(&vip.address);
+        self.addresses.contains(&vip.address) && guarded == entry.guard.blocklist
     }
 
     /// Whether `vip` is the only one left of its address.
@@ -73,15 +84,27 @@ impl Actual {
             Step::PutVip(vip, entry) => {
                 self.generation = self.generation.max(entry.generation);
                 self.addresses.insert(vip.address);
+                if entry.guard.blocklist {
+                    self.guarded.insert(vip.address);
+                } else {
+                    self.guarded.remove(&vip.address);
+                }
                 let before = self.vips.insert(*vip, *entry);
                 self.retire(before);
             }
             Step::RemoveVip(vip) => {
                 if self.is_last_of_address(*vip) {
                     self.addresses.remove(&vip.address);
+                    self.guarded.remove(&vip.address);
                 }
                 let before = self.vips.remove(vip);
                 self.retire(before);
+            }
+            Step::Block(prefix) => {
+                self.blocklist.insert(*prefix);
+            }
+            Step::Unblock(prefix) => {
+                self.blocklist.remove(prefix);
             }
             Step::Grace => self.retired.clear(),
         }

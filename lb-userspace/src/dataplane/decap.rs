@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use anyhow::{Context, Result};
 use aya::{
     EbpfLoader,
-    maps::{HashMap, LpmTrie, MapData, MapError, PerCpuArray, lpm_trie::Key},
+    maps::{HashMap, MapData, MapError, PerCpuArray},
     programs::Xdp,
 };
 use lb_common::{
@@ -19,6 +19,7 @@ use super::{
     attach::Attachments,
     kernel::{absent_is_fine, take},
     load::{self, Pins},
+    prefixes::Prefixes,
 };
 use crate::model::Prefix;
 
@@ -90,16 +91,12 @@ impl Decap {
         for name in names::MAPS {
             drop(ebpf.take_map(name));
         }
-        let mut sources_v4: LpmTrie<MapData, Address4, u32> =
-            take(&mut ebpf, names::DECAP_SOURCES_V4)?;
-        let mut sources_v6: LpmTrie<MapData, Address6, u32> =
-            take(&mut ebpf, names::DECAP_SOURCES_V6)?;
+        let mut sources = Prefixes {
+            v4: take(&mut ebpf, names::DECAP_SOURCES_V4)?,
+            v6: take(&mut ebpf, names::DECAP_SOURCES_V6)?,
+        };
         for prefix in &rules.sources {
-            let bits = prefix.bits().into();
-            let done = match prefix.address() {
-                IpAddr::V4(address) => sources_v4.insert(&Key::new(bits, address.into()), 1, 0),
-                IpAddr::V6(address) => sources_v6.insert(&Key::new(bits, address.into()), 1, 0),
-            };
+            let done = sources.insert(*prefix);
             done.with_context(|| format!("allow tunnels from {prefix}"))?;
         }
         let mut vips_v4 = take(&mut ebpf, names::DECAP_VIPS_V4)?;

@@ -29,6 +29,7 @@ use super::{
     arena::Arena,
     attach::Attachments,
     load::{self, Pins},
+    prefixes::Prefixes,
 };
 
 /// The maps of one instance.
@@ -39,6 +40,7 @@ pub struct Kernel {
     traffic: PerCpuArray<MapData, Traffic>,
     ledger: PerCpuArray<MapData, u64>,
     devices: DevMapHash<MapData>,
+    blocklist: Prefixes,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
@@ -73,6 +75,10 @@ impl Kernel {
             traffic: take(&mut ebpf, names::TRAFFIC)?,
             ledger: take(&mut ebpf, names::LEDGER)?,
             devices: take(&mut ebpf, names::DEVICES)?,
+            blocklist: Prefixes {
+                v4: take(&mut ebpf, names::BLOCKLIST_V4)?,
+                v6: take(&mut ebpf, names::BLOCKLIST_V6)?,
+            },
             arena,
             capacity: loaded.capacity,
             actual: Actual {
@@ -113,6 +119,7 @@ impl Kernel {
             };
             actual.tables.insert(region, table);
         }
+        actual.blocklist = self.blocklist.read()?;
         for device in self.devices.keys() {
             actual.devices.insert(device?);
         }
@@ -164,8 +171,9 @@ impl Kernel {
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
                 self.put_vip(VipKey::of(*vip), abi::vip_to_map(entry))?;
-                if !self.actual.addresses.contains(&vip.address) {
-                    self.put_vip(VipKey::address_entry(vip.address), vip::Vip::default())?;
+                if !self.actual.announces(*vip, entry) {
+                    let address = VipKey::address_entry(vip.address);
+                    self.put_vip(address, abi::address_to_map(entry))?;
                 }
             }
             Step::RemoveVip(vip) => {
@@ -174,6 +182,8 @@ impl Kernel {
                     self.remove_vip(VipKey::address_entry(vip.address))?;
                 }
             }
+            Step::Block(prefix) => self.blocklist.insert(*prefix)?,
+            Step::Unblock(prefix) => absent_is_fine(self.blocklist.remove(*prefix))?,
             Step::Grace => grace()?,
         }
         Ok(())
@@ -255,6 +265,9 @@ where
             }
             Key::AddressEntry(address) => {
                 actual.addresses.insert(address);
+                if value.has(vip::Vip::BLOCKLIST) {
+                    actual.guarded.insert(address);
+                }
             }
             Key::Foreign => {}
         }

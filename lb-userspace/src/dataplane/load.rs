@@ -148,6 +148,8 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .map_max_entries(names::FLOWS_V6, capacity.flows)
         .map_max_entries(names::REPLIES_V4, capacity.flows)
         .map_max_entries(names::REPLIES_V6, capacity.flows)
+        .map_max_entries(names::SOURCES_V4, capacity.sources)
+        .map_max_entries(names::SOURCES_V6, capacity.sources)
         .map_max_entries(names::DEVICES, MAX_DEVICES);
     // The object holds the maps of `decap` too: made as small as can be, and closed again.
     for name in names::DECAP_MAPS {
@@ -188,6 +190,7 @@ fn pinned_capacity(maps: &Path) -> Result<Capacity> {
         backends: max_entries(maps, names::BACKENDS)?,
         vips: max_entries(maps, names::VIPS_V4)?,
         flows: max_entries(maps, names::FLOWS_V4)?,
+        sources: max_entries(maps, names::SOURCES_V4)?,
     })
 }
 

@@ -92,6 +92,8 @@ impl Memory {
             | Step::WriteTable(..)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
+            | Step::Block(_)
+            | Step::Unblock(_)
             | Step::Grace
             | Step::RemoveBackend(_)
             | Step::RemoveDevice(_) => None,

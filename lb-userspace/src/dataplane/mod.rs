@@ -14,6 +14,7 @@ mod load;
 pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
+mod prefixes;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
@@ -25,7 +26,7 @@ use lb_common::{
 };
 
 use crate::{
-    model::{Mode, TunnelSource, Vip},
+    model::{Mode, Prefix, SourceLimit, TunnelSource, Vip},
     neighbor::NextHop,
 };
 
@@ -62,6 +63,17 @@ pub struct VipEntry {
     pub generation: u32,
     /// The service it belongs to.
     pub service: ServiceId,
+    /// What its packets are held to.
+    pub guard: Guard,
+}
+
+/// What packets to a VIP are held to before a backend is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// Whether sources are looked up in the blocklist.
+    pub blocklist: bool,
+    /// How much each source may send.
+    pub source_limit: Option<SourceLimit>,
 }
 
 /// A backend as published.
@@ -92,11 +104,15 @@ pub enum Step {
     PutBackend(BackendId, BackendEntry),
     /// Writes a lookup table into a region that nobody reads.
     WriteTable(Region, Arc<[Slot]>),
-    /// Publishes a VIP: from here on its packets use the region. The first one of its address adds the address
-    /// entry.
+    /// Puts a prefix on the blocklist.
+    Block(Prefix),
+    /// Publishes a VIP: from here on its packets use the region. The address entry is there with the first one of its
+    /// address, and held to the blocklist as the last one is.
     PutVip(Vip, VipEntry),
     /// Takes a VIP away; with the last one of its address, the address entry.
     RemoveVip(Vip),
+    /// Takes a prefix off the blocklist.
+    Unblock(Prefix),
     /// Waits until no packet under way can still use what was replaced; empties `retired`.
     Grace,
     /// Takes a backend away that no table names.
@@ -123,6 +139,8 @@ impl fmt::Display for Step {
                 write!(f, "publish {vip} with {} slots", entry.region.slots)
             }
             Self::RemoveVip(vip) => write!(f, "take {vip} away"),
+            Self::Block(prefix) => write!(f, "put {prefix} on the blocklist"),
+            Self::Unblock(prefix) => write!(f, "take {prefix} off the blocklist"),
             Self::Grace => f.write_str("wait for packets under way"),
             Self::RemoveBackend(id) => write!(f, "take backend number {} away", id.0),
             Self::RemoveDevice(index) => write!(f, "forbid redirects to interface {index}"),
@@ -191,6 +209,8 @@ pub struct Capacity {
     pub vips: u32,
     /// Flows per IP version.
     pub flows: u32,
+    /// Sources per IP version whose packets are counted against a limit.
+    pub sources: u32,
 }
 
 impl Default for Capacity {
@@ -200,6 +220,7 @@ impl Default for Capacity {
             backends: 4_096,
             vips: 4_096,
             flows: 1 << 18,
+            sources: 1 << 16,
         }
     }
 }

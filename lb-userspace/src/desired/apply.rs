@@ -1,12 +1,17 @@
 //! How a change is made: on a copy of the service, which replaces the service if it passes every rule.
 
-use std::{collections::btree_map::Entry, net::SocketAddr, time::SystemTime};
+use std::{
+    collections::{BTreeSet, btree_map::Entry},
+    net::SocketAddr,
+    time::SystemTime,
+};
 
 use super::{
     Change, Desired, Refusal,
+    blocklist::blocklist_breaches,
     rules::{breaches, repeated},
 };
-use crate::model::{AdminState, Backend, Service, ServiceName};
+use crate::model::{AdminState, Backend, Prefix, Service, ServiceName};
 
 impl Desired {
     /// Makes `change`, whole or not at all.
@@ -28,11 +33,13 @@ impl Desired {
                 mode,
                 table_slots,
                 probe,
+                source_limit,
             } => self.revise(&name, |service| {
                 service.vips = vips.unwrap_or_else(|| std::mem::take(&mut service.vips));
                 service.mode = mode.unwrap_or(service.mode);
                 service.table_slots = table_slots.unwrap_or(service.table_slots);
                 service.probe = probe.unwrap_or_else(|| service.probe.take());
+                service.source_limit = source_limit.unwrap_or(service.source_limit);
                 Ok(())
             }),
             Change::RemoveService { name, force } => self.remove_service(name, force),
@@ -60,6 +67,8 @@ impl Desired {
                 address,
                 at,
             } => self.revise(&service, |service| remove_backend(service, address, at)),
+            Change::Block(prefixes) => self.block(&prefixes),
+            Change::Unblock(prefixes) => self.unblock(&prefixes),
             Change::Replace(desired) => {
                 if let Some(refusal) = desired.check().into_iter().next() {
                     return Err(refusal);
@@ -94,7 +103,35 @@ impl Desired {
                 owner: owner.clone(),
                 service: service.clone(),
             });
-        misfiled.chain(within).chain(taken).collect()
+        let blocklist = blocklist_breaches(&self.blocklist).into_iter();
+        let blocklist = blocklist.map(|breach| Refusal::Blocklist { breach });
+        misfiled
+            .chain(within)
+            .chain(taken)
+            .chain(blocklist)
+            .collect()
+    }
+
+    fn block(&mut self, prefixes: &BTreeSet<Prefix>) -> Result<(), Refusal> {
+        if let Some(&prefix) = prefixes.intersection(&self.blocklist).next() {
+            return Err(Refusal::BlockedAlready { prefix });
+        }
+        let all: BTreeSet<Prefix> = self.blocklist.union(prefixes).copied().collect();
+        if let Some(breach) = blocklist_breaches(&all).into_iter().next() {
+            return Err(Refusal::Blocklist { breach });
+        }
+        self.blocklist = all;
+        Ok(())
+    }
+
+    fn unblock(&mut self, prefixes: &BTreeSet<Prefix>) -> Result<(), Refusal> {
+        if let Some(&prefix) = prefixes.difference(&self.blocklist).next() {
+            let mut blocked = self.blocklist.iter().copied();
+            let within = blocked.find(|outer| outer.contains(prefix));
+            return Err(Refusal::NotBlocked { prefix, within });
+        }
+        self.blocklist.retain(|prefix| !prefixes.contains(prefix));
+        Ok(())
     }
 
     /// The removals whose time has come by `now`, as changes to apply.

@@ -1,4 +1,4 @@
-//! What the operator wants: all services, and the changes one may make to them.
+//! What the operator wants: services and the blocklist, and the changes one may make to them.
 //!
 //! A change is applied whole or refused with a [`Refusal`] and no effect. What must hold across services
 //! and backends is checked here and nowhere else, for the file and the socket alike:
@@ -6,6 +6,7 @@
 //! IP version of all of its service's VIPs.
 
 mod apply;
+pub mod blocklist;
 mod refusal;
 pub mod rules;
 
@@ -20,15 +21,19 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, Service, ServiceName, TableSlots, Vip, Weight,
+    AdminState, Backend, Mode, Prefix, Probe, Service, ServiceName, SourceLimit, TableSlots, Vip,
+    Weight,
 };
 
-/// All services the operator wants.
+/// All that the operator wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(deny_unknown_fields)]
 pub struct Desired {
-    /// By name.
+    /// The services, by name.
     pub services: BTreeMap<ServiceName, Service>,
+    /// Sources whose packets to VIP addresses are dropped; none contains another.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub blocklist: BTreeSet<Prefix>,
 }
 
 /// One change an operator may make.
@@ -48,6 +53,8 @@ pub enum Change {
         table_slots: Option<TableSlots>,
         /// Replaces the probe; `Some(None)` takes it away.
         probe: Option<Option<Probe>>,
+        /// Replaces the limit of each source; `Some(None)` takes it away.
+        source_limit: Option<Option<SourceLimit>>,
     },
     /// The service goes, with all its backends.
     RemoveService {
@@ -86,6 +93,10 @@ pub enum Change {
         /// When it goes; `None`: at once, whatever flows it has.
         at: Option<SystemTime>,
     },
+    /// Prefixes go on the blocklist.
+    Block(BTreeSet<Prefix>),
+    /// Prefixes come off the blocklist.
+    Unblock(BTreeSet<Prefix>),
     /// Everything is replaced: a file was applied.
     Replace(Desired),
 }

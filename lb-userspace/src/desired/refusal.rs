@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::rules::Breach;
-use crate::model::{ServiceName, Vip};
+use super::{blocklist::BlocklistBreach, rules::Breach};
+use crate::model::{Prefix, ServiceName, Vip};
 
 /// Why a change was refused. Nothing has changed. The message says what stands in the way and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,30 @@ pub enum Refusal {
         #[source]
         breach: Breach,
     },
+    /// The prefix is there.
+    #[error("{prefix} is on the blocklist already")]
+    BlockedAlready {
+        /// The prefix.
+        prefix: Prefix,
+    },
+    /// The prefix is not there.
+    #[error(
+        "{prefix} is not on the blocklist{}; `lbctl blocklist list` shows what is",
+        within.map_or_else(String::new, |outer| format!(", though it lies in {outer}, which is: to let a part of that in, replace it by the other parts"))
+    )]
+    NotBlocked {
+        /// The prefix.
+        prefix: Prefix,
+        /// The prefix on the blocklist that contains it.
+        within: Option<Prefix>,
+    },
+    /// A rule of the blocklist would be broken.
+    #[error("the blocklist: {breach}")]
+    Blocklist {
+        /// The rule.
+        #[source]
+        breach: BlocklistBreach,
+    },
     /// The service is filed under another name.
     #[error("service `{service}` is filed under `{key}`")]
     Misfiled {
@@ -99,12 +123,20 @@ impl Refusal {
     #[must_use]
     pub const fn kind(&self) -> RefusalKind {
         match self {
-            Self::NoService { .. } | Self::NoBackend { .. } => RefusalKind::NotFound,
+            Self::NoService { .. } | Self::NoBackend { .. } | Self::NotBlocked { .. } => {
+                RefusalKind::NotFound
+            }
             Self::ServiceExists { .. }
             | Self::BackendExists { .. }
             | Self::VipTaken { .. }
-            | Self::BackendsUp { .. } => RefusalKind::Conflict,
-            Self::Invalid { .. } | Self::Misfiled { .. } => RefusalKind::Invalid,
+            | Self::BackendsUp { .. }
+            | Self::BlockedAlready { .. }
+            | Self::Blocklist {
+                breach: BlocklistBreach::Overlap { .. },
+            } => RefusalKind::Conflict,
+            Self::Invalid { .. } | Self::Misfiled { .. } | Self::Blocklist { .. } => {
+                RefusalKind::Invalid
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, ProbeKind, Service, StatusRange, TableSlots, Vip,
+    AdminState, Backend, Mode, Probe, ProbeKind, Service, SourceLimit, StatusRange, TableSlots, Vip,
 };
 
 /// The most VIPs of a service.
@@ -42,6 +42,10 @@ pub enum Part {
     Backend(SocketAddr),
     /// A field of the probe, by its name in a file.
     Probe(&'static str),
+    /// How many packets a source may send in a second.
+    SourceRate,
+    /// How many packets a source may send at once.
+    SourceBurst,
 }
 
 /// A broken rule: what is wrong, and what would be right.
@@ -105,6 +109,10 @@ pub enum Breach {
     ProbeHost(String),
     #[error("status codes {} to {} are not a range: write a lowest and a highest from 100 to 599, like \"200-399\"", .0.from, .0.to)]
     ProbeStatus(StatusRange),
+    #[error("{0} packets in a second are out of range: write {low} to {high}", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
+    SourceRate(u32),
+    #[error("{0} packets at once are out of range: write {low} to {high}, or leave it out for as many as in a second", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
+    SourceBurst(u32),
 }
 
 const fn version(ipv4: bool) -> &'static str {
@@ -119,12 +127,29 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         backends,
         table_slots,
         probe,
+        source_limit,
         ..
     } = service;
     let mut found = layout_breaches(vips, backends, *table_slots);
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
+    found.extend(source_limit.iter().flat_map(limit_breaches));
     found
+}
+
+/// Every rule that the limit of each source breaks.
+#[must_use]
+pub fn limit_breaches(limit: &SourceLimit) -> Vec<(Part, Breach)> {
+    let SourceLimit { rate, burst } = *limit;
+    if !SourceLimit::RANGE.contains(&rate) {
+        // The burst may be there only because of the rate.
+        return vec![(Part::SourceRate, Breach::SourceRate(rate))];
+    }
+    let burst = (!SourceLimit::RANGE.contains(&burst)).then_some(Breach::SourceBurst(burst));
+    burst
+        .map(|it| (Part::SourceBurst, it))
+        .into_iter()
+        .collect()
 }
 
 /// Every rule that VIPs, backends and table of one service break together.

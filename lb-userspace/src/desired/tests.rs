@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod sources;
+
 const NOON: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn name(text: &str) -> ServiceName {
@@ -38,6 +40,7 @@ fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
         mode: Mode::Nat,
         table_slots: TableSlots::Auto,
         probe: None,
+        source_limit: None,
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -61,6 +64,7 @@ fn update(service: &str) -> Change {
         mode: None,
         table_slots: None,
         probe: None,
+        source_limit: None,
     }
 }
 
@@ -211,6 +215,7 @@ fn tables_cannot_shrink_below_the_number_of_backends() {
         mode: None,
         table_slots: Some(TableSlots::Fixed(1_021)),
         probe: None,
+        source_limit: None,
     };
     let words = "1021 slots is too small for 1023 backends";
     assert_refused(&desired, shrink, RefusalKind::Invalid, words);
@@ -223,6 +228,7 @@ fn with_vips(service: &str, texts: &[&str]) -> Change {
         mode: None,
         table_slots: None,
         probe: None,
+        source_limit: None,
     }
 }
 
@@ -342,6 +348,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             mode,
             table_slots: TableSlots::Auto,
             probe: None,
+            source_limit: None,
             backends,
         });
     let services = prop::collection::btree_map(name(), service.clone(), 0..3);
@@ -355,6 +362,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                     mode,
                     table_slots: None,
                     probe: None,
+                    source_limit: None,
                 }
             }
         ),
@@ -380,8 +388,29 @@ fn any_change() -> impl Strategy<Value = Change> {
                 at,
             }
         }),
-        services.prop_map(|services| Change::Replace(Desired { services })),
+        prefixes().prop_map(Change::Block),
+        prefixes().prop_map(Change::Unblock),
+        (services, prefixes()).prop_map(|(services, blocklist)| {
+            Change::Replace(Desired {
+                services,
+                blocklist,
+            })
+        }),
     ]
+}
+
+fn prefixes() -> impl Strategy<Value = BTreeSet<Prefix>> {
+    let texts = [
+        "203.0.113.0/24",
+        "203.0.113.0/25",
+        "203.0.113.7/32",
+        "198.51.100.0/24",
+        "2001:db8::/32",
+        "2001:db8:1::/48",
+        "::ffff:10.0.0.1/128",
+    ];
+    let prefixes = texts.map(|text| text.parse().unwrap()).to_vec();
+    prop::collection::btree_set(prop::sample::select(prefixes), 0..3)
 }
 
 proptest! {

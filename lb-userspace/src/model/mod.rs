@@ -4,6 +4,7 @@
 //! All of them are written in JSON and TOML as an operator would write them.
 
 mod backend;
+mod limit;
 mod prefix;
 mod probe;
 mod service;
@@ -11,6 +12,7 @@ mod tunnel;
 mod vip;
 
 pub use backend::{AdminState, Backend, Mode, Weight};
+pub use limit::SourceLimit;
 pub use prefix::Prefix;
 pub use probe::{Health, Probe, ProbeKind, StatusRange};
 pub use service::{Service, ServiceName, TableSlots};

@@ -3,14 +3,39 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::ParseError;
 
 /// A prefix without bits beyond its length: `10.0.0.0/24`, `2001:db8::/32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// In order, a prefix stands before those that it contains, and all of these before any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Prefix(IpNet);
 
 impl Prefix {
+    /// The prefix of `address` that is `bits` bits long, if an address has so many; all bits beyond are 0.
+    #[must_use]
+    pub fn of(address: IpAddr, bits: u8) -> Option<Self> {
+        let prefix = IpNet::new(address, bits).ok()?;
+        Some(Self(prefix.trunc()))
+    }
+
+    /// Whether every address of `other` is one of this prefix, too.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// Whether all its addresses are IPv4 addresses in an IPv6 coat (RFC 4291 section 2.5.5.2), which never stand on
+    /// the wire (RFC 4038 section 4.2).
+    #[must_use]
+    pub fn is_ipv4_mapped(self) -> bool {
+        let mapped = |address| matches!(address, IpAddr::V6(it) if it.to_ipv4_mapped().is_some());
+        self.bits() >= 96 && mapped(self.address())
+    }
+
     /// The first address of the range.
     #[must_use]
     pub fn address(self) -> IpAddr {
@@ -33,6 +58,20 @@ impl Prefix {
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
+    }
+}
+
+impl From<Prefix> for String {
+    fn from(prefix: Prefix) -> Self {
+        prefix.to_string()
     }
 }
 
@@ -83,6 +122,40 @@ mod tests {
     fn an_address_alone_is_itself() {
         for (text, whole) in [("10.0.0.1", "10.0.0.1/32"), ("fd00::1", "fd00::1/128")] {
             assert_eq!(text.parse::<Prefix>().unwrap().to_string(), whole);
+        }
+    }
+
+    #[test]
+    fn prefixes_contain_longer_ones_and_stand_before_them() {
+        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
+        for (outer, inner) in [
+            ("0.0.0.0/0", "255.255.255.255/32"),
+            ("10.0.0.0/8", "10.0.0.0/24"),
+            ("10.0.0.0/8", "10.255.0.0/16"),
+            ("2001:db8::/32", "2001:db8:ffff::1/128"),
+        ] {
+            let (outer, inner) = (prefix(outer), prefix(inner));
+            assert!(outer.contains(inner) && outer < inner, "{outer}, {inner}");
+            assert!(!inner.contains(outer), "{outer}, {inner}");
+        }
+        assert!(!prefix("0.0.0.0/0").contains(prefix("::/0")));
+        assert!(!prefix("10.0.0.0/24").contains(prefix("10.0.1.0/24")));
+    }
+
+    #[test]
+    fn prefixes_of_mapped_addresses_are_told() {
+        for (text, is_mapped) in [
+            ("::ffff:10.0.0.1", true),
+            ("::ffff:0:0/96", true),
+            ("::/0", false),
+            ("::ffff:0:0/95", false),
+            ("2001:db8::/96", false),
+            ("10.0.0.0/8", false),
+        ] {
+            // What has bits beyond its length is no prefix.
+            if let Ok(prefix) = text.parse::<Prefix>() {
+                assert_eq!(prefix.is_ipv4_mapped(), is_mapped, "{text}");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Mode, ParseError, Probe, Vip};
+use super::{Backend, Mode, ParseError, Probe, SourceLimit, Vip};
 
 /// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -158,6 +158,9 @@ pub struct Service {
     /// How backends are probed; without one they are taken to be up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
+    /// How much one source may send; without, as much as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_limit: Option<SourceLimit>,
     /// By address.
     pub backends: BTreeMap<SocketAddr, Backend>,
 }

@@ -1,6 +1,6 @@
 //! From what is wanted and what is, to ordered steps. Pure: the same input gives the same plan.
 //!
-//! Order of publication: devices and backends, then tables, then VIPs; the reverse on removal. Nothing that a
+//! Order of publication: devices and backends, then tables and the blocklist, then VIPs; the reverse on removal. Nothing that a
 //! packet under way may still use is overwritten: a table goes into a free region of the arena, and what it
 //! replaces is cleaned up after a grace period.
 

@@ -12,7 +12,7 @@ use super::{
     Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, tables, vips::Vips,
 };
 use crate::{
-    dataplane::{BackendEntry, Region, ServiceId, Step, VipEntry},
+    dataplane::{BackendEntry, Guard, Region, ServiceId, Step, VipEntry},
     health::Target,
     model::{AdminState, Backend, Health, Mode, Service, TunnelSource, Vip},
     neighbor::{NextHop, Unresolved},
@@ -101,7 +101,11 @@ impl<'a> Planner<'a> {
             return;
         }
         if let Some(region) = self.region(service, &table) {
-            self.publish(id, &vips, region);
+            let guard = Guard {
+                blocklist: !self.input.desired.blocklist.is_empty(),
+                source_limit: service.source_limit,
+            };
+            self.publish(id, &vips, region, guard);
         }
     }
 
@@ -242,21 +246,39 @@ impl<'a> Planner<'a> {
         region
     }
 
-    fn publish(&mut self, service: ServiceId, vips: &[Vip], region: Region) {
+    fn publish(&mut self, service: ServiceId, vips: &[Vip], region: Region, guard: Guard) {
+        let actual = self.input.actual;
         for vip in vips {
-            let before = self.input.actual.vips.get(vip);
-            let unchanged =
-                before.filter(|entry| entry.region == region && entry.service == service);
-            let has_address = self.input.actual.addresses.contains(&vip.address);
-            if unchanged.is_none() || !has_address {
-                let entry = VipEntry {
-                    region,
-                    generation: self.next,
-                    service,
-                };
+            let entry = VipEntry {
+                region,
+                generation: self.next,
+                service,
+                guard,
+            };
+            // What is there is as good if only its generation is another.
+            let same = |before: &VipEntry| {
+                let generation = before.generation;
+                *before
+                    == VipEntry {
+                        generation,
+                        ..entry
+                    }
+            };
+            if !actual.vips.get(vip).is_some_and(same) || !actual.announces(*vip, &entry) {
                 self.write_vips.push(Step::PutVip(*vip, entry));
             }
         }
+    }
+
+    /// Prefixes that are to be on the blocklist and those that are to be off it.
+    ///
+    /// What is blocked is blocked before a VIP asks for it, and let go when none asks any more; a VIP asks only if
+    /// there is something to be found.
+    fn blocklist(&self) -> (Vec<Step>, Vec<Step>) {
+        let (wanted, have) = (&self.input.desired.blocklist, &self.input.actual.blocklist);
+        let block = wanted.difference(have).copied().map(Step::Block);
+        let unblock = have.difference(wanted).copied().map(Step::Unblock);
+        (block.collect(), unblock.collect())
     }
 
     pub(super) fn finish(mut self) -> Plan {
@@ -268,6 +290,7 @@ impl<'a> Planner<'a> {
             clean.insert(0, Step::Grace);
         }
         let remove_vips = self.remove_vips();
+        let (block, unblock) = self.blocklist();
         // An address whose only VIP is replaced by another stays announced all the time, if there is room.
         let (first, second) = if self.vips.crowded {
             (remove_vips, self.write_vips)
@@ -278,8 +301,10 @@ impl<'a> Planner<'a> {
             put_devices,
             self.write_backends,
             self.write_tables,
+            block,
             first,
             second,
+            unblock,
             self.silence_backends,
         ]
         .concat();

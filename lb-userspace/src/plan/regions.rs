@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        dataplane::{ServiceId, VipEntry},
+        dataplane::{Guard, ServiceId, VipEntry},
         model::{Protocol, Vip},
     };
 
@@ -73,6 +73,7 @@ mod tests {
                 region: *region,
                 generation: 1,
                 service: ServiceId(1),
+                guard: Guard::default(),
             };
             (vip, entry)
         });

@@ -93,6 +93,7 @@ fn web(backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        source_limit: None,
         backends: backends.map(|it| (it.address, it)).collect(),
     }
 }

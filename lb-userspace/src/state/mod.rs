@@ -11,11 +11,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{desired::Desired, maglev::stable_hash};
 
 /// The version of the file's layout: raised when an older daemon could not read it rightly.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "state.json";
@@ -125,10 +126,22 @@ pub fn load(directory: &Path) -> Result<Option<Saved>, StateError> {
     if found > VERSION {
         return Err(StateError::Newer { path, found });
     }
-    let saved: Saved = serde_json::from_slice(&text).map_err(unreadable)?;
+    let mut saved: Value = serde_json::from_slice(&text).map_err(unreadable)?;
+    if found == 1 {
+        upgrade_1(&mut saved);
+    }
+    let saved: Saved = serde_json::from_value(saved).map_err(unreadable)?;
     match saved.desired.check().first() {
         Some(refusal) => Err(corrupt(refusal.to_string())),
         None => Ok(Some(saved)),
+    }
+}
+
+/// From version 1, in which services alone were wanted, to the present one.
+fn upgrade_1(saved: &mut Value) {
+    if let Some(services) = saved.get_mut("desired").map(Value::take) {
+        saved["desired"] = json!({ "services": services });
+        saved["version"] = VERSION.into();
     }
 }
 

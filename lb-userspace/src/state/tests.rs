@@ -33,6 +33,9 @@ fn saved(generation: u32) -> Saved {
     )
     .unwrap();
     let mut desired = validate::config(&spec).unwrap().desired;
+    desired.blocklist = ["203.0.113.0/24", "2001:db8:bad::/48"]
+        .map(|text| text.parse().unwrap())
+        .into();
     let remove = Change::RemoveBackend {
         service: "web".parse().unwrap(),
         address: SocketAddr::from(([10, 0, 0, 11], 80)),
@@ -81,6 +84,18 @@ fn crashes_while_writing_leave_what_was_saved_before() {
 }
 
 #[test]
+fn what_the_first_version_saved_is_read_and_blocks_nobody() {
+    let directory = TempDir::new().unwrap();
+    let mut saved = saved(1);
+    saved.desired.blocklist.clear();
+    let mut first = serde_json::to_value(&saved).unwrap();
+    first["version"] = 1.into();
+    first["desired"] = first["desired"]["services"].take();
+    fs::write(directory.path().join(FILE), first.to_string()).unwrap();
+    assert_eq!(load(directory.path()).unwrap(), Some(saved));
+}
+
+#[test]
 fn links_in_the_way_are_replaced_and_not_followed() {
     let directory = TempDir::new().unwrap();
     let victim = directory.path().join("victim");
@@ -102,12 +117,16 @@ fn files_that_are_not_ours_are_refused_with_what_to_do_and_left_alone() {
             "unknown field `generations`",
         ),
         (
-            good.replace("\"version\":1", "\"version\":2"),
-            "has version 2, this daemon knows versions up to 1",
+            good.replace("\"version\":2", "\"version\":3"),
+            "has version 3, this daemon knows versions up to 2",
         ),
         (
             good.replace("192.0.2.10:53/udp", "192.0.2.10:80/tcp"),
             "VIP 192.0.2.10:80/tcp belongs to service `dns`",
+        ),
+        (
+            good.replace("2001:db8:bad::/48", "203.0.113.7/32"),
+            "203.0.113.7/32 lies in 203.0.113.0/24",
         ),
         (
             good.replace("\"1s 500ms\"", "\"5ms\""),

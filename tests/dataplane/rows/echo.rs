@@ -75,7 +75,7 @@ fn answered(name: String, family: Family, request: &Packet) -> Row {
     echoed(row(name), family, request)
 }
 
-fn echoed(row: Row, family: Family, request: &Packet) -> Row {
+pub(super) fn echoed(row: Row, family: Family, request: &Packet) -> Row {
     let reply = reply(family, request);
     row.answers(
         Side::Front,

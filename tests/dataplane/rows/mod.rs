@@ -1,5 +1,6 @@
 //! The rows, by part of the packet table.
 
+pub(crate) mod blocklist;
 pub(crate) mod checksum;
 pub(crate) mod echo;
 pub(crate) mod flow;
@@ -12,6 +13,7 @@ pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod link;
 pub(crate) mod not_ours;
+pub(crate) mod rate;
 pub(crate) mod refused;
 pub(crate) mod reply;
 pub(crate) mod truncated;
@@ -36,6 +38,8 @@ pub(crate) fn all() -> Vec<Row> {
         fragment::rows(),
         truncated::rows(),
         guard::rows(),
+        blocklist::rows(),
+        rate::rows(),
         refused::rows(),
         checksum::rows(),
         reply::rows(),

@@ -16,8 +16,13 @@ impl Model {
                 .map(|vip| Addressee::Client(*vip))
                 .ok_or(Outcome::NotVip);
         }
-        let protocol = parsed.content?;
+        let protocol = match parsed.content {
+            Ok(protocol) => protocol,
+            // Who is not let in is not told apart by what is wrong.
+            Err(outcome) => return Err(self.blocklist(parsed).err().unwrap_or(outcome)),
+        };
         if protocol == if parsed.is_v4 { 1 } else { 58 } {
+            self.blocklist(parsed)?;
             return Ok(Addressee::Ourselves);
         }
         let end = parsed.flow.destination;
@@ -32,8 +37,11 @@ impl Model {
         // A client may have the address of another VIP, and be answered.
         let reply = || self.replies.get(&parsed.flow).copied();
         let service = table.cloned().map(Addressee::Service);
-        service
-            .or_else(|| reply().map(Addressee::Client))
-            .ok_or(unmatched)
+        let addressee = service.or_else(|| reply().map(Addressee::Client));
+        // What a backend sends to a client is let through.
+        if !matches!(addressee, Some(Addressee::Client(_))) {
+            self.blocklist(parsed)?;
+        }
+        addressee.ok_or(unmatched)
     }
 }

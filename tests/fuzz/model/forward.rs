@@ -28,6 +28,7 @@ impl Model {
         ingress: u32,
     ) -> Result<Verdict, Outcome> {
         guard::source(parsed)?;
+        self.rate(parsed)?;
         let (id, backend, is_known) = self.choice(&parsed.flow, table)?;
         let (outcome, action, out) = if backend.mode == Mode::LOCAL {
             (Outcome::Local, Action::Pass, frame.to_vec())

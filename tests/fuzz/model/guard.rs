@@ -1,10 +1,10 @@
-//! Sources that no packet may have, and packets that may go no further.
+//! Sources that no packet may have or that are not let in, and packets that may go no further.
 
 use std::net::IpAddr;
 
 use lb_common::outcome::Outcome;
 
-use super::parse::Parsed;
+use super::{Model, parse::Parsed};
 
 /// Refuses sources that cannot be.
 pub(super) fn source(parsed: &Parsed) -> Result<(), Outcome> {
@@ -29,4 +29,39 @@ pub(super) const fn hops(parsed: &Parsed) -> Result<(), Outcome> {
         return Err(Outcome::TtlExceeded);
     }
     Ok(())
+}
+
+impl Model {
+    /// Refuses whatever is for a VIP that asks for the blocklist and comes from there.
+    pub(super) fn blocklist(&self, parsed: &Parsed) -> Result<(), Outcome> {
+        let asks = self.guarded.contains(&parsed.destination);
+        let mut prefixes = self.blocklist.iter();
+        if asks && prefixes.any(|prefix| covers(*prefix, parsed.source)) {
+            return Err(Outcome::Blocked);
+        }
+        Ok(())
+    }
+
+    /// Refuses packets to a service with a limit from those who have sent too much. All others may send what they
+    /// like: the world's limit is higher than any machine could send.
+    pub(super) fn rate(&self, parsed: &Parsed) -> Result<(), Outcome> {
+        // One client is one IPv4 address, or all of an IPv6 /64.
+        let length = if parsed.is_v4 { 32 } else { 64 };
+        let mut exhausted = self.exhausted.iter();
+        let is_client = |client: &IpAddr| covers((*client, length), parsed.source);
+        if self.limited.contains(&parsed.flow.destination) && exhausted.any(is_client) {
+            return Err(Outcome::RateLimited);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the first bits of `address` are those of the prefix, of which so many count.
+fn covers((prefix, length): (IpAddr, u32), address: IpAddr) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(it) => u128::from(it.to_bits()) << 96,
+        IpAddr::V6(it) => it.to_bits(),
+    };
+    let differ = bits(prefix) ^ bits(address);
+    prefix.is_ipv4() == address.is_ipv4() && differ.leading_zeros() >= length
 }

@@ -81,6 +81,14 @@ pub(crate) struct Model {
     pub(crate) settings: Settings,
     /// The addresses that are VIPs, whatever the port.
     pub(crate) addresses: BTreeSet<IpAddr>,
+    /// Those of them that ask for the blocklist.
+    pub(crate) guarded: BTreeSet<IpAddr>,
+    /// Prefixes of sources that are not let in, and their lengths.
+    pub(crate) blocklist: Vec<(IpAddr, u32)>,
+    /// VIPs that limit what each source may send.
+    pub(crate) limited: BTreeSet<SocketAddr>,
+    /// Sources that have sent all that they may.
+    pub(crate) exhausted: Vec<IpAddr>,
     /// Address, port and protocol of a service, and its lookup table.
     pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Vec<u32>>,
     pub(crate) backends: BTreeMap<u32, Backend>,

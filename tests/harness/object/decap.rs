@@ -14,8 +14,14 @@ use lb_common::{
     outcome::LEDGER_CELLS,
 };
 
-use super::{Action, ENTRIES, object_bytes, run::test_run};
+use super::{
+    Action, ENTRIES, object_bytes,
+    prefixes::{self, Names},
+    run::test_run,
+};
 use crate::packet::hex_dump;
+
+const SOURCES: Names = [names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6];
 
 /// What became of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,25 +61,7 @@ impl Decap {
 
     /// Puts a prefix on the list of balancers.
     pub fn allow_source(&mut self, address: IpAddr, bits: u32) {
-        let done = match address {
-            IpAddr::V4(address) => {
-                let address = Address4::from(address);
-                self.trie(names::DECAP_SOURCES_V4).insert(
-                    &aya::maps::lpm_trie::Key::new(bits, address),
-                    1,
-                    0,
-                )
-            }
-            IpAddr::V6(address) => {
-                let address = Address6::from(address);
-                self.trie(names::DECAP_SOURCES_V6).insert(
-                    &aya::maps::lpm_trie::Key::new(bits, address),
-                    1,
-                    0,
-                )
-            }
-        };
-        done.expect("writing a prefix");
+        prefixes::insert(&mut self.ebpf, SOURCES, address, bits);
     }
 
     /// Lets tunnels end at `address`.
@@ -141,10 +129,5 @@ impl Decap {
     fn hash<K: aya::Pod>(&mut self, name: &str) -> HashMap<&mut MapData, K, u32> {
         let map = self.ebpf.map_mut(name).expect("a list of addresses");
         map.try_into().expect("a hash map")
-    }
-
-    fn trie<K: aya::Pod>(&mut self, name: &str) -> aya::maps::LpmTrie<&mut MapData, K, u32> {
-        let map = self.ebpf.map_mut(name).expect("a list of prefixes");
-        map.try_into().expect("a trie")
     }
 }

@@ -12,7 +12,9 @@ use std::{
 
 mod decap;
 mod pass;
+mod prefixes;
 mod run;
+mod sources;
 
 pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
@@ -181,6 +183,11 @@ impl Object {
             + self.keys::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6)
     }
 
+    fn values<K: Pod, V: Pod>(&self, name: &str) -> Vec<V> {
+        let map: HashMap<&MapData, K, V> = self.read(name);
+        map.iter().flatten().map(|(_, value)| value).collect()
+    }
+
     fn keys<K: Pod, V: Pod>(&self, name: &str) -> usize {
         let map: HashMap<&MapData, K, V> = self.read(name);
         map.keys().flatten().count()
@@ -213,6 +220,8 @@ fn load(settings: &Settings) -> Ebpf {
         names::BACKENDS,
         names::TRAFFIC,
         names::DEVICES,
+        names::BLOCKLIST_V4,
+        names::BLOCKLIST_V6,
     ] {
         loader.map_max_entries(name, ENTRIES);
     }
@@ -223,6 +232,8 @@ fn load(settings: &Settings) -> Ebpf {
         names::REPLIES_V6,
         names::FRAGMENTS_V4,
         names::FRAGMENTS_V6,
+        names::SOURCES_V4,
+        names::SOURCES_V6,
     ] {
         loader.map_max_entries(name, FLOWS);
     }

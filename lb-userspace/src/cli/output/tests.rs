@@ -124,6 +124,15 @@ fn stats_leave_out_what_never_happened_unless_asked() {
 }
 
 #[test]
+fn the_blocklist_is_one_prefix_a_line() {
+    let call = Call::BlocklistList(NoParams {});
+    let answer = json!({ "prefixes": ["203.0.113.0/24", "2001:db8::7/128"] });
+    let expected = "203.0.113.0/24\n2001:db8::7/128\n";
+    assert_eq!(shown(&call, answer, false), expected);
+    assert_eq!(shown(&call, json!({ "prefixes": [] }), false), "");
+}
+
+#[test]
 fn services_are_listed_with_their_defaults() {
     let answer = json!({ "services": [
         { "name": "dns", "vips": ["192.0.2.53:53/udp", "[2001:db8::53]:53/udp"], "mode": "nat", "table_slots": 4093,

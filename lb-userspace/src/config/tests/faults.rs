@@ -1,6 +1,6 @@
 //! Every fault of a text is found at once, where it stands.
 
-use super::faults;
+use super::{faults, text};
 
 #[track_caller]
 fn assert_faults(text: &str, expected: &[(&str, u32, u32, &str)]) {
@@ -139,7 +139,12 @@ fn tables_of_a_wrong_kind_are_one_fault_each() {
         ("daemon = []", ("daemon", 1, 10, "of type array")),
         (
             "\nfoo.bar = 1",
-            ("foo", 2, 1, "expected `daemon` or `service`"),
+            (
+                "foo",
+                2,
+                1,
+                "expected one of `blocklist`, `daemon`, `service`",
+            ),
         ),
         (
             "[[service]]\nname = 'a'\nvips = ['192.0.2.1:1/tcp']\nprobe = 1",
@@ -155,6 +160,86 @@ fn tables_of_a_wrong_kind_are_one_fault_each() {
         ),
     ] {
         assert_faults(text, &[expected]);
+    }
+}
+
+#[test]
+fn every_fault_of_the_blocklist_has_its_place() {
+    assert_faults(
+        "blocklist = [\n'203.0.113.0/24',\n'203.0.113.7/24',\n5,\n'203.0.113.0/24',\n'::ffff:10.0.0.1',\n\
+         '203.0.113.9',\n'2001:db8:1::/48',\n'2001:db8::/32',\n'lb.example',\n'203.0.114.0/24',\n]",
+        &[
+            (
+                "blocklist[1]",
+                3,
+                1,
+                "write 203.0.113.0/24, or 203.0.113.7/32",
+            ),
+            ("blocklist[2]", 4, 1, "expected a string"),
+            ("blocklist[3]", 5, 1, "stands already at blocklist[0]"),
+            ("blocklist[4]", 6, 1, "write them as IPv4 addresses"),
+            (
+                "blocklist[5]",
+                7,
+                1,
+                "203.0.113.9/32 lies in 203.0.113.0/24 at blocklist[0]",
+            ),
+            (
+                "blocklist[7]",
+                9,
+                1,
+                "2001:db8::/32 contains 2001:db8:1::/48 at blocklist[6]",
+            ),
+            ("blocklist[8]", 10, 1, "is not a prefix"),
+        ],
+    );
+    assert_faults(
+        "blocklist = '203.0.113.0/24'",
+        &[("blocklist", 1, 13, "write [\"203.0.113.0/24\"]")],
+    );
+    assert!(text::load("blocklist = ['0.0.0.0/0', '::/0']").is_ok());
+}
+
+#[test]
+fn limits_of_sources_have_ranges_and_a_burst_needs_a_rate() {
+    let service = "[[service]]\nname = 'a'\nvips = ['192.0.2.1:1/tcp']\n";
+    for fields in [
+        "source_rate = 1",
+        "source_rate = 10000000\nsource_burst = 1",
+    ] {
+        assert!(
+            text::load(&format!("{service}{fields}")).is_ok(),
+            "{fields}"
+        );
+    }
+    for (fields, expected) in [
+        (
+            "source_rate = 0",
+            ("service[0].source_rate", 4, 15, "write 1 to 10000000"),
+        ),
+        (
+            "source_rate = -1",
+            ("service[0].source_rate", 4, 15, "invalid value"),
+        ),
+        (
+            "source_rate = 10000001",
+            (
+                "service[0].source_rate",
+                4,
+                15,
+                "10000001 packets in a second",
+            ),
+        ),
+        (
+            "source_rate = 5\nsource_burst = 0",
+            ("service[0].source_burst", 5, 16, "or leave it out"),
+        ),
+        (
+            "source_burst = 5",
+            ("service[0].source_burst", 4, 16, "write source_rate too"),
+        ),
+    ] {
+        assert_faults(&format!("{service}{fields}"), &[expected]);
     }
 }
 

@@ -107,6 +107,7 @@ fn defaults_are_the_sizes_that_the_data_plane_has_by_default() {
         backends: settings.max_backends,
         vips: settings.max_vips,
         flows: settings.max_flows,
+        sources: settings.max_sources,
     };
     assert_eq!(capacity, dataplane::Capacity::default());
 }

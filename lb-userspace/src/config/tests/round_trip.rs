@@ -1,6 +1,10 @@
 //! What is written is read back alike.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
@@ -83,9 +87,10 @@ fn any_service() -> impl Strategy<Value = Service> {
         any::<bool>(),
         table_slots,
         prop::option::of(probe),
+        prop::option::of((SourceLimit::RANGE, SourceLimit::RANGE)),
         prop::collection::vec(backend, 0..8),
     )
-        .prop_map(|(name, vips, nat, table_slots, probe, backends)| {
+        .prop_map(|(name, vips, nat, table_slots, probe, limit, backends)| {
             let v4 = vips.iter().all(|vip| vip.address.is_ipv4());
             let l2 = |backend: Backend| Backend {
                 mode: if v4 { backend.mode } else { Mode::L2 },
@@ -97,9 +102,18 @@ fn any_service() -> impl Strategy<Value = Service> {
                 mode: if nat && v4 { Mode::Nat } else { Mode::L2 },
                 table_slots,
                 probe,
+                source_limit: limit.map(|(rate, burst)| SourceLimit { rate, burst }),
                 backends: backends.into_iter().map(|b| (b.address, l2(b))).collect(),
             }
         })
+}
+
+/// Prefixes of one length do not contain each other.
+fn any_blocklist() -> impl Strategy<Value = BTreeSet<Prefix>> {
+    let v4 = (any::<[u8; 4]>(), Just(24)).prop_map(|(it, bits)| (IpAddr::from(it), bits));
+    let v6 = (any::<[u8; 16]>(), Just(48)).prop_map(|(it, bits)| (IpAddr::from(it), bits));
+    let prefix = prop_oneof![v4, v6].prop_map(|(it, bits)| Prefix::of(it, bits).unwrap());
+    prop::collection::btree_set(prefix, 0..6)
 }
 
 #[test]
@@ -117,10 +131,11 @@ fn backends_in_removal_are_written_as_draining() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back_alike(service in any_service()) {
+    fn what_is_written_is_read_back_alike(service in any_service(), blocklist in any_blocklist()) {
         let spec = spec_of(&service);
         prop_assert_eq!(validate::service(&spec, "").unwrap(), service.clone());
-        let desired = Desired { services: [(service.name.clone(), service)].into() };
+        let services = [(service.name.clone(), service)].into();
+        let desired = Desired { services, blocklist };
         let spec = config_spec_of(&desired);
         let text = toml::to_string(&spec).unwrap();
         prop_assert_eq!(text::read(&text).unwrap(), spec);

@@ -22,10 +22,14 @@ use crate::{
         Desired,
         rules::{Breach, Part, layout_breaches, repeated},
     },
-    model::{AdminState, Backend, Mode, ParseError, Probe, Service, TableSlots, Vip, Weight},
+    model::{
+        AdminState, Backend, Mode, ParseError, Prefix, Probe, Service, SourceLimit, TableSlots,
+        Vip, Weight,
+    },
 };
 
 mod probe;
+mod sources;
 mod totals;
 
 pub use super::write::{config_spec_of, spec_of};
@@ -113,6 +117,28 @@ pub fn weight(weight: u32, place: &str) -> Result<Weight, Faults> {
     whole(|found| found.keep(place, Weight::try_from(weight)))
 }
 
+/// Validates the limit of each source.
+///
+/// # Errors
+/// Rate or burst is out of range, or there is a burst alone.
+pub fn source_limit(
+    rate: Option<u32>,
+    burst: Option<u32>,
+    place: &str,
+) -> Result<Option<SourceLimit>, Faults> {
+    let mut found = Found::default();
+    let limit = sources::limit(rate, burst, place, &mut found);
+    found.faults().map(|()| limit)
+}
+
+/// Validates prefixes of sources; none may contain another.
+///
+/// # Errors
+/// Every fault of them.
+pub fn prefixes(texts: &[String], place: &str) -> Result<BTreeSet<Prefix>, Faults> {
+    whole(|found| Some(sources::blocklist(texts, place, found)))
+}
+
 /// Validates a table's size.
 ///
 /// # Errors
@@ -153,7 +179,10 @@ pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Fault
 
     let services = drafts.into_iter().filter_map(|draft| draft.service);
     let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), s)).collect();
-    let desired = Desired { services };
+    let desired = Desired {
+        services,
+        blocklist: sources::blocklist(&spec.blocklist, "blocklist", &mut found),
+    };
     totals::check(&daemon_spec, &desired, &mut found);
     found.faults().map(|()| Config { daemon, desired })
 }
@@ -189,6 +218,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         .probe
         .as_ref()
         .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
+    let source_limit = sources::limit_of(spec, place, found);
     let (backends, places) = read_backends(&spec.backends, mode, place, found);
     for (broken, breach) in layout_breaches(&vips, &backends, table_slots) {
         // VIPs were typed, but none could be read: that has been said.
@@ -201,6 +231,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
             Part::Backends => part(place, "backend"),
             Part::Backend(address) => places.get(&address).cloned().unwrap_or_default(),
             Part::Probe(field) => part(&part(place, "probe"), field),
+            Part::SourceRate | Part::SourceBurst => place.to_owned(),
         };
         found.add(place, breach.to_string());
     }
@@ -210,6 +241,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         mode,
         table_slots,
         probe,
+        source_limit,
         backends,
     });
     Draft { claims, service }

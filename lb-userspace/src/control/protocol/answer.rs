@@ -87,6 +87,13 @@ pub struct BackendStatus {
     pub slots: u32,
 }
 
+/// Answer of `blocklist.list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocklist {
+    /// `ADDRESS/LENGTH`, IPv4 before IPv6, by address.
+    pub prefixes: Vec<String>,
+}
+
 /// Answer of `status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {

@@ -54,6 +54,15 @@ pub enum Call {
     /// Backends with state and health.
     #[serde(rename = "backend.list")]
     BackendList(BackendList),
+    /// Puts prefixes on the blocklist.
+    #[serde(rename = "blocklist.add")]
+    BlocklistAdd(Prefixes),
+    /// Takes prefixes off the blocklist.
+    #[serde(rename = "blocklist.remove")]
+    BlocklistRemove(Prefixes),
+    /// The blocklist.
+    #[serde(rename = "blocklist.list")]
+    BlocklistList(NoParams),
     /// Every fault of a configuration, without applying it.
     #[serde(rename = "config.check")]
     ConfigCheck(ConfigText),
@@ -72,7 +81,7 @@ pub enum Call {
 }
 
 /// The names of all methods, as a client may call them.
-pub const METHODS: [&str; 19] = [
+pub const METHODS: [&str; 22] = [
     "version",
     "service.add",
     "service.update",
@@ -87,6 +96,9 @@ pub const METHODS: [&str; 19] = [
     "backend.enable",
     "backend.disable",
     "backend.list",
+    "blocklist.add",
+    "blocklist.remove",
+    "blocklist.list",
     "config.check",
     "config.apply",
     "config.get",
@@ -132,6 +144,9 @@ impl Call {
             "backend.enable" => Self::BackendEnable(read(method, params)?),
             "backend.disable" => Self::BackendDisable(read(method, params)?),
             "backend.list" => Self::BackendList(read(method, params)?),
+            "blocklist.add" => Self::BlocklistAdd(read(method, params)?),
+            "blocklist.remove" => Self::BlocklistRemove(read(method, params)?),
+            "blocklist.list" => Self::BlocklistList(read(method, params)?),
             "config.check" => Self::ConfigCheck(read(method, params)?),
             "config.apply" => Self::ConfigApply(read(method, params)?),
             "config.get" => Self::ConfigGet(read(method, params)?),
@@ -153,6 +168,7 @@ impl Call {
                 | Self::ServiceGet(_)
                 | Self::ServiceList(_)
                 | Self::BackendList(_)
+                | Self::BlocklistList(_)
                 | Self::ConfigCheck(_)
                 | Self::ConfigGet(_)
                 | Self::Status(_)
@@ -195,6 +211,15 @@ pub struct ServiceUpdate {
     /// Takes the probe away: backends are taken to be up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_probe: bool,
+    /// Replaces the limit of each source, with `source_burst` or without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_rate: Option<u32>,
+    /// Only with `source_rate`: packets at once; as many as in a second if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_burst: Option<u32>,
+    /// Takes the limit of each source away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_source_rate: bool,
 }
 
 /// Removes a service.
@@ -289,6 +314,14 @@ pub struct BackendList {
     /// Only those of this service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+}
+
+/// Prefixes of sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prefixes {
+    /// `ADDRESS/LENGTH`, or an address for itself alone.
+    pub prefixes: Vec<String>,
 }
 
 /// A whole configuration, as TOML text or as a JSON object of the same shape: exactly one of the two.

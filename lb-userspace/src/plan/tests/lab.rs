@@ -145,20 +145,28 @@ impl Lab {
                     assert!(!overlap(*region, other), "{step} overwrites {other:?}");
                 }
             }
-            Step::PutVip(_, VipEntry { region, .. }) if region.slots > 0 => {
-                assert!(
-                    actual.tables.contains_key(region),
-                    "{step}: {region:?} was never written"
-                );
+            Step::PutVip(_, VipEntry { region, guard, .. }) => {
+                let written = region.slots == 0 || actual.tables.contains_key(region);
+                assert!(written, "{step}: {region:?} was never written");
+                let missing = self.desired.blocklist.difference(&actual.blocklist);
+                let complete = !guard.blocklist || missing.count() == 0;
+                assert!(complete, "{step}: not all are blocked yet");
             }
             Step::PutBackend(id, entry) => {
                 let before = actual.backends.get(id);
                 let same = before.is_none_or(|before| identity(before) == identity(entry));
                 assert!(same, "{step}: the number is {before:?}'s");
             }
+            Step::Unblock(prefix) => {
+                let wanted = &self.desired.blocklist;
+                assert!(!wanted.contains(prefix), "{step}: it is wanted");
+                let asking = actual.vips.values().filter(|entry| entry.guard.blocklist);
+                let asked = asking.count() > 0 && wanted.is_empty();
+                assert!(!asked, "{step}: VIPs still ask for the blocklist");
+            }
             Step::PutDevice(_)
-            | Step::PutVip(..)
             | Step::RemoveVip(_)
+            | Step::Block(_)
             | Step::Grace
             | Step::RemoveBackend(_)
             | Step::RemoveDevice(_) => {}
@@ -249,6 +257,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        source_limit: None,
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -299,6 +308,8 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         | Step::WriteTable(..)
         | Step::PutVip(..)
         | Step::RemoveVip(_)
+        | Step::Block(_)
+        | Step::Unblock(_)
         | Step::Grace
         | Step::RemoveBackend(_)
         | Step::RemoveDevice(_) => step.to_string(),

@@ -5,16 +5,20 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{select, subsequence},
+};
 
 use super::{
     super::{Plan, Serving, Tables},
     lab::{Lab, backend, names, next_hop, service, target},
 };
 use crate::{
-    dataplane::{Capacity, ServiceId, VipEntry},
+    dataplane::{Capacity, Guard, ServiceId, VipEntry},
     desired::Desired,
-    model::{AdminState, Health, Mode, Service, TableSlots, Vip, Weight},
+    model::{AdminState, Health, Mode, Service, SourceLimit, TableSlots, Vip, Weight},
     neighbor::{NextHop, Unresolved},
 };
 
@@ -35,12 +39,15 @@ const BACKENDS: [&str; 5] = [
     "[fd00::4]:80",
 ];
 
+const BLOCKED: [&str; 3] = ["203.0.113.0/24", "198.51.100.7/32", "2001:db8::/32"];
+
 /// Room for all that the operations below may want, before and after a change.
 const ROOMY: Capacity = Capacity {
     slots: 1 << 16,
     backends: 128,
     vips: 16,
     flows: 1,
+    sources: 1,
 };
 
 /// Something that happens.
@@ -74,9 +81,11 @@ fn modes() -> impl Strategy<Value = Mode> {
 fn services(name: &'static str) -> impl Strategy<Value = Service> {
     let backends = vec((select(&BACKENDS), states(), modes(), 1..4_u32), 0..5);
     let sizes = vec![TableSlots::Auto, TableSlots::Auto, TableSlots::Fixed(4_093)];
-    (backends, select(sizes)).prop_map(move |(backends, table_slots)| {
+    let limits = prop::option::of(1..3_u32);
+    (backends, select(sizes), limits).prop_map(move |(backends, table_slots, limit)| {
         let mut service = service(name, &[], &[]);
         service.table_slots = table_slots;
+        service.source_limit = limit.map(|rate| SourceLimit::new(rate, None));
         for (address, state, mode, weight) in backends {
             let mut backend = backend(address);
             backend.weight = Weight::try_from(weight).unwrap();
@@ -90,7 +99,8 @@ fn services(name: &'static str) -> impl Strategy<Value = Service> {
 /// Every VIP belongs to one of the services or to nobody.
 fn configurations() -> impl Strategy<Value = Desired> {
     let owners = vec(0..=SERVICES.len(), VIPS.len());
-    (SERVICES.map(services), owners).prop_map(|(mut services, owners)| {
+    let blocked = subsequence(BLOCKED.to_vec(), 0..=BLOCKED.len());
+    (SERVICES.map(services), owners, blocked).prop_map(|(mut services, owners, blocked)| {
         for (vip, owner) in VIPS.iter().zip(owners) {
             if let Some(service) = services.get_mut(owner) {
                 service.vips.insert(vip.parse().unwrap());
@@ -99,6 +109,7 @@ fn configurations() -> impl Strategy<Value = Desired> {
         let published = services.into_iter().filter(|it| !it.vips.is_empty());
         Desired {
             services: published.map(|it| (it.name.clone(), it)).collect(),
+            blocklist: blocked.iter().map(|text| text.parse().unwrap()).collect(),
         }
     })
 }
@@ -222,6 +233,11 @@ fn assert_settled(lab: &mut Lab, plan: &Plan) {
         let first = service.vips.first().unwrap();
         let entry = actual.vips[first];
         assert!(numbers.insert(entry.service), "{:?} twice", entry.service);
+        let guard = Guard {
+            blocklist: !lab.desired.blocklist.is_empty(),
+            source_limit: service.source_limit,
+        };
+        assert_eq!(entry.guard, guard, "{first}");
         for vip in &service.vips {
             let generation = actual.vips[vip].generation;
             vips.insert(
@@ -237,6 +253,12 @@ fn assert_settled(lab: &mut Lab, plan: &Plan) {
     assert_eq!(actual.vips, vips);
     let addresses: BTreeSet<IpAddr> = vips.keys().map(|vip| vip.address).collect();
     assert_eq!(actual.addresses, addresses);
+    assert_eq!(actual.blocklist, lab.desired.blocklist);
+    if actual.blocklist.is_empty() {
+        assert_eq!(actual.guarded, BTreeSet::new());
+    } else {
+        assert_eq!(actual.guarded, actual.addresses);
+    }
     for (id, entry) in &actual.backends {
         let mut owners = lab.desired.services.values();
         let owner = owners.find(|it| vips[it.vips.first().unwrap()].service == entry.service);
