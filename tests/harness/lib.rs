@@ -8,6 +8,7 @@
 //! | [`bed`] | the network that a balancer stands in: a client, the balancer, backends |
 //! | [`bpffs`] | a BPF file system of a test's own |
 //! | [`daemon`] | `lbd` as a child process in a namespace |
+//! | [`setup`] | a backend's host, set up by what `lbctl backend-setup` prints |
 //! | [`control`] | its control socket, as a foreign client sees it: lines of JSON |
 //! | [`traffic`] | servers and clients inside namespaces |
 //! | [`wait`] | waiting for a condition, with a deadline |
@@ -23,10 +24,10 @@ pub mod bed;
 pub mod bpffs;
 pub mod control;
 pub mod daemon;
-pub mod decap;
 pub mod kernel;
 pub mod netns;
 pub mod object;
 pub mod packet;
+pub mod setup;
 pub mod traffic;
 pub mod wait;

@@ -43,6 +43,7 @@ fn carries(mode: Mode) {
             })
             .collect();
         control.must("service.add", &scene.service(mode, vip));
+        scene.set_up(&name(vip), vip, &[]);
         wait_serving(&mut control, &name(vip), 2);
         let to = (vip, mode.port()).into();
         for turn in 0..10 {

@@ -46,6 +46,7 @@ fn transfers(mode: Mode) {
         service["probe"] =
             json!({"type": "tcp", "interval": "250ms", "timeout": "250ms", "rise": 1});
         control.must("service.add", &service);
+        scene.set_up(&name(vip), vip, &[]);
         wait_serving(&mut control, &name(vip), 2);
         for _ in 0..4 {
             let mut connection = Connection::open(&far, (vip, mode.port()).into())

@@ -118,10 +118,30 @@ impl Scene {
         })
     }
 
-    /// Adds the service on both VIPs and waits until all backends serve.
+    /// Sets all backends of a service up, as `lbctl` says; they have the IP version of `like`.
+    pub(crate) fn set_up(&self, service: &str, like: IpAddr, options: &[&str]) {
+        for number in 0..self.bed.backends.len() {
+            self.set_up_one(number, service, like, options);
+        }
+    }
+
+    /// The same with one of them; what the script printed.
+    pub(crate) fn set_up_one(
+        &self,
+        number: usize,
+        service: &str,
+        like: IpAddr,
+        options: &[&str],
+    ) -> String {
+        let (host, backend) = (&self.bed.backends[number], self.backend(number, like));
+        host.set_up(&self.instance.socket(), service, backend, options)
+    }
+
+    /// Adds the service on both VIPs, sets its backends up and waits until all serve.
     pub(crate) fn serve(&self, control: &mut Control, mode: Mode) {
         for vip in VIPS {
             control.must("service.add", &self.service(mode, vip));
+            self.set_up(&name(vip), vip, &[]);
         }
         for vip in VIPS {
             wait_serving(control, &name(vip), self.bed.backends.len());

@@ -4,7 +4,8 @@ use humantime_serde::re::humantime;
 
 use crate::{
     config::spec::TableSlotsSpec,
-    model::{Backend, ParseError, ServiceName, TableSlots, Vip, Weight},
+    control::protocol::Receiver,
+    model::{Backend, ParseError, Prefix, ServiceName, TableSlots, Vip, Weight},
 };
 
 /// The modes of a backend.
@@ -23,6 +24,18 @@ pub(super) fn vip(text: &str) -> Result<String, ParseError> {
 
 pub(super) fn backend_address(text: &str) -> Result<String, ParseError> {
     Backend::parse_address(text).map(|_| text.to_owned())
+}
+
+pub(super) fn prefix(text: &str) -> Result<String, ParseError> {
+    text.parse::<Prefix>().map(|_| text.to_owned())
+}
+
+pub(super) fn receiver(text: &str) -> Result<Receiver, String> {
+    match text {
+        "decap" => Ok(Receiver::Decap),
+        "kernel" => Ok(Receiver::Kernel),
+        _ => Err("write decap or kernel".to_owned()),
+    }
 }
 
 pub(super) fn weight(text: &str) -> Result<u32, String> {

@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::argument;
 use crate::control::protocol::{
-    BackendAdd, BackendList, BackendRef, BackendRemove, BackendUpdate, Call,
+    BackendAdd, BackendList, BackendRef, BackendRemove, BackendSetup, BackendUpdate, Call, Receiver,
 };
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +80,35 @@ pub(super) struct Remove {
     /// How long it drains [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = argument::duration)]
     drain_timeout: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: lbctl backend-setup web 10.0.0.11:8080 | ssh root@10.0.0.11 sh")]
+pub(super) struct Setup {
+    #[command(flatten)]
+    which: Which,
+    /// What takes tunnels off there: `lbd decap`, which takes them from balancers only, or the kernel's tunnel devices,
+    /// for which nothing is to be installed but which take them from everybody
+    #[arg(long, value_name = "WHAT", default_value = "decap", value_parser = argument::receiver)]
+    with: Receiver,
+    /// Other balancers' addresses, that tunnels come from too; may be repeated
+    #[arg(long, value_name = "PREFIX", value_parser = argument::prefix)]
+    from: Vec<String>,
+    /// Print the way back: takes away what no other backend of the same address needs
+    #[arg(long)]
+    undo: bool,
+}
+
+impl Setup {
+    pub(super) fn call(self) -> Call {
+        Call::BackendSetup(BackendSetup {
+            service: self.which.service,
+            address: self.which.address,
+            with: Some(self.with),
+            from: self.from,
+            undo: self.undo,
+        })
+    }
 }
 
 impl BackendCommand {

@@ -1,6 +1,7 @@
 //! The commands of `lbctl`: arguments become one call, its answer becomes text.
 //!
-//! One file a noun: `service`, `backend`, `config`. `output` draws the tables, `failure` knows the
+//! One file a noun: `service`, `backend`, `config`. `output` draws the tables, `script` the
+//! shell script of `backend-setup`, `failure` knows the
 //! exit codes. Answers go to standard output, warnings and errors to standard error.
 
 mod argument;
@@ -8,6 +9,7 @@ mod backend;
 mod config;
 mod failure;
 mod output;
+mod script;
 mod service;
 
 use std::{
@@ -21,7 +23,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use self::{
-    backend::BackendCommand,
+    backend::{BackendCommand, Setup},
     config::ConfigCommand,
     failure::{Exit, Failure},
     output::View,
@@ -68,6 +70,8 @@ enum Command {
     /// Backends: who answers
     #[command(subcommand)]
     Backend(BackendCommand),
+    /// Print what a backend's host needs for its mode, as a shell script to be run there
+    BackendSetup(Setup),
     /// The configuration as a whole
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -82,6 +86,7 @@ impl Command {
             Self::Stats { .. } => Call::Stats(NoParams {}),
             Self::Service(command) => command.call(),
             Self::Backend(command) => command.call(),
+            Self::BackendSetup(setup) => setup.call(),
             Self::Config(command) => command.call(input)?,
         })
     }

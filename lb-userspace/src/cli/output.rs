@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 
+use super::script::script;
 use crate::{
     config::spec::{ConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
@@ -65,6 +66,7 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         Call::ConfigGet(_) => toml(&read(answer)?)?.into(),
         Call::ServiceList(_) => services(&read(answer)?).into(),
         Call::BackendList(_) => backends(&read(answer)?, view).into(),
+        Call::BackendSetup(_) => script(&read(answer)?).into(),
         Call::Status(_) => status(&read(answer)?, view).into(),
         Call::Stats(_) => stats(&read(answer)?, view).into(),
     })

@@ -36,6 +36,7 @@ impl Core {
             Call::BackendList(which) => value(&BackendRows {
                 backends: self.backend_rows(which.service.as_deref())?,
             }),
+            Call::BackendSetup(asked) => value(&self.backend_setup(&asked)?),
             Call::ConfigCheck(config) => value(&self.check(&config)?),
             Call::ConfigGet(_) => value(&validate::config_spec_of(&self.desired)),
             Call::Status(_) => {

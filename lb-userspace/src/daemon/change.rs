@@ -17,7 +17,7 @@ use crate::{
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn bad(error: impl ToString) -> RpcError {
+pub(super) fn bad(error: impl ToString) -> RpcError {
     RpcError::new(ErrorCode::InvalidParams, error.to_string())
 }
 

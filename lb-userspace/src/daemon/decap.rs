@@ -2,8 +2,11 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::{self, Write as _},
     net::IpAddr,
+    path::{Path, PathBuf},
+    process,
 };
 
 use anyhow::{Context, Result, anyhow};
@@ -38,6 +41,8 @@ pub(super) async fn serve(options: DecapOptions) -> Result<(), Failure> {
     let pins = Pins::at(&options.bpffs.join(DIRECTORY))?;
     let _lock = preflight::lock(pins.root())?;
     let (mut decap, mut interfaces) = begin(&options, &pins, &links).await?;
+    let pid_file = options.pid_file.as_deref();
+    let _pid_file = pid_file.map(PidFile::write).transpose()?;
     info!("ready");
     loop {
         tokio::select! {
@@ -92,7 +97,7 @@ async fn attach(
 
 /// Whether no link is pinned.
 fn is_empty(pins: &Pins) -> bool {
-    let mut entries = std::fs::read_dir(pins.links()).into_iter().flatten();
+    let mut entries = fs::read_dir(pins.links()).into_iter().flatten();
     entries.next().is_none()
 }
 
@@ -120,6 +125,24 @@ fn print(decap: &Decap) -> Result<()> {
         let _ = writeln!(out, "{:<20} {packets:>12}", outcome.label());
     }
     Ok(())
+}
+
+/// A file that holds the process id while the process does its work.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> Result<Self> {
+        fs::write(path, format!("{}\n", process::id()))
+            .with_context(|| format!("write {}", path.display()))?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Whoever reads it looks whether the process lives.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// The signals that end it.

@@ -27,6 +27,7 @@ mod options;
 mod preflight;
 mod report;
 mod saved;
+mod setup;
 mod start;
 mod watch;
 

@@ -99,6 +99,9 @@ pub struct DecapOptions {
     /// Directory in a BPF file system; the pins stand in its directory `decap`.
     #[arg(long, value_name = "DIR", default_value = BPFFS)]
     pub bpffs: PathBuf,
+    /// Write the process id to this file when tunnels are taken off, for whoever waits for it; it goes at the end.
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
     /// Form of log lines.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

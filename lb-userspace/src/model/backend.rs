@@ -1,6 +1,11 @@
 //! The machines that receive traffic.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::SystemTime};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::SystemTime,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +38,18 @@ impl Mode {
     #[must_use]
     pub const fn is_tunnel(self) -> bool {
         matches!(self, Self::Ipip | Self::Gue)
+    }
+
+    /// The bytes put before packets on their way to a backend with the address `outer`: an IP header without options
+    /// (RFC 791 section 3.1, RFC 8200 section 3), and UDP's in mode `gue` (RFC 768).
+    #[must_use]
+    pub const fn overhead(self, outer: IpAddr) -> u16 {
+        let ip = if outer.is_ipv4() { 20 } else { 40 };
+        match self {
+            Self::L2 | Self::Nat | Self::Local => 0,
+            Self::Ipip => ip,
+            Self::Gue => ip + 8,
+        }
     }
 }
 

@@ -3,14 +3,38 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::ParseError;
 
 /// A prefix without bits beyond its length: `10.0.0.0/24`, `2001:db8::/32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Prefix(IpNet);
 
+impl From<Prefix> for String {
+    fn from(prefix: Prefix) -> Self {
+        prefix.to_string()
+    }
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
+    }
+}
+
 impl Prefix {
+    /// The addresses that differ from `address` in no other than the low `free_bits` bits.
+    #[must_use]
+    pub fn around(address: IpAddr, free_bits: u8) -> Self {
+        let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = IpNet::new(address, bits.saturating_sub(free_bits));
+        Self(prefix.map_or_else(|_| address.into(), |prefix| prefix.trunc()))
+    }
+
     /// The first address of the range.
     #[must_use]
     pub fn address(self) -> IpAddr {

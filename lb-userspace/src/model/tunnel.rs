@@ -19,6 +19,12 @@ impl TunnelSource {
     const MAX_BITS: u8 = 32;
     /// The most bits of an IPv4 address that vary: a prefix of 8 bits is as large as they are.
     const MAX_BITS_V4: u8 = 24;
+
+    /// All addresses that it gives.
+    #[must_use]
+    pub fn prefix(self) -> Prefix {
+        Prefix::around(self.address, self.bits)
+    }
 }
 
 impl From<IpAddr> for TunnelSource {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ErrorCode, RpcError};
+use super::{ErrorCode, Receiver, RpcError};
 use crate::config::spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec};
 
 /// A call, as a method's name and its parameters.
@@ -54,6 +54,9 @@ pub enum Call {
     /// Backends with state and health.
     #[serde(rename = "backend.list")]
     BackendList(BackendList),
+    /// What a backend's host needs for its mode.
+    #[serde(rename = "backend.setup")]
+    BackendSetup(BackendSetup),
     /// Every fault of a configuration, without applying it.
     #[serde(rename = "config.check")]
     ConfigCheck(ConfigText),
@@ -72,7 +75,7 @@ pub enum Call {
 }
 
 /// The names of all methods, as a client may call them.
-pub const METHODS: [&str; 19] = [
+pub const METHODS: [&str; 20] = [
     "version",
     "service.add",
     "service.update",
@@ -87,6 +90,7 @@ pub const METHODS: [&str; 19] = [
     "backend.enable",
     "backend.disable",
     "backend.list",
+    "backend.setup",
     "config.check",
     "config.apply",
     "config.get",
@@ -132,6 +136,7 @@ impl Call {
             "backend.enable" => Self::BackendEnable(read(method, params)?),
             "backend.disable" => Self::BackendDisable(read(method, params)?),
             "backend.list" => Self::BackendList(read(method, params)?),
+            "backend.setup" => Self::BackendSetup(read(method, params)?),
             "config.check" => Self::ConfigCheck(read(method, params)?),
             "config.apply" => Self::ConfigApply(read(method, params)?),
             "config.get" => Self::ConfigGet(read(method, params)?),
@@ -153,6 +158,7 @@ impl Call {
                 | Self::ServiceGet(_)
                 | Self::ServiceList(_)
                 | Self::BackendList(_)
+                | Self::BackendSetup(_)
                 | Self::ConfigCheck(_)
                 | Self::ConfigGet(_)
                 | Self::Status(_)
@@ -219,7 +225,7 @@ pub struct BackendAdd {
     /// 1 (default) to 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// `l2` or `nat`; the service's mode if absent.
+    /// A mode; the service's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// `up` (default), `drain` or `down`.
@@ -261,7 +267,7 @@ pub struct BackendUpdate {
     /// 1 to 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// `l2` or `nat`.
+    /// A mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }
@@ -289,6 +295,25 @@ pub struct BackendList {
     /// Only those of this service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+}
+
+/// Of which backend it is asked what its host needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendSetup {
+    /// The service's name.
+    pub service: String,
+    /// `ADDRESS:PORT`.
+    pub address: String,
+    /// What takes tunnels off there: `decap` (default) or `kernel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Receiver>,
+    /// Prefixes of other balancers that tunnels come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// The way back: what no other backend of this address needs is taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo: bool,
 }
 
 /// A whole configuration, as TOML text or as a JSON object of the same shape: exactly one of the two.
