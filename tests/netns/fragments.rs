@@ -43,8 +43,8 @@ fn carries(mode: Mode) {
             })
             .collect();
         control.must("service.add", &scene.service(mode, vip));
-        scene.set_up(&name(vip), vip, &[]);
         wait_serving(&mut control, &name(vip), 2);
+        scene.set_up(&name(vip), vip, &[]);
         let to = (vip, mode.port()).into();
         for turn in 0..10 {
             let length = asked(&scene.bed.client, to);

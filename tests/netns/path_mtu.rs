@@ -46,8 +46,8 @@ fn transfers(mode: Mode) {
         service["probe"] =
             json!({"type": "tcp", "interval": "250ms", "timeout": "250ms", "rise": 1});
         control.must("service.add", &service);
-        scene.set_up(&name(vip), vip, &[]);
         wait_serving(&mut control, &name(vip), 2);
+        scene.set_up(&name(vip), vip, &[]);
         for _ in 0..4 {
             let mut connection = Connection::open(&far, (vip, mode.port()).into())
                 .unwrap_or_else(|error| panic!("connecting to {vip}: {error}"));
@@ -62,7 +62,10 @@ fn transfers(mode: Mode) {
         let client = if vip.is_ipv4() { FAR[0] } else { FAR[1] };
         let hosts = scene.bed.backends.iter();
         let routes: Vec<String> = hosts
-            .map(|host| host.namespace.run("ip", &["route", "get", client]))
+            .map(|host| {
+                let own = host.address_like(vip).to_string();
+                host.namespace.run("ip", &["route", "get", client, "from", &own])
+            })
             .collect();
         let learnt = routes.iter().any(|route| route.contains("mtu 1400"));
         assert!(learnt, "no backend knows how narrow the way is: {routes:?}");

@@ -20,8 +20,8 @@ fn a_reload_applies_the_file_and_a_faulty_one_changes_nothing() {
     scene.instance.configure(&file(0, 1));
     let daemon = scene.instance.start();
     let mut control = daemon.control();
-    scene.set_up_one(0, "web", vip, &[]);
     wait_serving(&mut control, "web", 1);
+    scene.set_up_one(0, "web", vip, &[]);
     let answered = || names(traffic::ask(&scene.bed.client, (vip, 8_080).into(), 10));
     assert_eq!(answered(), set(&["b0"]));
 

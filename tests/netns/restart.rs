@@ -143,8 +143,8 @@ fn services_of_the_file_are_served() {
         scene.backend(1, vip),
     ));
     let daemon = scene.instance.start();
-    scene.set_up("web", vip, &[]);
     wait_serving(&mut daemon.control(), "web", 1);
+    scene.set_up("web", vip, &[]);
     let answers = traffic::ask(&scene.bed.client, (vip, 8_080).into(), 10);
     assert_eq!(names(answers), set(&["b0"]));
 }

@@ -141,10 +141,11 @@ impl Scene {
     pub(crate) fn serve(&self, control: &mut Control, mode: Mode) {
         for vip in VIPS {
             control.must("service.add", &self.service(mode, vip));
-            self.set_up(&name(vip), vip, &[]);
         }
         for vip in VIPS {
+            // Probes do without the VIP; what the script says depends on the way to the backends, which is known then.
             wait_serving(control, &name(vip), self.bed.backends.len());
+            self.set_up(&name(vip), vip, &[]);
         }
     }
 }

@@ -42,10 +42,10 @@ fn serves(mode: Mode, setting: &str, argument: &str) {
     for (vip, like) in pairs() {
         let service = scene.service_by(mode, vip, like);
         control.must("service.add", &service);
+        wait_serving(&mut control, &name(vip), scene.bed.backends.len());
         for number in 0..scene.bed.backends.len() {
             shown += &scene.set_up_one(number, &name(vip), like, &[]);
         }
-        wait_serving(&mut control, &name(vip), scene.bed.backends.len());
         let everybody = set(&["b0", "b1"]);
         let to = (vip, PORT).into();
         let tcp = names(traffic::ask(&scene.bed.client, to, 40));

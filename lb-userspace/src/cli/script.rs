@@ -160,7 +160,9 @@ fn reason(step: &Step) -> &'static str {
         Step::ReplyRoute { .. } => {
             "Replies go to the balancer, which makes them come from the VIP."
         }
-        Step::ReplyRule { .. } => "Only what the service sends does, and ICMP errors about it.",
+        Step::ReplyRule { .. } => {
+            "All that comes from the backend's address does, ICMP errors among it."
+        }
     }
 }
 
@@ -189,15 +191,9 @@ fn perform(step: &Step) -> String {
             "ip {} route replace default via {via} dev \"$dev\" table {TABLE}",
             family(via.is_ipv6())
         ),
-        Step::ReplyRule {
-            from,
-            protocol,
-            port,
-        } => format!(
-            "reply_rule {} {}",
-            family(from.is_ipv6()),
-            rule(*from, protocol, *port)
-        ),
+        Step::ReplyRule { from } => {
+            format!("reply_rule {} {}", family(from.is_ipv6()), rule(*from))
+        }
     }
 }
 
@@ -217,14 +213,10 @@ fn undo(step: &Step) -> String {
             "ip {} route flush table {TABLE} 2>/dev/null || :",
             family(via.is_ipv6())
         ),
-        Step::ReplyRule {
-            from,
-            protocol,
-            port,
-        } => format!(
+        Step::ReplyRule { from } => format!(
             "ip {} rule del {} 2>/dev/null || :",
             family(from.is_ipv6()),
-            rule(*from, protocol, *port)
+            rule(*from)
         ),
     }
 }
@@ -254,17 +246,16 @@ fn check(step: &Step) -> String {
             "show \"route of replies\" ip {} route show table {TABLE}",
             family(via.is_ipv6())
         ),
-        Step::ReplyRule { from, protocol, .. } => format!(
-            "show \"rule of {protocol}\" rules_of {} {TABLE} {from} {protocol}",
+        Step::ReplyRule { from } => format!(
+            "show \"rule of replies\" rules_of {} {TABLE} {from}",
             family(from.is_ipv6())
         ),
     }
 }
 
 /// A rule as `ip rule` takes it.
-fn rule(from: IpAddr, protocol: &str, port: Option<u16>) -> String {
-    let port = port.map_or_else(String::new, |port| format!(" sport {port}"));
-    format!("pref {TABLE} from {from} ipproto {protocol}{port} lookup {TABLE}")
+fn rule(from: IpAddr) -> String {
+    format!("pref {TABLE} from {from} lookup {TABLE}")
 }
 
 fn whole(address: IpAddr) -> String {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::step::{Step, TunnelKind};
 use crate::{
     desired::Desired,
-    model::{Backend, Mode, Prefix, Protocol, Service, ServiceName, TunnelSource, TunnelSources},
+    model::{Backend, Mode, Prefix, Service, ServiceName, TunnelSource, TunnelSources},
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -169,7 +169,7 @@ impl<'a> Host<'a> {
                 }
                 Ok(steps)
             }
-            Mode::Nat => self.reply_steps(service, backend.address),
+            Mode::Nat => self.reply_steps(),
         }
     }
 
@@ -210,8 +210,8 @@ impl<'a> Host<'a> {
         steps
     }
 
-    /// Replies go to the balancer, whatever the host's other routes are; so do ICMP errors about them.
-    fn reply_steps(&self, service: &Service, backend: SocketAddr) -> Result<Vec<Step>, Unknown> {
+    /// Replies go to the balancer, whatever the host's other routes are; so do ICMP errors about requests.
+    fn reply_steps(&self) -> Result<Vec<Step>, Unknown> {
         let gateway = |why: String| Unknown::Gateway {
             backend: self.address,
             why,
@@ -228,23 +228,7 @@ impl<'a> Host<'a> {
             .source
             .ok_or_else(|| gateway("its route names no source address".to_owned()))?;
         steps.push(Step::ReplyRoute { via });
-        let protocols: BTreeSet<Protocol> = service.vips.iter().map(|vip| vip.protocol).collect();
-        let rules = protocols.into_iter().map(|protocol| Step::ReplyRule {
-            from: self.address,
-            protocol: protocol.to_string(),
-            port: Some(backend.port()),
-        });
-        steps.extend(rules);
-        steps.push(Step::ReplyRule {
-            from: self.address,
-            protocol: if self.address.is_ipv4() {
-                "icmp"
-            } else {
-                "ipv6-icmp"
-            }
-            .to_owned(),
-            port: None,
-        });
+        steps.push(Step::ReplyRule { from: self.address });
         Ok(steps)
     }
 
@@ -372,7 +356,11 @@ impl<'a> Host<'a> {
             Mode::Nat if matches!(hop, Some(Ok(hop)) if !hop.on_link) => notes.push(
                 "the backend is behind a router: have the routers between bring what it sends to clients to this balancer; nothing on its host can".to_owned(),
             ),
-            Mode::L2 | Mode::Nat => {}
+            Mode::Nat => notes.push(format!(
+                "all that the host sends from {} goes through the balancer, other services' answers too; to keep them apart, give the backend an address of its own",
+                self.address
+            )),
+            Mode::L2 => {}
             Mode::Ipip | Mode::Gue => match self.choice.receiver {
                 Receiver::Decap => {}
                 Receiver::Kernel => notes.push(

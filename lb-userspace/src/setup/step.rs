@@ -60,15 +60,11 @@ pub enum Step {
         /// The balancer's address.
         via: IpAddr,
     },
-    /// That table rules for some of what the host sends.
+    /// That table rules for all that the host sends from this address. No rule for the service's port alone: the kernel
+    /// looks routes up without ports when it learns a path's MTU, and would note it where the service never looks.
     ReplyRule {
-        /// From the backend's address.
+        /// The backend's address.
         from: IpAddr,
-        /// Of this protocol: `tcp`, `udp`, `icmp` or `ipv6-icmp`.
-        protocol: String,
-        /// From this port; any if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        port: Option<u16>,
     },
 }
 

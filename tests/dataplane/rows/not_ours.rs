@@ -63,6 +63,18 @@ pub(crate) fn rows() -> Vec<Row> {
             v4.clone().options(&ROUTER_ALERT).frame(),
         ),
         (
+            "V4: not for a vip: igmp with router alert",
+            Packet::raw(
+                Family::V4.client(),
+                Family::V4.elsewhere(),
+                2,
+                vec![0x16, 0, 0, 0, 224, 0, 0, 251],
+            )
+            .options(&ROUTER_ALERT)
+            .ttl(1)
+            .frame(),
+        ),
+        (
             "V4: not for a vip: header length 4",
             patched(v4.frame(), ip, &[0x44]),
         ),
@@ -78,6 +90,10 @@ pub(crate) fn rows() -> Vec<Row> {
                     more: true,
                 })
                 .frame(),
+        ),
+        (
+            "V6: not for a vip: atomic fragment",
+            v6.clone().extension(Extension::ATOMIC).frame(),
         ),
         (
             "V6: not for a vip: twenty extension headers",

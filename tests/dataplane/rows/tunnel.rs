@@ -24,13 +24,18 @@ use crate::{
 
 type Make = fn(Family, u16) -> Packet;
 
-const KINDS: [(&str, Make); 9] = [
+const KINDS: [(&str, Make); 10] = [
     ("a segment", |family, port| {
         tcp(family, port).flags(Flags::ACK)
     }),
     ("a datagram", udp),
     ("an empty datagram", |family, port| {
         udp(family, port).payload([])
+    }),
+    ("a datagram without checksum", |family, port| match family {
+        Family::V4 => udp(family, port).without_checksum(),
+        // RFC 8200 section 8.1 forbids it; a computed 0 is sent as 0xffff.
+        Family::V6 => udp(family, port).payload([0; 2]),
     }),
     ("1,400 bytes", |family, port| {
         udp(family, port).payload(vec![0x5a; 1_400])

@@ -1,6 +1,6 @@
-# FAMILY PREFERENCE ADDRESS PROTOCOL: the rules that there are.
+# FAMILY PREFERENCE ADDRESS: the rules that there are.
 rules_of() {
-    ip "$1" rule show pref "$2" | grep "from $3 ipproto $4 "
+    ip "$1" rule show pref "$2" | grep "from $3 lookup"
 }
 
 # FAMILY RULE...: adds a rule of routing, if it is not there.

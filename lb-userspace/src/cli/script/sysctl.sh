@@ -2,7 +2,7 @@
 setting() {
     key=/proc/sys/$1
     shift
-    read -r now <"$key"
+    now=$(cat "$key")
     for good; do
         [ "$now" != "$good" ] || return 0
     done
