@@ -61,6 +61,7 @@ impl Host {
     }
 
     /// Runs on it what `lbctl` prints for `backend` of `service`; what the script printed.
+    #[must_use]
     pub fn set_up(
         &self,
         socket: &Path,

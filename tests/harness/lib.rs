@@ -11,6 +11,7 @@
 //! | [`setup`] | a backend's host, set up by what `lbctl backend-setup` prints |
 //! | [`control`] | its control socket, as a foreign client sees it: lines of JSON |
 //! | [`traffic`] | servers and clients inside namespaces |
+//! | [`icmp`] | pings, and hops as traceroute finds them |
 //! | [`wait`] | waiting for a condition, with a deadline |
 //!
 //! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
@@ -24,6 +25,7 @@ pub mod bed;
 pub mod bpffs;
 pub mod control;
 pub mod daemon;
+pub mod icmp;
 pub mod kernel;
 pub mod netns;
 pub mod object;

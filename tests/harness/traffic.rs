@@ -51,6 +51,24 @@ impl Server {
         })
     }
 
+    /// Takes what comes on each connection until its end, then answers how many bytes that were; on all addresses.
+    #[must_use]
+    pub fn sink(namespace: &Namespace, port: u16) -> Self {
+        Self::start(namespace, move || async move {
+            let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+            let listener = TcpListener::bind(address).await?;
+            Ok(async move {
+                let mut connections = JoinSet::new();
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    connections.spawn(async move {
+                        let taken = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+                        stream.write_all(taken.to_string().as_bytes()).await
+                    });
+                }
+            })
+        })
+    }
+
     /// Answers datagrams to this address with the server's name.
     #[must_use]
     pub fn udp(namespace: &Namespace, address: SocketAddr, name: &str) -> Self {
@@ -149,6 +167,21 @@ impl Connection {
         Ok(Self {
             stream: BufReader::new(stream),
         })
+    }
+
+    /// Sends so many bytes to a [sink](Server::sink): how many it has taken.
+    ///
+    /// # Errors
+    /// The connection is broken, or no answer came in time.
+    pub fn pour(mut self, bytes: usize) -> io::Result<usize> {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(4 * LIMIT))?;
+        stream.write_all(&vec![0x5a; bytes])?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut taken = String::new();
+        self.stream.read_to_string(&mut taken)?;
+        taken.parse().map_err(io::Error::other)
     }
 
     /// Asks once more: the name of the server that answered.

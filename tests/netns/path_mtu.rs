@@ -64,7 +64,8 @@ fn transfers(mode: Mode) {
         let routes: Vec<String> = hosts
             .map(|host| {
                 let own = host.address_like(vip).to_string();
-                host.namespace.run("ip", &["route", "get", client, "from", &own])
+                host.namespace
+                    .run("ip", &["route", "get", client, "from", &own])
             })
             .collect();
         let learnt = routes.iter().any(|route| route.contains("mtu 1400"));

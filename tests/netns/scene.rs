@@ -121,7 +121,7 @@ impl Scene {
     /// Sets all backends of a service up, as `lbctl` says; they have the IP version of `like`.
     pub(crate) fn set_up(&self, service: &str, like: IpAddr, options: &[&str]) {
         for number in 0..self.bed.backends.len() {
-            self.set_up_one(number, service, like, options);
+            let _ = self.set_up_one(number, service, like, options);
         }
     }
 

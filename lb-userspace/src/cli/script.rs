@@ -170,8 +170,9 @@ fn perform(step: &Step) -> String {
     match step {
         Step::Vip { address } => format!("vip {}", whole(*address)),
         Step::Sysctl { key, value, or } => {
-            let values: String = or.iter().map(|value| format!(" {value}")).collect();
-            format!("setting {} {value}{values}", path(key))
+            let values = [value].into_iter().chain(or);
+            let values: Vec<String> = values.map(u32::to_string).collect();
+            format!("setting {} {}", path(key), values.join(" "))
         }
         Step::ReversePath { device } => format!("loosen {}", device_or_dev(device.as_deref())),
         Step::Fou { port, ipv6 } => format!("fou {} {port}", family(*ipv6)),

@@ -160,9 +160,9 @@ impl<'a> Host<'a> {
     fn steps(&self, service: &Service, backend: &Backend) -> Result<Vec<Step>, Unknown> {
         match backend.mode {
             Mode::Local => Ok(Vec::new()),
-            Mode::L2 => Ok(self.vip_steps(service)),
+            Mode::L2 => Ok(vip_steps(service)),
             Mode::Ipip | Mode::Gue => {
-                let mut steps = self.vip_steps(service);
+                let mut steps = vip_steps(service);
                 match self.choice.receiver {
                     Receiver::Decap => steps.push(self.decap(self.tunnelled(None))?),
                     Receiver::Kernel => steps.extend(self.devices(service, backend.mode)),
@@ -171,19 +171,6 @@ impl<'a> Host<'a> {
             }
             Mode::Nat => self.reply_steps(),
         }
-    }
-
-    /// The VIPs are addresses of the host, and nobody hears of it: ARP first, then the addresses.
-    fn vip_steps(&self, service: &Service) -> Vec<Step> {
-        let addresses = addresses(service);
-        let mut steps = Vec::new();
-        if addresses.iter().any(IpAddr::is_ipv4) {
-            steps.extend(Step::silent_arp());
-            steps.push(Step::ReversePath { device: None });
-        }
-        let vips = addresses.into_iter().map(|address| Step::Vip { address });
-        steps.extend(vips);
-        steps
     }
 
     /// The kernel's tunnel devices, one for each pair of IP versions; GUE ends at a port before them.
@@ -373,6 +360,19 @@ impl<'a> Host<'a> {
         }
         notes
     }
+}
+
+/// The VIPs are addresses of the host, and nobody hears of it: ARP first, then the addresses.
+fn vip_steps(service: &Service) -> Vec<Step> {
+    let addresses = addresses(service);
+    let mut steps = Vec::new();
+    if addresses.iter().any(IpAddr::is_ipv4) {
+        steps.extend(Step::silent_arp());
+        steps.push(Step::ReversePath { device: None });
+    }
+    let vips = addresses.into_iter().map(|address| Step::Vip { address });
+    steps.extend(vips);
+    steps
 }
 
 /// The addresses of a service's VIPs.
