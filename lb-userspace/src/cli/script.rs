@@ -290,3 +290,6 @@ fn line(text: &mut String, depth: usize, words: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{:1$}{words}", "", 4 * depth);
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,6 +191,19 @@ fn commands_on_backends_become_their_calls() {
         ),
         ("backend list", "backend.list", json!({})),
         (
+            "backend-setup web 10.0.0.11:8443",
+            "backend.setup",
+            json!({ "service": "web", "address": "10.0.0.11:8443", "with": "decap" }),
+        ),
+        (
+            "backend-setup web 10.0.0.11:8443 --with kernel --from 10.0.0.0/24 --from fd00::1 --undo",
+            "backend.setup",
+            json!({
+                "service": "web", "address": "10.0.0.11:8443", "with": "kernel",
+                "from": ["10.0.0.0/24", "fd00::1"], "undo": true,
+            }),
+        ),
+        (
             "backend list web --json",
             "backend.list",
             json!({ "service": "web" }),
