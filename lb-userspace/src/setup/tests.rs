@@ -72,7 +72,12 @@ fn asked(service: &str, backend: &str, choice: &Choice) -> Result<Setup, Unknown
         gue_port: 6_080,
     };
     let service = &desired.services[&service.parse().unwrap()];
-    setup(site, service, &service.backends[&backend.parse().unwrap()], choice)
+    setup(
+        site,
+        service,
+        &service.backends[&backend.parse().unwrap()],
+        choice,
+    )
 }
 
 fn vip(text: &str) -> Step {
@@ -83,7 +88,13 @@ fn vip(text: &str) -> Step {
 fn web_vips() -> Vec<Step> {
     let [ignore, announce] = Step::silent_arp();
     let path = Step::ReversePath { device: None };
-    vec![ignore, announce, path, vip("192.0.2.10"), vip("2001:db8::10")]
+    vec![
+        ignore,
+        announce,
+        path,
+        vip("192.0.2.10"),
+        vip("2001:db8::10"),
+    ]
 }
 
 fn decap(from: &[&str], to: &str, vips: &[&str]) -> Step {
@@ -100,7 +111,11 @@ fn l2_needs_the_vips_on_loopback_and_silence() {
     let setup = asked("web", "10.0.0.3:80", &Choice::default()).unwrap();
     assert_eq!(setup.steps, web_vips());
     assert_eq!(setup.room, None);
-    assert!(setup.notes[0].contains("behind a router"), "{:?}", setup.notes);
+    assert!(
+        setup.notes[0].contains("behind a router"),
+        "{:?}",
+        setup.notes
+    );
 }
 
 #[test]
@@ -142,7 +157,10 @@ fn tunnels_come_from_the_chosen_prefix_and_from_other_balancers() {
     let Some(Step::Decap { from, .. }) = setup.steps.last() else {
         panic!("no decap in {:?}", setup.steps);
     };
-    assert_eq!(*from, ["10.0.0.9", "10.99.0.0/16"].map(|text| text.parse().unwrap()));
+    assert_eq!(
+        *from,
+        ["10.0.0.9", "10.99.0.0/16"].map(|text| text.parse().unwrap())
+    );
 }
 
 #[test]
@@ -152,7 +170,11 @@ fn the_kernel_needs_a_device_for_each_pair_of_ip_versions() {
         ..Choice::default()
     };
     for (backend, fou, kinds) in [
-        ("10.0.0.2:80", false, &[TunnelKind::Ipip, TunnelKind::Sit] as &[_]),
+        (
+            "10.0.0.2:80",
+            false,
+            &[TunnelKind::Ipip, TunnelKind::Sit] as &[_],
+        ),
         ("[fd00::2]:80", true, &[TunnelKind::Ip6tnl]),
     ] {
         let setup = asked("web", backend, &choice).unwrap();
@@ -161,7 +183,13 @@ fn the_kernel_needs_a_device_for_each_pair_of_ip_versions() {
             .iter()
             .filter_map(|step| match step {
                 Step::Tunnel { kind, .. } => Some(*kind),
-                _ => None,
+                Step::Sysctl { .. }
+                | Step::ReversePath { .. }
+                | Step::Vip { .. }
+                | Step::Fou { .. }
+                | Step::Decap { .. }
+                | Step::ReplyRoute { .. }
+                | Step::ReplyRule { .. } => None,
             })
             .collect();
         assert_eq!(devices, kinds, "{backend}");
@@ -199,7 +227,10 @@ fn nat_needs_a_way_back_and_local_needs_nothing() {
 fn what_is_not_known_is_said_with_the_reason() {
     let error = asked("nat", "10.0.0.4:8080", &Choice::default()).unwrap_err();
     let error = error.to_string();
-    assert!(error.contains("10.0.0.4") && error.contains("no route"), "{error}");
+    assert!(
+        error.contains("10.0.0.4") && error.contains("no route"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -103,5 +103,8 @@ fn the_way_back_undoes_and_then_does_what_is_left() {
 fn nothing_to_do_is_said() {
     let script = script_of(&json!([]), &json!([]));
     parses(&script);
-    assert!(script.contains("echo 'backend-setup: nothing to do'"), "{script}");
+    assert!(
+        script.contains("echo 'backend-setup: nothing to do'"),
+        "{script}"
+    );
 }
