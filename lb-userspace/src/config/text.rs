@@ -16,6 +16,7 @@ use super::{
     spec::{BackendSpec, ConfigSpec, DaemonSpec, ProbeSpec, ServiceSpec},
     validate,
 };
+use crate::model::Ways;
 
 /// Reads a configuration, as it was typed.
 ///
@@ -35,10 +36,18 @@ pub fn read(text: &str) -> Result<ConfigSpec, Faults> {
 /// # Errors
 /// Every fault of syntax; or, if there is none, every other fault. Each with its line and column.
 pub fn load(text: &str) -> Result<Config, Faults> {
+    load_on(text, &Ways::new())
+}
+
+/// The same, where backends are reached by `ways`.
+///
+/// # Errors
+/// As [`load`], modes that the ways cannot serve among the faults.
+pub fn load_on(text: &str, ways: &Ways) -> Result<Config, Faults> {
     let lines = Lines::of(text);
     let root = parse(text, &lines)?;
     let (spec, found) = Reader::new(&lines).config(&root);
-    validate::check(&spec, found).map_err(|faults| located(faults, &root, &lines))
+    validate::check(&spec, ways, found).map_err(|faults| located(faults, &root, &lines))
 }
 
 /// So many faults of syntax are reported: one open bracket makes every line behind it look wrong.

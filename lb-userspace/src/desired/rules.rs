@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, ProbeKind, Service, StatusRange, TableSlots, Vip,
+    AdminState, Backend, Mode, Probe, ProbeKind, Service, StatusRange, TableSlots, Vip, Way,
 };
 
 /// The most VIPs of a service.
@@ -28,6 +28,9 @@ pub const PROBE_STREAK: RangeInclusive<u32> = 1..=100;
 pub const MAX_JITTER_PERCENT: u32 = 50;
 /// The longest request target or `Host` header, in bytes.
 pub const MAX_HTTP_TEXT: usize = 1_024;
+
+/// What every link carries that IPv6 packets go over, in bytes (RFC 8200 section 5).
+pub const MIN_IPV6_MTU: u16 = 1_280;
 
 /// The part of a service that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,26 @@ pub enum Breach {
         "mode nat gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
     )]
     AnyPort { backend: SocketAddr, vip: Vip },
+    #[error(
+        "backend {0} is no address of this host, and mode local is for those alone: use another mode"
+    )]
+    NotHere(SocketAddr),
+    #[error("backend {backend} is an address of this host itself: use mode local, not {mode}")]
+    Here { backend: SocketAddr, mode: Mode },
+    #[error(
+        "the route to backend {0} leads through a gateway, and mode l2 reaches only what is on a link of this host: use ipip or gue"
+    )]
+    BehindGateway(SocketAddr),
+    #[error(
+        "the interface to backend {backend} carries {mtu} bytes, of which outer headers take {overhead}, and VIP {vip} needs {MIN_IPV6_MTU} inside (RFC 8200 section 5): raise its MTU to {} or more",
+        MIN_IPV6_MTU + overhead
+    )]
+    MtuTooSmall {
+        backend: SocketAddr,
+        vip: Vip,
+        mtu: u16,
+        overhead: u16,
+    },
     #[error("backend {backend} is filed under {key}")]
     Misfiled {
         backend: SocketAddr,
@@ -186,6 +209,34 @@ fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> O
         Mode::Nat => {
             let unfit = vips.iter().find(other).or_else(|| vips.iter().find(any));
             unfit.map(breach)
+        }
+    }
+}
+
+/// What of the way to `backend` makes its mode impossible.
+///
+/// Routes and interfaces change: this is for whoever checks a configuration, and no reason to refuse a change.
+#[must_use]
+pub fn way_breach(backend: &Backend, vips: &BTreeSet<Vip>, way: Way) -> Option<Breach> {
+    let (address, mode) = (backend.address, backend.mode);
+    match (way, mode) {
+        (Way::Here, Mode::Local) => None,
+        (Way::Here, Mode::L2 | Mode::Nat | Mode::Ipip | Mode::Gue) => Some(Breach::Here {
+            backend: address,
+            mode,
+        }),
+        (Way::By { .. }, Mode::Local) => Some(Breach::NotHere(address)),
+        (Way::By { on_link: false, .. }, Mode::L2) => Some(Breach::BehindGateway(address)),
+        (Way::By { mtu, .. }, Mode::L2 | Mode::Nat | Mode::Ipip | Mode::Gue) => {
+            let overhead = mode.overhead(address.ip());
+            let vip = *vips.iter().find(|vip| vip.address.is_ipv6())?;
+            let is_too_small = overhead > 0 && mtu > 0 && mtu < MIN_IPV6_MTU + overhead;
+            is_too_small.then_some(Breach::MtuTooSmall {
+                backend: address,
+                vip,
+                mtu,
+                overhead,
+            })
         }
     }
 }

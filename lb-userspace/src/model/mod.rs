@@ -9,6 +9,7 @@ mod probe;
 mod service;
 mod tunnel;
 mod vip;
+mod way;
 
 pub use backend::{AdminState, Backend, Mode, Weight};
 pub use prefix::Prefix;
@@ -16,6 +17,7 @@ pub use probe::{Health, Probe, ProbeKind, StatusRange};
 pub use service::{Service, ServiceName, TableSlots};
 pub use tunnel::{TunnelSource, TunnelSources};
 pub use vip::{Protocol, Vip};
+pub use way::{Way, Ways};
 
 /// A text that is not a value of the type asked for: says what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -13,6 +13,9 @@ pub mod resolver;
 pub use link::{InterfaceEvents, Link, Xdp, addresses, links};
 pub use resolver::{Resolver, ResolverHandle};
 
+use self::netlink::Netlink;
+use crate::model::Ways;
+
 /// Where a frame for some destination goes. The default is nowhere: the packet stays on this host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextHop {
@@ -28,6 +31,23 @@ pub struct NextHop {
     pub source: Option<IpAddr>,
     /// The largest IP packet that the egress interface carries, in bytes; 0: not known.
     pub mtu: u16,
+}
+
+/// The ways to `destinations`, as routes and interfaces are now.
+///
+/// # Errors
+/// The kernel could not be asked.
+pub async fn ways(destinations: impl IntoIterator<Item = IpAddr>) -> Result<Ways, NeighborError> {
+    let netlink = Netlink::open()?;
+    let links = netlink.links().await?;
+    let links = links.into_iter().map(|link| (link.index, link)).collect();
+    let mut ways = Ways::new();
+    for destination in destinations {
+        let route = netlink.route(destination).await?;
+        let way = resolve::way(destination, route, &links);
+        ways.extend(way.map(|way| (destination, way)));
+    }
+    Ok(ways)
 }
 
 /// Why a destination has no next hop.

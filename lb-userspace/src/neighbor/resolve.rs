@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{Link, NextHop, Unresolved};
+use crate::model::Way;
 
 /// What the kernel does with packets to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +76,27 @@ pub(super) fn resolve(
         destination_mac: neighbor.mac,
         on_link: next_hop == destination,
         source,
-        // No IP packet is longer (the loopback interface carries 65,536 bytes).
-        mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+        mtu: mtu(link),
     })
+}
+
+/// What of a route a configuration can contradict; `None` if there is none.
+pub(super) fn way(destination: IpAddr, route: Route, links: &Links) -> Option<Way> {
+    match route {
+        Route::Local => Some(Way::Here),
+        Route::Refused => None,
+        Route::Through {
+            interface, gateway, ..
+        } => Some(Way::By {
+            on_link: gateway.is_none_or(|gateway| gateway == destination),
+            mtu: mtu(links.get(&interface)?),
+        }),
+    }
+}
+
+/// The largest IP packet of an interface; none is longer (the loopback interface carries 65,536 bytes).
+fn mtu(link: &Link) -> u16 {
+    u16::try_from(link.mtu).unwrap_or(u16::MAX)
 }
 
 /// The neighbour that `destination` depends on, if the kernel can be asked to look for it.
@@ -209,6 +228,27 @@ mod tests {
                 expected,
                 "{destination} by {route:?}"
             );
+        }
+    }
+
+    #[test]
+    fn ways_are_here_on_a_link_behind_a_gateway_or_none() {
+        let by = |on_link| {
+            Some(Way::By {
+                on_link,
+                mtu: 1_500,
+            })
+        };
+        for (destination, route, expected) in [
+            ("10.0.0.2", through(LINK, None), by(true)),
+            ("10.0.0.2", through(LINK, Some("10.0.0.2")), by(true)),
+            ("192.0.2.1", through(LINK, Some("10.0.0.3")), by(false)),
+            ("10.0.0.1", Route::Local, Some(Way::Here)),
+            ("203.0.113.1", Route::Refused, None),
+            ("10.9.0.2", through(GONE, None), None),
+        ] {
+            let found = way(ip(destination), route, &links());
+            assert_eq!(found, expected, "{destination} by {route:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod round_trip;
+mod surroundings;
 
 use std::{fmt::Write, time::Duration};
 

@@ -22,11 +22,14 @@ use crate::{
         Desired,
         rules::{Breach, Part, layout_breaches, repeated},
     },
-    model::{AdminState, Backend, Mode, ParseError, Probe, Service, TableSlots, Vip, Weight},
+    model::{AdminState, Backend, Mode, ParseError, Probe, Service, TableSlots, Vip, Ways, Weight},
 };
 
 mod probe;
 mod totals;
+mod ways;
+
+use ways::Places;
 
 pub use super::write::{config_spec_of, spec_of};
 
@@ -47,7 +50,15 @@ const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 /// # Errors
 /// Every fault.
 pub fn config(spec: &ConfigSpec) -> Result<Config, Faults> {
-    check(spec, Found::default())
+    config_on(spec, &Ways::new())
+}
+
+/// The same, where backends are reached by `ways`.
+///
+/// # Errors
+/// Every fault, modes that the ways cannot serve among them.
+pub fn config_on(spec: &ConfigSpec, ways: &Ways) -> Result<Config, Faults> {
+    check(spec, ways, Found::default())
 }
 
 /// Validates one service; `place` is where it stands, empty if it stands alone.
@@ -129,8 +140,8 @@ pub fn duration(text: &str, place: &str) -> Result<Duration, Faults> {
     whole(|found| found.keep(place, read_duration(text)))
 }
 
-/// Validates `spec`; `found` are the faults known of its text.
-pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Faults> {
+/// Validates `spec`, where backends are reached by `ways`; `found` are the faults known of its text.
+pub(super) fn check(spec: &ConfigSpec, ways: &Ways, mut found: Found) -> Result<Config, Faults> {
     let daemon_spec = spec.daemon.clone().unwrap_or_default();
     let daemon = daemon::settings(&daemon_spec, &mut found);
     let drafts: Vec<Draft> = spec
@@ -150,6 +161,14 @@ pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Fault
     }
     let claims = drafts.iter().flat_map(|draft| draft.claims.clone());
     repeated_vips(claims, &mut found);
+
+    let placed = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.service.as_ref()?, &draft.places)));
+    for (service, places) in placed.clone() {
+        ways::check(service, places, ways, &mut found);
+    }
+    ways::collisions(placed, daemon.gue_port, &mut found);
 
     let services = drafts.into_iter().filter_map(|draft| draft.service);
     let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), s)).collect();
@@ -172,6 +191,8 @@ struct Draft {
     claims: Vec<(Vip, String)>,
     /// The service without its faulty parts, if at least its name is valid.
     service: Option<Service>,
+    /// Where its backends stand.
+    places: Places,
 }
 
 fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
@@ -212,7 +233,11 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         probe,
         backends,
     });
-    Draft { claims, service }
+    Draft {
+        claims,
+        service,
+        places,
+    }
 }
 
 /// The VIPs that could be read, each with its place.
@@ -241,7 +266,7 @@ fn read_backends(
     default_mode: Mode,
     place: &str,
     found: &mut Found,
-) -> (BTreeMap<SocketAddr, Backend>, BTreeMap<SocketAddr, String>) {
+) -> (BTreeMap<SocketAddr, Backend>, Places) {
     let mut backends = BTreeMap::new();
     let mut addresses = Vec::with_capacity(specs.len());
     for (index, spec) in specs.iter().enumerate() {
