@@ -14,6 +14,7 @@
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
 //! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
+//! | [`interface`] | [`Interface`](interface::Interface): whose ledger a packet is counted in |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
@@ -34,6 +35,7 @@ pub mod family;
 pub mod flow;
 pub mod fragment;
 pub mod hash;
+pub mod interface;
 pub mod names;
 pub mod outcome;
 mod pod;

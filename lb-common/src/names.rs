@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; maps pinned by another version are not adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The program that balances.
 pub const BALANCER: &str = "balancer";
@@ -33,15 +33,18 @@ pub const FRAGMENTS_V4: &str = "FRAGMENTS_V4";
 pub const FRAGMENTS_V6: &str = "FRAGMENTS_V6";
 /// [`Traffic`](crate::traffic::Traffic) by [`BackendId`](crate::backend::BackendId), per CPU.
 pub const TRAFFIC: &str = "TRAFFIC";
-/// `u64` packets by [`Outcome`](crate::outcome::Outcome), per CPU.
+/// `u64` packets, per CPU, by ledger and outcome: [`LEDGER_CELLS`](crate::outcome::LEDGER_CELLS) for each of
+/// [`Interface::LEDGERS`](crate::interface::Interface::LEDGERS).
 pub const LEDGER: &str = "LEDGER";
+/// [`Interface`](crate::interface::Interface) by [`element`](crate::interface::Interface::element).
+pub const INTERFACES: &str = "INTERFACES";
 /// Interfaces that packets may be redirected to, by interface index.
 pub const DEVICES: &str = "DEVICES";
 /// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 15] = [
     VIPS_V4,
     VIPS_V6,
     TABLES,
@@ -54,6 +57,7 @@ pub const MAPS: [&str; 14] = [
     FRAGMENTS_V6,
     TRAFFIC,
     LEDGER,
+    INTERFACES,
     DEVICES,
     ERROR_BUDGET,
 ];
@@ -76,16 +80,16 @@ pub const DECAP_DESTINATIONS_V6: &str = "DECAP_DESTINATIONS_V6";
 pub const DECAP_VIPS_V4: &str = "DECAP_VIPS_V4";
 /// Addresses that packets inside tunnels may be for, IPv6.
 pub const DECAP_VIPS_V6: &str = "DECAP_VIPS_V6";
-/// `u64` packets by [`DecapOutcome`](crate::decap::DecapOutcome), per CPU.
-pub const DECAP_LEDGER: &str = "DECAP_LEDGER";
 
-/// Every map of [`DECAP`]; the object holds them beside [`MAPS`], and neither program uses the other's.
-pub const DECAP_MAPS: [&str; 7] = [
+/// Every map that only [`DECAP`] uses; the object holds them beside [`MAPS`], of which it uses [`SHARED_MAPS`].
+pub const DECAP_MAPS: [&str; 6] = [
     DECAP_SOURCES_V4,
     DECAP_SOURCES_V6,
     DECAP_DESTINATIONS_V4,
     DECAP_DESTINATIONS_V6,
     DECAP_VIPS_V4,
     DECAP_VIPS_V6,
-    DECAP_LEDGER,
 ];
+
+/// The maps that both programs count in. Loaded on its own, each has its own.
+pub const SHARED_MAPS: [&str; 2] = [LEDGER, INTERFACES];

@@ -134,5 +134,5 @@ outcomes! {
     TooBig = 46, Drop, "too_big";
 }
 
-/// Cells in the ledger: a power of two above the largest outcome, so that an index can be masked.
+/// Cells of a ledger: a power of two above the largest outcome.
 pub const LEDGER_CELLS: u32 = 64;

@@ -8,6 +8,7 @@ use crate::{
     family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
+    interface::Interface,
     settings::Settings,
     table::Slot,
     traffic::Traffic,
@@ -51,6 +52,7 @@ plain_data! {
     FragmentPorts = [Be16, Be16, u32];
     Traffic = [u64, u64, u64];
     Budget = [u64];
+    Interface = [u32, u32, [u8; 16]];
     Settings = [u64, u32, u32, u32, u32];
     DecapSettings = [u32, u32];
     Prefix<Address4> = [u32, Address<1>];

@@ -26,7 +26,7 @@ fn balancer(ctx: XdpContext) -> u32 {
     };
     #[cfg(feature = "log")]
     aya_log_ebpf::debug!(&ctx, "outcome {} action {}", outcome as u32, action);
-    maps::count(outcome);
+    maps::count(frame.ingress(), outcome as u32);
     action
 }
 
@@ -37,8 +37,9 @@ fn balancer(ctx: XdpContext) -> u32 {
     reason = "the signature that `#[xdp]` wants"
 )]
 fn decap(ctx: XdpContext) -> u32 {
-    let outcome = decap::decap(&mut Frame::new(ctx.ctx));
-    maps::decap::count(outcome);
+    let mut frame = Frame::new(ctx.ctx);
+    let outcome = decap::decap(&mut frame);
+    maps::count(frame.ingress(), outcome as u32);
     match outcome.kind() {
         Kind::Pass => XDP_PASS,
         Kind::Drop | Kind::Forward => XDP_DROP,

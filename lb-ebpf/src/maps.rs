@@ -22,7 +22,8 @@ use lb_common::{
     family::{Address4, Address6, Family, V4, V6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
-    outcome::{LEDGER_CELLS, Outcome},
+    interface::Interface,
+    outcome::LEDGER_CELLS,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
@@ -68,7 +69,10 @@ static FRAGMENTS_V6: Fragments<Address6> = LruHashMap::new();
 #[btf_map]
 static TRAFFIC: PerCpuArray<Traffic, 4096> = PerCpuArray::new();
 #[btf_map]
-static LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
+static LEDGER: PerCpuArray<u64, { (Interface::LEDGERS * LEDGER_CELLS) as usize }> =
+    PerCpuArray::new();
+#[btf_map]
+static INTERFACES: Array<Interface, { Interface::ELEMENTS as usize }> = Array::new();
 #[btf_map]
 static DEVICES: DevMapHash<256> = DevMapHash::new();
 #[btf_map]
@@ -228,10 +232,14 @@ pub fn count_traffic(id: BackendId, bytes: u64, begins_flow: bool) {
     }
 }
 
-/// Counts a packet's outcome.
+/// Counts a packet that came in by interface `ingress` and had the outcome with this number.
 #[inline(always)]
-pub fn count(outcome: Outcome) {
-    if let Some(cell) = LEDGER.get_ptr_mut(outcome as u32) {
+pub fn count(ingress: u32, outcome: u32) {
+    let interface = INTERFACES.get(Interface::element(ingress));
+    let ledger = interface
+        .filter(|interface| interface.index == ingress)
+        .map_or(Interface::OTHER, |interface| interface.ledger);
+    if let Some(cell) = LEDGER.get_ptr_mut(ledger * LEDGER_CELLS + outcome) {
         // SAFETY: as in `count_traffic`.
         unsafe { *cell += 1 };
     }

@@ -14,6 +14,7 @@ use lb_common::{
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
+    interface::Interface,
     names,
     outcome::LEDGER_CELLS,
     settings::Settings,
@@ -128,6 +129,12 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         flows: u64
     });
     assert_eq!(of(names::TRAFFIC, "value"), traffic);
+    let interface = layout!(Interface {
+        index: u32,
+        ledger: u32,
+        name: [u8; 16],
+    });
+    assert_eq!(of(names::INTERFACES, "value"), interface);
 }
 
 #[test]
@@ -237,7 +244,23 @@ fn maps_have_their_types_and_sizes() {
         ),
         (
             names::LEDGER,
-            define(PER_CPU_ARRAY, 4, 8, entries(LEDGER_CELLS), 0),
+            define(
+                PER_CPU_ARRAY,
+                4,
+                8,
+                entries(Interface::LEDGERS * LEDGER_CELLS),
+                0,
+            ),
+        ),
+        (
+            names::INTERFACES,
+            define(
+                ARRAY,
+                4,
+                size_of::<Interface>(),
+                entries(Interface::ELEMENTS),
+                0,
+            ),
         ),
         (
             names::ERROR_BUDGET,
@@ -272,10 +295,6 @@ fn lists_of_decap_have_their_types_and_sizes() {
         (names::DECAP_DESTINATIONS_V6, addresses(16)),
         (names::DECAP_VIPS_V4, addresses(4)),
         (names::DECAP_VIPS_V6, addresses(16)),
-        (
-            names::DECAP_LEDGER,
-            define(PER_CPU_ARRAY, 4, 8, LEDGER_CELLS as usize, 0),
-        ),
     ];
     assert_eq!(wanted.len(), names::DECAP_MAPS.len());
     for (name, definition) in wanted {

@@ -1,14 +1,13 @@
-//! The maps of the program that strips tunnels. The balancer uses none of them.
+//! The maps of the program that strips tunnels, but for those that it counts in. The balancer uses none of them.
 
 use aya_ebpf::{
     Global,
-    btf_maps::{HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
+    btf_maps::{HashMap, LpmTrie, lpm_trie::Key},
     macros::btf_map,
 };
 use lb_common::{
-    decap::{DecapOutcome, DecapSettings, GUE_PORT, Prefix},
+    decap::{DecapSettings, GUE_PORT, Prefix},
     family::{Address4, Address6, Family, V4, V6},
-    outcome::LEDGER_CELLS,
 };
 
 /// Elements of each list: the values mean nothing, what counts is that a key is there.
@@ -36,8 +35,6 @@ static DECAP_DESTINATIONS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
 static DECAP_VIPS_V4: HashMap<Address4, u32, ENTRIES> = HashMap::new();
 #[btf_map]
 static DECAP_VIPS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
-#[btf_map]
-static DECAP_LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
 
 type Prefixes<A> = LpmTrie<A, u32, ENTRIES>;
 type Addresses<A> = HashMap<A, u32, ENTRIES>;
@@ -145,13 +142,4 @@ fn has<F: DecapMaps>(list: &Addresses<F::Address>, address: F::Address) -> bool 
     let aligned = Aligned::new(0, address);
     // SAFETY: only whether there is an element is asked; the value is not read.
     unsafe { list.get(&aligned.key.address) }.is_some()
-}
-
-/// Counts a packet's outcome.
-#[inline(always)]
-pub fn count(outcome: DecapOutcome) {
-    if let Some(cell) = DECAP_LEDGER.get_ptr_mut(outcome as u32) {
-        // SAFETY: this CPU's own element, and the program is not preempted by itself.
-        unsafe { *cell += 1 };
-    }
 }

@@ -244,6 +244,16 @@ fn stats(stats: &Stats, view: View) -> String {
         }
     }
     outcomes.row([&"all" as &dyn Display, &stats.packets]);
+    let mut interfaces = Columns::new(&["INTERFACE", "OUTCOME", "PACKETS"]);
+    let named = stats.interfaces.iter();
+    let named = named.map(|interface| (interface.name.as_str(), &interface.counted));
+    let other = stats.other.iter().map(|counted| ("(other)", counted));
+    for (name, counted) in named.chain(other) {
+        for (outcome, packets) in &counted.ledger {
+            interfaces.row([&name as &dyn Display, outcome, packets]);
+        }
+        interfaces.row([&name as &dyn Display, &"all", &counted.packets]);
+    }
     let mut traffic = Columns::new(&["SERVICE", "BACKEND", "PACKETS", "BYTES", "FLOWS"]);
     let mut row = |service: &str, backend: &str, counts: &TrafficCounts| {
         let TrafficCounts {
@@ -260,6 +270,9 @@ fn stats(stats: &Stats, view: View) -> String {
         row(&service.name, "all", &service.total);
     }
     let mut text = format!("generation {}\n\n{}", stats.generation, outcomes.text());
+    if !stats.interfaces.is_empty() {
+        text = text + "\n" + &interfaces.text();
+    }
     if !stats.services.is_empty() {
         text = text + "\n" + &traffic.text();
     }

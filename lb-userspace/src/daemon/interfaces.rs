@@ -8,7 +8,10 @@ use tracing::{info, warn};
 use crate::{
     config::XdpMode,
     control::protocol::InterfaceStatus,
-    dataplane::attach::{AttachError, AttachMode, Attached, Attachments},
+    dataplane::{
+        attach::{AttachError, AttachMode, Attached, Attachments},
+        ledger::Ledger,
+    },
     neighbor::{Link, Xdp},
 };
 
@@ -89,6 +92,7 @@ impl Interfaces {
                         interface = name,
                         "the interface is gone; waiting for it to come back"
                     );
+                    self.attachments.gone(name);
                     State::Missing
                 }
                 (Some(link), State::Attached { index, .. })
@@ -145,6 +149,14 @@ impl Interfaces {
         self.wanted.values().filter_map(index).collect()
     }
 
+    /// Each interface's ledger, by name, and last that of interfaces which have none any more, without one.
+    pub(super) fn ledgers(&self) -> Result<Vec<(Option<String>, Ledger)>> {
+        let named = self.attachments.ledgers()?.into_iter();
+        let mut ledgers: Vec<_> = named.map(|(name, ledger)| (Some(name), ledger)).collect();
+        ledgers.push((None, self.attachments.other_ledger()?));
+        Ok(ledgers)
+    }
+
     /// What is wrong with wanted interfaces.
     pub(super) fn problems(&self) -> Vec<String> {
         let problem = |(name, state): (&String, &State)| match state {
@@ -198,10 +210,10 @@ pub(super) fn check(names: &[String], links: &[Link]) -> Result<()> {
 fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
     let Link { index, name, .. } = link;
     let attached = match mode {
-        XdpMode::Native => attachments.attach(*index, AttachMode::Native),
-        XdpMode::Generic => attachments.attach(*index, AttachMode::Generic),
+        XdpMode::Native => attachments.attach(name, *index, AttachMode::Native),
+        XdpMode::Generic => attachments.attach(name, *index, AttachMode::Generic),
         XdpMode::Auto => attachments
-            .attach(*index, AttachMode::Native)
+            .attach(name, *index, AttachMode::Native)
             .or_else(|error| {
                 let no_native = matches!(error.downcast_ref(), Some(AttachError::NoNative));
                 if !no_native {
@@ -211,7 +223,7 @@ fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
                     interface = name,
                     "the driver has no native XDP: attaching in generic mode, which is slower"
                 );
-                attachments.attach(*index, AttachMode::Generic)
+                attachments.attach(name, *index, AttachMode::Generic)
             }),
     };
     match attached.with_context(|| format!("attach to {name}")) {

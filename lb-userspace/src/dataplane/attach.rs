@@ -1,6 +1,7 @@
 //! Attaches the program to interfaces, by links that are pinned and outlive this process.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -14,9 +15,13 @@ use aya::{
         xdp::XdpLink,
     },
 };
+use lb_common::interface::Interface;
 use rustix::io::Errno;
 
-use super::load::Pins;
+use super::{
+    ledger::{Ledger, Ledgers},
+    load::Pins,
+};
 
 /// How the program is to be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,18 @@ pub enum AttachError {
         "this kernel has no generic XDP for redirects, 5.15 and newer have: use xdp_mode = \"native\""
     )]
     NoGeneric,
+    /// Packets are counted by the low bits of the interface's index, and another interface has the same.
+    #[error(
+        "its index and that of `{other}` differ by a multiple of {}, so that their packets could not be counted apart: make one of the two anew, which gives it another index",
+        Interface::ELEMENTS
+    )]
+    SharedElement {
+        /// The other interface.
+        other: String,
+    },
+    /// As many interfaces as have ledgers are attached to.
+    #[error("packets are counted for {} interfaces at most", Interface::LEDGERS - 1)]
+    NoLedger,
     /// There is no such interface any more.
     #[error("the interface is gone")]
     Gone,
@@ -70,21 +87,27 @@ pub enum Attached {
     New,
 }
 
-/// The loaded program and its links.
+/// The loaded program, its links, and what it has counted on each.
 pub struct Attachments {
     ebpf: Ebpf,
     program: &'static str,
     links: PathBuf,
+    ledgers: Ledgers,
 }
 
 impl Attachments {
     /// `program`, which has been loaded.
-    pub(super) fn new(ebpf: Ebpf, program: &'static str, pins: &Pins) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The ledgers could not be read.
+    pub(super) fn new(mut ebpf: Ebpf, program: &'static str, pins: &Pins) -> Result<Self> {
+        let ledgers = Ledgers::open(&mut ebpf).context("adopt the ledgers")?;
+        Ok(Self {
             ebpf,
             program,
             links: pins.links(),
-        }
+            ledgers,
+        })
     }
 
     /// The loaded object, for the program's log lines.
@@ -114,12 +137,21 @@ impl Attachments {
         Ok(indexes)
     }
 
-    /// Attaches the program to interface `index`. A link that an earlier process left is taken over, so
-    /// that no packet is missed.
+    /// Attaches the program to the interface `name`, which has this index, and gives it a ledger first. A link that
+    /// an earlier process left is taken over, so that no packet is missed.
     ///
     /// # Errors
-    /// The driver cannot do it, another program is there, or the interface is gone.
-    pub fn attach(&mut self, index: u32, mode: AttachMode) -> Result<Attached> {
+    /// The driver cannot do it, another program is there, the interface is gone, or there is no ledger for it.
+    pub fn attach(&mut self, name: &str, index: u32, mode: AttachMode) -> Result<Attached> {
+        self.ledgers.grant(name, index)?;
+        let attached = self.link(index, mode);
+        if attached.is_err() {
+            self.ledgers.release(name);
+        }
+        attached
+    }
+
+    fn link(&mut self, index: u32, mode: AttachMode) -> Result<Attached> {
         let pin = self.links.join(index.to_string());
         let program: &mut Xdp = self
             .ebpf
@@ -152,6 +184,27 @@ impl Attachments {
     pub fn detach(&self, index: u32) -> Result<()> {
         let pin = self.links.join(index.to_string());
         fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))
+    }
+
+    /// Notes that the interface `name` is gone. Its ledger waits for one of the same name.
+    pub fn gone(&mut self, name: &str) {
+        self.ledgers.release(name);
+    }
+
+    /// Each interface's ledger, by name: also of those that the program was attached to once.
+    ///
+    /// # Errors
+    /// The map could not be read.
+    pub fn ledgers(&self) -> Result<BTreeMap<String, Ledger>> {
+        self.ledgers.by_interface()
+    }
+
+    /// What was counted on interfaces that have no ledger any more.
+    ///
+    /// # Errors
+    /// The map could not be read.
+    pub fn other_ledger(&self) -> Result<Ledger> {
+        self.ledgers.other()
     }
 }
 

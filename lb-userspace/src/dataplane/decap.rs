@@ -1,15 +1,15 @@
-//! The program that takes tunnels off: its lists and its ledger.
+//! The program that takes tunnels off, and its lists.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context, Result};
 use aya::{
     EbpfLoader,
-    maps::{HashMap, LpmTrie, MapData, MapError, PerCpuArray, lpm_trie::Key},
+    maps::{HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
     programs::Xdp,
 };
 use lb_common::{
-    decap::{DecapOutcome, DecapSettings},
+    decap::DecapSettings,
     family::{Address4, Address6},
     names,
 };
@@ -40,13 +40,12 @@ pub struct DecapRules {
 pub struct Decap {
     destinations_v4: HashMap<MapData, Address4, u32>,
     destinations_v6: HashMap<MapData, Address6, u32>,
-    ledger: PerCpuArray<MapData, u64>,
     destinations: BTreeSet<IpAddr>,
 }
 
 impl Decap {
     /// Loads the program with maps of its own, which are not pinned: a program that replaces another one begins
-    /// with new lists and an empty ledger.
+    /// with new lists and empty ledgers.
     ///
     /// # Errors
     /// Says which part the kernel refused.
@@ -58,7 +57,12 @@ impl Decap {
         let mut loader = EbpfLoader::new();
         loader.override_global(names::DECAP_SETTINGS, &settings, true);
         // The object holds the balancer's maps too: made as small as can be, and closed again.
-        for name in names::MAPS {
+        let unused = || {
+            names::MAPS
+                .into_iter()
+                .filter(|name| !names::SHARED_MAPS.contains(name))
+        };
+        for name in unused() {
             loader.map_max_entries(name, 1);
         }
         for (names, entries) in [
@@ -87,7 +91,7 @@ impl Decap {
         program
             .load()
             .context("load the program `decap` into the kernel")?;
-        for name in names::MAPS {
+        for name in unused() {
             drop(ebpf.take_map(name));
         }
         let mut sources_v4: LpmTrie<MapData, Address4, u32> =
@@ -110,10 +114,9 @@ impl Decap {
         let decap = Self {
             destinations_v4: take(&mut ebpf, names::DECAP_DESTINATIONS_V4)?,
             destinations_v6: take(&mut ebpf, names::DECAP_DESTINATIONS_V6)?,
-            ledger: take(&mut ebpf, names::DECAP_LEDGER)?,
             destinations: BTreeSet::new(),
         };
-        Ok((decap, Attachments::new(ebpf, names::DECAP, pins)))
+        Ok((decap, Attachments::new(ebpf, names::DECAP, pins)?))
     }
 
     /// Lets tunnels end at these addresses and at no others; whether that is a change.
@@ -139,18 +142,6 @@ impl Decap {
         let changed = self.destinations != wanted;
         self.destinations = wanted;
         Ok(changed)
-    }
-
-    /// Packets by outcome, all CPUs summed.
-    ///
-    /// # Errors
-    /// The map could not be read.
-    pub fn ledger(&self) -> Result<Vec<(DecapOutcome, u64)>> {
-        let read = |outcome: &DecapOutcome| -> Result<(DecapOutcome, u64)> {
-            let cells = self.ledger.get(&(*outcome as u32), 0)?;
-            Ok((*outcome, cells.iter().sum()))
-        };
-        DecapOutcome::ALL.iter().map(read).collect()
     }
 }
 

@@ -13,7 +13,6 @@ use lb_common::{
     backend::{Backend, BackendId},
     family::{Address4, Address6},
     names,
-    outcome::Outcome,
     settings::Settings,
     traffic::Traffic,
     vip,
@@ -24,7 +23,7 @@ use rustix::{
 };
 
 use super::{
-    Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, Step,
+    Actual, Capacity, Dataplane, DataplaneError, Region, Step,
     abi::{self, Key, VipKey},
     arena::Arena,
     attach::Attachments,
@@ -37,7 +36,6 @@ pub struct Kernel {
     vips_v6: HashMap<MapData, vip::VipKey<Address6>, vip::Vip>,
     backends: Array<MapData, Backend>,
     traffic: PerCpuArray<MapData, Traffic>,
-    ledger: PerCpuArray<MapData, u64>,
     devices: DevMapHash<MapData>,
     arena: Arena,
     capacity: Capacity,
@@ -71,7 +69,6 @@ impl Kernel {
             vips_v6: take(&mut ebpf, names::VIPS_V6)?,
             backends: take(&mut ebpf, names::BACKENDS)?,
             traffic: take(&mut ebpf, names::TRAFFIC)?,
-            ledger: take(&mut ebpf, names::LEDGER)?,
             devices: take(&mut ebpf, names::DEVICES)?,
             arena,
             capacity: loaded.capacity,
@@ -83,7 +80,7 @@ impl Kernel {
         kernel.refresh().context("read the adopted maps")?;
         Ok((
             kernel,
-            Attachments::new(ebpf, names::BALANCER, pins),
+            Attachments::new(ebpf, names::BALANCER, pins)?,
             loaded.adopted,
         ))
     }
@@ -208,20 +205,6 @@ impl Dataplane for Kernel {
 
     fn published(&mut self, generation: u32) {
         self.actual.generation = self.actual.generation.max(generation);
-    }
-
-    fn ledger(&self) -> Result<Ledger, DataplaneError> {
-        let read = |outcome: Outcome| -> Result<(Outcome, u64)> {
-            let cells = self.ledger.get(&(outcome as u32), 0)?;
-            Ok((outcome, cells.iter().sum()))
-        };
-        let cells = Outcome::ALL.iter().copied().map(read);
-        cells
-            .collect::<Result<_>>()
-            .map_err(|source| DataplaneError {
-                action: "read the ledger".to_owned(),
-                source,
-            })
     }
 
     fn traffic(&self, backend: BackendId) -> Result<Traffic, DataplaneError> {

@@ -1,11 +1,9 @@
 //! A data plane in memory, for tests: holds what it is told, refuses what the kernel would refuse, and can
 //! be made to fail.
 
-use std::collections::BTreeMap;
-
 use lb_common::{backend::BackendId, table::Slot, traffic::Traffic};
 
-use super::{Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, Step};
+use super::{Actual, Capacity, Dataplane, DataplaneError, Region, Step};
 use crate::model::Vip;
 
 /// The test double.
@@ -145,10 +143,6 @@ impl Dataplane for Memory {
 
     fn published(&mut self, generation: u32) {
         self.actual.generation = self.actual.generation.max(generation);
-    }
-
-    fn ledger(&self) -> Result<Ledger, DataplaneError> {
-        Ok(BTreeMap::new())
     }
 
     fn traffic(&self, _: BackendId) -> Result<Traffic, DataplaneError> {

@@ -9,17 +9,17 @@ mod arena;
 pub mod attach;
 pub mod decap;
 pub mod kernel;
+pub mod ledger;
 mod load;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use lb_common::{
     backend::BackendId,
-    outcome::Outcome,
     table::{SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
 };
@@ -130,9 +130,6 @@ impl fmt::Display for Step {
     }
 }
 
-/// Packets by outcome, all CPUs summed.
-pub type Ledger = BTreeMap<Outcome, u64>;
-
 /// A write or read that the kernel refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{action}")]
@@ -166,12 +163,6 @@ pub trait Dataplane {
 
     /// Notes that all steps of publication `generation` have been done.
     fn published(&mut self, generation: u32);
-
-    /// Packets by outcome.
-    ///
-    /// # Errors
-    /// The map could not be read.
-    fn ledger(&self) -> Result<Ledger, DataplaneError>;
 
     /// A backend's counters, all CPUs summed. They belong to the number and survive its reuse.
     ///

@@ -41,7 +41,9 @@ impl Decap {
         let mut loader = EbpfLoader::new();
         loader.override_global(names::DECAP_SETTINGS, &settings, true);
         for name in names::MAPS {
-            loader.map_max_entries(name, ENTRIES);
+            if !names::SHARED_MAPS.contains(&name) {
+                loader.map_max_entries(name, ENTRIES);
+            }
         }
         let mut ebpf = loader.load(&object_bytes()).expect("the object's maps");
         let program: &mut Xdp = ebpf
@@ -121,7 +123,7 @@ impl Decap {
     }
 
     fn ledger(&self) -> Vec<u64> {
-        let map = self.ebpf.map(names::DECAP_LEDGER).expect("a ledger");
+        let map = self.ebpf.map(names::LEDGER).expect("a ledger");
         let ledger: PerCpuArray<&MapData, u64> = map.try_into().expect("an array per CPU");
         let cell = |index| {
             let values = ledger.get(&index, 0).expect("a cell of the ledger");

@@ -29,6 +29,7 @@ use lb_common::{
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
+    interface::Interface,
     names,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
@@ -150,6 +151,18 @@ impl Object {
             map.insert(device, device, None, 0)
         };
         done.expect("writing the devices map");
+    }
+
+    /// Gives the interface with index `index` the ledger with this number.
+    pub fn give_ledger(&mut self, index: u32, ledger: u32) {
+        let mut interfaces: Array<&mut MapData, Interface> = self.write(names::INTERFACES);
+        let interface = Interface {
+            index,
+            ledger,
+            ..Interface::default()
+        };
+        let done = interfaces.set(Interface::element(index), interface, 0);
+        done.expect("writing an interface");
     }
 
     /// Forgets all flows, replies and fragments.

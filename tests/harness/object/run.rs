@@ -7,6 +7,7 @@ use aya::{
 };
 use lb_common::{
     backend::BackendId,
+    interface::Interface,
     names,
     outcome::{LEDGER_CELLS, Outcome},
     traffic::Traffic,
@@ -89,13 +90,19 @@ impl Object {
         answer(&self.ebpf, names::BALANCER, frame, ingress, out)
     }
 
-    /// Every cell of the ledger, all CPUs summed.
+    /// Every cell of the ledger of interfaces that have none of their own, all CPUs summed.
     #[must_use]
     pub fn ledger(&self) -> Vec<u64> {
-        let ledger: PerCpuArray<&MapData, u64> = self.read(names::LEDGER);
-        let cell = |index| {
-            let values = ledger.get(&index, 0).expect("a cell of the ledger");
-            values.iter().sum()
+        self.ledger_of(Interface::OTHER)
+    }
+
+    /// The same of the ledger with this number.
+    #[must_use]
+    pub fn ledger_of(&self, ledger: u32) -> Vec<u64> {
+        let cells: PerCpuArray<&MapData, u64> = self.read(names::LEDGER);
+        let cell = |outcome| {
+            let values = cells.get(&(ledger * LEDGER_CELLS + outcome), 0);
+            values.expect("a cell of the ledger").iter().sum()
         };
         (0..LEDGER_CELLS).map(cell).collect()
     }
