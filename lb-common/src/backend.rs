@@ -6,6 +6,7 @@ use crate::{
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
     hash::FlowHash,
+    vlan::Vlan,
 };
 
 /// The number of a backend: its index in the backends map. 0 is never given out.
@@ -42,14 +43,17 @@ pub struct Backend {
     /// believed. 0: the number is not in use.
     pub generation: u32,
     /// The number of the service it belongs to.
-    pub service: u32,
+    pub service: u16,
+    /// The tag that frames to it leave with. [`Vlan::NONE`]: as they came if they leave by the interface they
+    /// came in by and that carries no VLAN device, else untagged.
+    pub vlan: Vlan,
     /// The backend's address; an IPv4 address stands in the first word, the others are 0.
     pub address: [Be32; 4],
     /// The next hop's MAC address.
     pub destination_mac: [u8; 6],
     /// The egress interface's MAC address.
     pub source_mac: [u8; 6],
-    /// Index of the egress interface; also its key in the devices map.
+    /// Index of the interface that transmits, also its key in the devices map; never a VLAN device.
     pub egress: u32,
     /// The backend's port, for [`Mode::NAT`]; identity only for the others.
     pub port: Be16,

@@ -18,6 +18,7 @@
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
+//! | [`vlan`] | [`Vlan`](vlan::Vlan) and [`VlanDevice`](vlan::VlanDevice): the tag a frame leaves with |
 //! | [`traffic`] | counters per backend |
 //! | [`settings`] | constants set when the program is loaded |
 //! | [`names`] | names of maps, programs and globals, and the ABI's version |
@@ -43,3 +44,4 @@ pub mod settings;
 pub mod table;
 pub mod traffic;
 pub mod vip;
+pub mod vlan;

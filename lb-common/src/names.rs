@@ -40,11 +40,13 @@ pub const LEDGER: &str = "LEDGER";
 pub const INTERFACES: &str = "INTERFACES";
 /// Interfaces that packets may be redirected to, by interface index.
 pub const DEVICES: &str = "DEVICES";
+/// [`VlanDevice`](crate::vlan::VlanDevice) by interface index.
+pub const VLANS: &str = "VLANS";
 /// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 15] = [
+pub const MAPS: [&str; 16] = [
     VIPS_V4,
     VIPS_V6,
     TABLES,
@@ -59,6 +61,7 @@ pub const MAPS: [&str; 15] = [
     LEDGER,
     INTERFACES,
     DEVICES,
+    VLANS,
     ERROR_BUDGET,
 ];
 

@@ -13,6 +13,7 @@ use crate::{
     table::Slot,
     traffic::Traffic,
     vip::{Vip, VipKey},
+    vlan::{Vlan, VlanDevice},
 };
 
 /// For each type: its size is the sum of its fields' sizes, so it has no padding; under the feature
@@ -41,7 +42,9 @@ plain_data! {
     VipKey<Address4> = [Address<1>, Be16, u8, u8];
     VipKey<Address6> = [Address<4>, Be16, u8, u8];
     Vip = [[u32; 6]];
-    Backend = [u32, u32, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
+    Vlan = [u16];
+    VlanDevice = [u32, Vlan, u16];
+    Backend = [u32, u16, Vlan, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
     FlowKey<Address4> = [Address<1>, Address<1>, Be16, Be16, u32];
     FlowKey<Address6> = [Address<4>, Address<4>, Be16, Be16, u32];
     Flow = [u32, u32];

@@ -183,6 +183,21 @@ impl Frame {
         self.move_start(-(bytes as i32))
     }
 
+    /// Moves the front so that the network header, which begins at `from`, begins at `to`; what stands before it
+    /// is not defined.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the driver left none; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "a link header"
+    )]
+    pub fn move_network(&mut self, from: usize, to: usize) -> Result<(), Outcome> {
+        self.move_start(from as i32 - to as i32)
+    }
+
     #[inline(always)]
     fn move_start(&mut self, by: i32) -> Result<(), Outcome> {
         // SAFETY: the context is valid (see `start`); views into the frame have ended, for `self` is

@@ -28,6 +28,7 @@ use lb_common::{
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
     vip::{Vip, VipKey},
+    vlan::VlanDevice,
 };
 
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
@@ -75,6 +76,8 @@ static LEDGER: PerCpuArray<u64, { (Interface::LEDGERS * LEDGER_CELLS) as usize }
 static INTERFACES: Array<Interface, { Interface::ELEMENTS as usize }> = Array::new();
 #[btf_map]
 static DEVICES: DevMapHash<256> = DevMapHash::new();
+#[btf_map]
+static VLANS: HashMap<u32, VlanDevice, { VlanDevice::ELEMENTS as usize }> = HashMap::new();
 #[btf_map]
 static ERROR_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
 
@@ -259,6 +262,14 @@ pub fn spend_error() -> bool {
         unsafe { *budget = rest };
     }
     spent.is_some()
+}
+
+/// How frames for the interface `index` leave, if that is a VLAN device or carries some.
+#[inline(always)]
+#[must_use]
+pub fn vlan_device(index: u32) -> Option<VlanDevice> {
+    // SAFETY: copied at once; the daemon replaces elements, never writes into them (RCU, as in `vip`).
+    unsafe { VLANS.get(index) }.copied()
 }
 
 /// The action that sends the frame out of interface `egress`; `None` if that is not allowed.

@@ -3,7 +3,9 @@
 //! Fields that are not part of a map key are whole words: smaller ones make the compiler copy a value in
 //! pieces that straddle words, and the verifier refuses misaligned stack access.
 
-use lb_common::{backend::Backend, be::Be16, family::Family, flow::FlowKey, hash::FlowHash};
+use lb_common::{
+    backend::Backend, be::Be16, family::Family, flow::FlowKey, hash::FlowHash, vlan::Vlan,
+};
 
 use crate::wire::ethernet::{Addresses, IPV4, IPV6};
 
@@ -121,6 +123,8 @@ impl<F: Family> Packet<F> {
 pub struct NextHop {
     /// Index of the egress interface.
     pub egress: u32,
+    /// The tag that the egress asks for.
+    pub vlan: Vlan,
     /// MAC addresses of the next hop and of the egress interface.
     pub addresses: Addresses,
 }
@@ -130,6 +134,7 @@ impl From<&Backend> for NextHop {
     fn from(backend: &Backend) -> Self {
         Self {
             egress: backend.egress,
+            vlan: backend.vlan,
             addresses: Addresses::new(backend.destination_mac, backend.source_mac),
         }
     }

@@ -12,7 +12,7 @@ use aya_ebpf::{
     },
     helpers::bpf_fib_lookup,
 };
-use lb_common::{flow::Reply, outcome::Outcome};
+use lb_common::{flow::Reply, outcome::Outcome, vlan::Vlan};
 
 use crate::{
     frame::Frame,
@@ -98,6 +98,7 @@ pub fn to_client<F: Ip>(
         is_resolved,
         next_hop: NextHop {
             egress: lookup.ifindex,
+            vlan: Vlan::NONE,
             addresses: Addresses::new(mac(&lookup.dmac), mac(&lookup.smac)),
         },
     })

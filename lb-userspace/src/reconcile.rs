@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::vlan::VlanDevice;
 use tracing::{debug, info};
 
 use crate::{
@@ -22,6 +23,8 @@ pub struct World<'a> {
     pub next_hops: &'a NextHops,
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
+    /// How frames for the host's VLAN devices leave, and for those that carry some.
+    pub vlans: &'a BTreeMap<u32, VlanDevice>,
     /// Where outer headers come from, if the operator has chosen.
     pub tunnel_sources: TunnelSources,
 }
@@ -86,6 +89,7 @@ impl<D: Dataplane> Reconciler<D> {
             health: world.health,
             next_hops: world.next_hops,
             interfaces: world.interfaces,
+            vlans: world.vlans,
             tunnel_sources: world.tunnel_sources,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),

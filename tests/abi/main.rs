@@ -21,6 +21,7 @@ use lb_common::{
     table::{Element, SLOTS_PER_ELEMENT},
     traffic::Traffic,
     vip::{Vip, VipKey},
+    vlan::VlanDevice,
 };
 use lb_tests::{
     bpffs::Bpffs,
@@ -109,7 +110,8 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
     }
     let backend = layout!(Backend {
         generation: u32,
-        service: u32,
+        service: u16,
+        vlan: u16,
         address: [u32; 4],
         destination_mac: [u8; 6],
         source_mac: [u8; 6],
@@ -135,6 +137,12 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         name: [u8; 16],
     });
     assert_eq!(of(names::INTERFACES, "value"), interface);
+    let device = layout!(VlanDevice {
+        parent: u32,
+        vlan: u16,
+        reserved: u16
+    });
+    assert_eq!(of(names::VLANS, "value"), device);
 }
 
 #[test]
@@ -259,6 +267,16 @@ fn maps_have_their_types_and_sizes() {
                 4,
                 size_of::<Interface>(),
                 entries(Interface::ELEMENTS),
+                0,
+            ),
+        ),
+        (
+            names::VLANS,
+            define(
+                HASH,
+                4,
+                size_of::<VlanDevice>(),
+                entries(VlanDevice::ELEMENTS),
                 0,
             ),
         ),

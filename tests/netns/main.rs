@@ -12,6 +12,7 @@ mod forwarding;
 mod fragments;
 mod heal;
 mod health;
+mod ledger;
 mod path_mtu;
 mod reload;
 mod restart;

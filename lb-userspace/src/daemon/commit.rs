@@ -79,6 +79,7 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
+            vlans: self.edges.interfaces.vlans(),
             tunnel_sources: self.edges.tunnel_sources,
         };
         self.edges.reconciler.publish(&self.desired, world)
@@ -90,6 +91,7 @@ impl Core {
             health: &BTreeMap::new(),
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
+            vlans: self.edges.interfaces.vlans(),
             tunnel_sources: self.edges.tunnel_sources,
         };
         let plan = self.edges.reconciler.plan(desired, world);
@@ -103,6 +105,7 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
+            vlans: self.edges.interfaces.vlans(),
             tunnel_sources: self.edges.tunnel_sources,
         };
         match self

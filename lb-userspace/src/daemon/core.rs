@@ -102,10 +102,12 @@ impl Core {
         self.watch(&adopted);
         self.await_next_hops().await;
         let health = self.health();
+        self.edges.interfaces.look_at_vlans(links);
         let world = World {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.present(links),
+            vlans: self.edges.interfaces.vlans(),
             tunnel_sources: self.edges.tunnel_sources,
         };
         let plan = self

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, anyhow, bail};
+use lb_common::vlan::VlanDevice;
 use tracing::{info, warn};
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         attach::{AttachError, AttachMode, Attached, Attachments},
         ledger::Ledger,
     },
-    neighbor::{Link, Xdp},
+    neighbor::{self, Link, Xdp},
 };
 
 /// The interfaces of one instance.
@@ -21,6 +22,8 @@ pub(super) struct Interfaces {
     mode: XdpMode,
     /// By name: those that are wanted.
     wanted: BTreeMap<String, State>,
+    /// How frames for VLAN devices leave, and for those that carry some.
+    vlans: BTreeMap<u32, VlanDevice>,
 }
 
 /// What is known of one wanted interface.
@@ -52,6 +55,7 @@ impl Interfaces {
                 .into_iter()
                 .map(|name| (name, State::Missing))
                 .collect(),
+            vlans: BTreeMap::new(),
         }
     }
 
@@ -80,9 +84,10 @@ impl Interfaces {
     }
 
     /// Follows what has happened to the host's interfaces: attaches to those that have come (back).
-    /// Answers whether the set of attached interfaces has changed.
+    /// Answers whether the set of attached interfaces or a VLAN device has changed.
     pub(super) fn follow(&mut self, links: &[Link]) -> bool {
         let before = self.indexes();
+        let vlans = self.look_at_vlans(links);
         for (name, state) in &mut self.wanted {
             let link = links.iter().find(|link| link.name == *name);
             let next = match (link, &*state) {
@@ -114,7 +119,20 @@ impl Interfaces {
             };
             *state = next;
         }
-        before != self.indexes()
+        vlans || before != self.indexes()
+    }
+
+    /// Notes the VLAN devices among `links`; whether that is a change.
+    pub(super) fn look_at_vlans(&mut self, links: &[Link]) -> bool {
+        let vlans = neighbor::vlan::devices(links);
+        let changed = self.vlans != vlans;
+        self.vlans = vlans;
+        changed
+    }
+
+    /// How frames for VLAN devices leave, and for those that carry some, by index.
+    pub(super) const fn vlans(&self) -> &BTreeMap<u32, VlanDevice> {
+        &self.vlans
     }
 
     /// Whether there are interfaces whose mode has not been asked for since the program was attached.

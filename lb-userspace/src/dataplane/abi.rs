@@ -68,7 +68,7 @@ pub(super) fn vip_to_map(entry: &VipEntry) -> vip::Vip {
         table_offset: entry.region.offset,
         table_slots: entry.region.slots,
         generation: entry.generation,
-        service: entry.service.0,
+        service: entry.service.0.into(),
         flags: 0,
         reserved: 0,
     }
@@ -81,7 +81,7 @@ pub(super) fn vip_from_map(value: &vip::Vip) -> VipEntry {
             slots: value.table_slots,
         },
         generation: value.generation,
-        service: ServiceId(value.service),
+        service: ServiceId(u16::try_from(value.service).unwrap_or_default()),
     }
 }
 
@@ -91,6 +91,7 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
     Backend {
         generation: entry.generation,
         service: entry.service.0,
+        vlan: entry.next_hop.vlan,
         address,
         destination_mac: entry.next_hop.destination_mac,
         source_mac: entry.next_hop.source_mac,
@@ -144,6 +145,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
         mode,
         next_hop: NextHop {
             interface: value.egress,
+            vlan: value.vlan,
             source_mac: value.source_mac,
             destination_mac: value.destination_mac,
             // Not in the map, and only asked of fresh next hops: true for what `l2` was published with.
@@ -184,6 +186,8 @@ pub(super) const fn elements(slots: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use lb_common::vlan::Vlan;
+
     use super::*;
 
     #[test]
@@ -202,6 +206,7 @@ mod tests {
                 mode,
                 next_hop: NextHop {
                     interface: 5,
+                    vlan: Vlan::new(100, mode == Mode::Ipip),
                     source_mac: [2, 0, 0, 0, 0, 1],
                     destination_mac: [2, 0, 0, 0, 0, 2],
                     on_link: mode == Mode::L2,

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{backend::BackendId, table::Slot};
+use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 
 use super::{BackendEntry, Region, ServiceId, Step, VipEntry};
 use crate::model::Vip;
@@ -26,6 +26,8 @@ pub struct Actual {
     pub tables: BTreeMap<Region, Arc<[Slot]>>,
     /// Interfaces that packets may be redirected to.
     pub devices: BTreeSet<u32>,
+    /// How frames for VLAN devices leave, and for those that carry some.
+    pub vlans: BTreeMap<u32, VlanDevice>,
     /// Regions that no VIP points to any more, but a packet under way may still read.
     pub retired: BTreeSet<Region>,
 }
@@ -59,6 +61,12 @@ impl Actual {
             }
             Step::RemoveDevice(index) => {
                 self.devices.remove(index);
+            }
+            Step::PutVlan(index, device) => {
+                self.vlans.insert(*index, *device);
+            }
+            Step::RemoveVlan(index) => {
+                self.vlans.remove(index);
             }
             Step::PutBackend(id, entry) => {
                 self.generation = self.generation.max(entry.generation);

@@ -16,6 +16,7 @@ use lb_common::{
     settings::Settings,
     traffic::Traffic,
     vip,
+    vlan::VlanDevice,
 };
 use rustix::{
     io::Errno,
@@ -37,6 +38,7 @@ pub struct Kernel {
     backends: Array<MapData, Backend>,
     traffic: PerCpuArray<MapData, Traffic>,
     devices: DevMapHash<MapData>,
+    vlans: HashMap<MapData, u32, VlanDevice>,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
@@ -70,6 +72,7 @@ impl Kernel {
             backends: take(&mut ebpf, names::BACKENDS)?,
             traffic: take(&mut ebpf, names::TRAFFIC)?,
             devices: take(&mut ebpf, names::DEVICES)?,
+            vlans: take(&mut ebpf, names::VLANS)?,
             arena,
             capacity: loaded.capacity,
             actual: Actual {
@@ -113,6 +116,10 @@ impl Kernel {
         for device in self.devices.keys() {
             actual.devices.insert(device?);
         }
+        for element in self.vlans.iter() {
+            let (index, device) = element?;
+            actual.vlans.insert(index, device);
+        }
         let published = actual.vips.values().map(|vip| vip.generation);
         let used = actual.backends.values().map(|backend| backend.generation);
         actual.generation = published
@@ -151,6 +158,8 @@ impl Kernel {
         match step {
             Step::PutDevice(index) => self.devices.insert(*index, *index, None, 0)?,
             Step::RemoveDevice(index) => absent_is_fine(self.devices.remove(*index))?,
+            Step::PutVlan(index, device) => self.vlans.insert(*index, *device, 0)?,
+            Step::RemoveVlan(index) => absent_is_fine(self.vlans.remove(index))?,
             Step::PutBackend(id, entry) => {
                 if !self.actual.backends.contains_key(id) {
                     self.reset_traffic(*id)?;

@@ -86,6 +86,8 @@ impl Memory {
                 Some("the map is full")
             }
             Step::PutDevice(_)
+            | Step::PutVlan(..)
+            | Step::RemoveVlan(_)
             | Step::PutBackend(..)
             | Step::WriteTable(..)
             | Step::PutVip(..)

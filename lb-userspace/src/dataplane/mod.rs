@@ -22,6 +22,7 @@ use lb_common::{
     backend::BackendId,
     table::{SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
+    vlan::VlanDevice,
 };
 
 use crate::{
@@ -32,9 +33,9 @@ use crate::{
 pub use actual::Actual;
 pub use load::Pins;
 
-/// The number of a service in the maps, from 1.
+/// The number of a service in the maps, from 1 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServiceId(pub u32);
+pub struct ServiceId(pub u16);
 
 /// A part of the arena: where one lookup table stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +89,8 @@ pub struct BackendEntry {
 pub enum Step {
     /// Allows redirects to an interface.
     PutDevice(u32),
+    /// Says how frames for an interface leave that is a VLAN device or carries some.
+    PutVlan(u32, VlanDevice),
     /// Writes a backend.
     PutBackend(BackendId, BackendEntry),
     /// Writes a lookup table into a region that nobody reads.
@@ -103,12 +106,19 @@ pub enum Step {
     RemoveBackend(BackendId),
     /// Forbids redirects to an interface.
     RemoveDevice(u32),
+    /// Forgets how frames for an interface leave.
+    RemoveVlan(u32),
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PutDevice(index) => write!(f, "allow redirects to interface {index}"),
+            Self::PutVlan(index, device) => {
+                let VlanDevice { parent, vlan, .. } = device;
+                let id = vlan.id();
+                write!(f, "send for interface {index} by {parent} in VLAN {id}")
+            }
             Self::PutBackend(id, entry) => {
                 write!(f, "write backend {} as number {}", entry.address, id.0)
             }
@@ -126,6 +136,7 @@ impl fmt::Display for Step {
             Self::Grace => f.write_str("wait for packets under way"),
             Self::RemoveBackend(id) => write!(f, "take backend number {} away", id.0),
             Self::RemoveDevice(index) => write!(f, "forbid redirects to interface {index}"),
+            Self::RemoveVlan(index) => write!(f, "forget the VLAN of interface {index}"),
         }
     }
 }

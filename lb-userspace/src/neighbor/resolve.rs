@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{Link, NextHop, Unresolved};
+use lb_common::vlan::Vlan;
+
+use super::{Link, NextHop, Unresolved, vlan};
 
 /// What the kernel does with packets to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +71,17 @@ pub(super) fn resolve(
             next_hop,
             interface: name(),
         })?;
+    let (transmitter, vlan) = match vlan::device(link, links) {
+        None => (interface, Vlan::NONE),
+        Some(Ok(device)) => (device.parent, device.vlan),
+        Some(Err(why)) => {
+            let interface = name();
+            return Err(Unresolved::UnsupportedVlan { interface, why });
+        }
+    };
     Ok(NextHop {
-        interface,
+        interface: transmitter,
+        vlan,
         source_mac,
         destination_mac: neighbor.mac,
         on_link: next_hop == destination,
@@ -119,6 +130,8 @@ mod tests {
             mac,
             up,
             mtu: 1_500,
+            kind: None,
+            vlan: None,
             xdp: None,
         };
         [
@@ -154,6 +167,7 @@ mod tests {
     fn hop(on_link: bool) -> NextHop {
         NextHop {
             interface: LINK,
+            vlan: Vlan::NONE,
             source_mac: OURS,
             destination_mac: THEIRS,
             on_link,

@@ -15,6 +15,8 @@ use std::{
     fmt,
 };
 
+use lb_common::vlan::VlanDevice;
+
 use crate::{
     dataplane::{Actual, Capacity, Step},
     desired::Desired,
@@ -37,6 +39,8 @@ pub struct Input<'a> {
     pub next_hops: &'a NextHops,
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
+    /// How frames for the host's VLAN devices leave, and for those that carry some.
+    pub vlans: &'a BTreeMap<u32, VlanDevice>,
     /// Where outer headers come from, if the operator has chosen.
     pub tunnel_sources: TunnelSources,
     /// What the kernel holds.
@@ -151,6 +155,11 @@ pub enum Shortage {
         /// The map's size; number 0 is reserved.
         capacity: u32,
     },
+    /// More services than there are numbers.
+    Services {
+        /// Wanted.
+        wanted: usize,
+    },
     /// More VIPs and addresses than the map of their family holds.
     Vips {
         /// Wanted of one family, address entries counted.
@@ -181,6 +190,11 @@ impl fmt::Display for Shortage {
                 "{wanted} backends are wanted, {} fit: raise max_backends",
                 capacity.saturating_sub(1)
             ),
+            Self::Services { wanted } => write!(
+                f,
+                "{wanted} services are wanted, and there are {} numbers for them: give services more VIPs or backends each",
+                u16::MAX
+            ),
             Self::Vips { wanted, capacity } => write!(
                 f,
                 "{wanted} VIPs and addresses of one IP version are wanted, {capacity} fit: raise max_vips"
@@ -203,6 +217,7 @@ pub fn plan(input: Input<'_>, tables: &mut Tables) -> Plan {
     }
     tables.retain(numbers.values().copied());
     planner.backend_room();
+    planner.service_room(numbers.len());
     planner.finish()
 }
 

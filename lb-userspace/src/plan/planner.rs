@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{backend::BackendId, table::Slot};
+use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 
 use super::{
     Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, tables, vips::Vips,
@@ -17,6 +17,12 @@ use crate::{
     model::{AdminState, Backend, Health, Mode, Service, TunnelSource, Vip},
     neighbor::{NextHop, Unresolved},
 };
+
+/// The steps that allow ways out, and those that forbid them when nothing uses them any more.
+struct Ways {
+    put: Vec<Step>,
+    remove: Vec<Step>,
+}
 
 /// Where a backend's packets go, and where the outer headers of a tunnel to it come from.
 type Way = (NextHop, Option<TunnelSource>);
@@ -262,8 +268,11 @@ impl<'a> Planner<'a> {
     pub(super) fn finish(mut self) -> Plan {
         self.plan.shortages.append(&mut self.vips.shortages);
         let mut clean = self.remove_backends();
-        let (put_devices, remove_devices) = self.devices();
-        clean.extend(remove_devices);
+        let Ways {
+            put: put_ways,
+            remove: remove_ways,
+        } = self.ways();
+        clean.extend(remove_ways);
         if !clean.is_empty() {
             clean.insert(0, Step::Grace);
         }
@@ -275,7 +284,7 @@ impl<'a> Planner<'a> {
             (self.write_vips, remove_vips)
         };
         let publish: Vec<Step> = [
-            put_devices,
+            put_ways,
             self.write_backends,
             self.write_tables,
             first,
@@ -305,6 +314,14 @@ impl<'a> Planner<'a> {
             self.plan
                 .shortages
                 .push(Shortage::TooManyBackends { wanted, capacity });
+        }
+    }
+
+    /// Whether all services have a number; so many have.
+    pub(super) fn service_room(&mut self, numbered: usize) {
+        let wanted = self.input.desired.services.len();
+        if numbered < wanted {
+            self.plan.shortages.push(Shortage::Services { wanted });
         }
     }
 
@@ -338,7 +355,7 @@ impl<'a> Planner<'a> {
     /// Interfaces that backends or replies go out by: the steps that allow them, and that forbid others.
     ///
     /// One that only an old next hop leads to stays allowed, but is not asked for: it may be gone.
-    fn devices(&self) -> (Vec<Step>, Vec<Step>) {
+    fn ways(&self) -> Ways {
         let hops = self.input.next_hops.values().flatten();
         let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
         wanted.extend(self.input.interfaces);
@@ -346,6 +363,30 @@ impl<'a> Planner<'a> {
         let put = wanted.difference(have).copied().map(Step::PutDevice);
         let unused = have.difference(&wanted).copied();
         let unused = unused.filter(|index| !self.interfaces.contains(index));
-        (put.collect(), unused.map(Step::RemoveDevice).collect())
+        let mut ways = Ways {
+            put: put.collect(),
+            remove: unused.map(Step::RemoveDevice).collect(),
+        };
+        self.vlans(&wanted, &mut ways);
+        ways
+    }
+
+    /// Of the VLAN devices those that lie on one of `devices`.
+    fn vlans(&self, devices: &BTreeSet<u32>, ways: &mut Ways) {
+        let vlans = self.input.vlans.iter();
+        let wanted: BTreeMap<u32, VlanDevice> = vlans
+            .filter(|(_, device)| devices.contains(&device.parent))
+            .take(VlanDevice::ELEMENTS as usize)
+            .map(|(index, device)| (*index, *device))
+            .collect();
+        let have = &self.input.actual.vlans;
+        let unused = have.keys().filter(|index| !wanted.contains_key(index));
+        // A map that is full takes a new one only when an old one is gone.
+        ways.put.splice(0..0, unused.copied().map(Step::RemoveVlan));
+        let new = wanted
+            .iter()
+            .filter(|(index, device)| have.get(index) != Some(device));
+        ways.put
+            .extend(new.map(|(index, device)| Step::PutVlan(*index, *device)));
     }
 }

@@ -1,5 +1,7 @@
 //! Publication over a data plane in memory: whole or not at all, and what comes after a failure.
 
+use lb_common::vlan::Vlan;
+
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
@@ -17,6 +19,7 @@ struct Lab {
     health: BTreeMap<Target, Health>,
     next_hops: NextHops,
     interfaces: BTreeSet<u32>,
+    vlans: BTreeMap<u32, VlanDevice>,
     reconciler: Reconciler<Memory>,
 }
 
@@ -24,6 +27,7 @@ impl Lab {
     /// Nothing is wanted and nothing is there; the backends are on the link.
     fn new(capacity: Capacity) -> Self {
         let hop = NextHop {
+            vlan: Vlan::NONE,
             interface: 3,
             source_mac: [2, 0, 0, 0, 0, 1],
             destination_mac: [2, 0, 0, 0, 0, 2],
@@ -37,6 +41,7 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: addresses.map(|address| (address, Ok(hop))).into(),
             interfaces: BTreeSet::new(),
+            vlans: BTreeMap::new(),
             reconciler: Reconciler::new(Memory::new(capacity)),
         }
     }
@@ -65,6 +70,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
+            vlans: &self.vlans,
             tunnel_sources: TunnelSources::default(),
         };
         (&self.desired, world, &mut self.reconciler)

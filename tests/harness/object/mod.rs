@@ -34,6 +34,7 @@ use lb_common::{
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     vip::{Vip, VipKey},
+    vlan::VlanDevice,
 };
 
 /// Room for backends, devices and so on in a test's maps.
@@ -151,6 +152,17 @@ impl Object {
             map.insert(device, device, None, 0)
         };
         done.expect("writing the devices map");
+    }
+
+    /// Says how frames for the interface with index `index` leave.
+    pub fn put_vlan(&mut self, index: u32, device: VlanDevice) {
+        let done = self.hash(names::VLANS).insert(index, device, 0);
+        done.expect("writing a VLAN device");
+    }
+
+    /// Forgets how frames for any interface leave.
+    pub fn forget_vlans(&mut self) {
+        clear(&mut self.hash::<u32, VlanDevice>(names::VLANS));
     }
 
     /// Gives the interface with index `index` the ledger with this number.

@@ -61,6 +61,8 @@ pub struct Tag {
     pub ether_type: u16,
     /// 0 to 4,095.
     pub id: u16,
+    /// 0 to 7 (IEEE 802.1Q clause 6.9.3).
+    pub priority: u8,
 }
 
 /// An IPv6 extension header.
@@ -223,7 +225,20 @@ impl Packet {
     /// With one more VLAN tag, inside of those that are there.
     #[must_use]
     pub fn tag(mut self, ether_type: u16, id: u16) -> Self {
-        self.tags.push(Tag { ether_type, id });
+        self.tags.push(Tag {
+            ether_type,
+            id,
+            priority: 0,
+        });
+        self
+    }
+
+    /// With this priority in every VLAN tag.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        for tag in &mut self.tags {
+            tag.priority = priority;
+        }
         self
     }
 

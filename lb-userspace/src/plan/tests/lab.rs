@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use lb_common::backend::BackendId;
+use lb_common::{
+    backend::BackendId,
+    vlan::{Vlan, VlanDevice},
+};
 
 use super::super::{Input, Plan, Serving, Tables, plan};
 use crate::{
@@ -28,6 +31,7 @@ pub(super) struct Lab {
     pub(super) health: BTreeMap<Target, Health>,
     pub(super) next_hops: NextHops,
     pub(super) interfaces: BTreeSet<u32>,
+    pub(super) vlans: BTreeMap<u32, VlanDevice>,
     pub(super) tunnel_sources: TunnelSources,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
@@ -50,6 +54,7 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: NextHops::new(),
             interfaces: BTreeSet::new(),
+            vlans: BTreeMap::new(),
             tunnel_sources: TunnelSources::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
@@ -102,6 +107,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
+            vlans: &self.vlans,
             tunnel_sources: self.tunnel_sources,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
@@ -157,11 +163,13 @@ impl Lab {
                 assert!(same, "{step}: the number is {before:?}'s");
             }
             Step::PutDevice(_)
+            | Step::PutVlan(..)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
             | Step::Grace
             | Step::RemoveBackend(_)
-            | Step::RemoveDevice(_) => {}
+            | Step::RemoveDevice(_)
+            | Step::RemoveVlan(_) => {}
         }
     }
 
@@ -282,6 +290,7 @@ pub(super) fn next_hop(address: IpAddr) -> NextHop {
     };
     NextHop {
         interface: INTERFACE,
+        vlan: Vlan::NONE,
         source_mac: [2, 0, 0, 0, 0, 1],
         destination_mac: [2, 0, 0, 0, 1, last],
         on_link: true,
@@ -301,7 +310,9 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         | Step::RemoveVip(_)
         | Step::Grace
         | Step::RemoveBackend(_)
-        | Step::RemoveDevice(_) => step.to_string(),
+        | Step::RemoveDevice(_)
+        | Step::PutVlan(..)
+        | Step::RemoveVlan(_) => step.to_string(),
     });
     words.collect()
 }
