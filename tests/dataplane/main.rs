@@ -98,7 +98,7 @@ fn packets_reach_backends_in_both_modes() {
 }
 
 #[test]
-fn vlan_tags_are_parsed_and_kept() {
+fn vlan_tags_are_kept_pushed_changed_or_removed_as_the_egress_asks() {
     check(&rows::vlan::rows());
 }
 

@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 
-use lb_common::backend::Mode;
-use lb_tests::packet::{Mac, Packet};
+use lb_common::{backend::Mode, vlan::Vlan};
+use lb_tests::packet::{CUSTOMER_TAG, Mac, PROVIDER_TAG, Packet, Tag};
 
 use crate::family::Family;
 
@@ -16,6 +16,9 @@ pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 0xcc];
 pub(crate) const FRONT_MAC: Mac = [2, 0, 0, 0, 0, 0x1b];
 /// The interface that faces the backends.
 pub(crate) const BACK_MAC: Mac = [2, 0, 0, 0, 0, 0x2b];
+
+/// The interface that is not in the devices map.
+pub(crate) const SIDE_MAC: Mac = [2, 0, 0, 0, 0, 0x3b];
 
 /// An interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(crate) struct Member {
     pub(crate) mode: Mode,
     pub(crate) family: Family,
     pub(crate) side: Side,
+    /// The tag that its egress asks for.
+    pub(crate) vlan: Vlan,
 }
 
 impl Member {
@@ -44,7 +49,14 @@ impl Member {
             mode,
             family,
             side,
+            vlan: Vlan::NONE,
         }
+    }
+
+    /// The same behind a VLAN device.
+    const fn behind(mut self, id: u16, is_provider: bool) -> Self {
+        self.vlan = Vlan::new(id, is_provider);
+        self
     }
 
     /// Its MAC address.
@@ -67,12 +79,14 @@ impl Member {
         SocketAddr::new(self.family.backend(id), 8_080)
     }
 
-    /// What `packet`, which came in by the front, must look like on its way to this backend. VLAN tags
-    /// stay on the way out of the same interface only.
+    /// What `packet`, which came in by the front, must look like on its way to this backend. Where its egress asks
+    /// for no tag, they stay on the way out of the same interface only.
     pub(crate) fn receives(self, packet: &Packet) -> Packet {
         let ttl = packet.ttl - 1;
         let mut sent = packet.clone().macs(self.egress_mac(), self.mac()).ttl(ttl);
-        if self.side != Side::Front {
+        if self.vlan != Vlan::NONE {
+            sent.tags = vec![tag(self.vlan, packet)];
+        } else if self.side != Side::Front {
             sent.tags.clear();
         }
         if self.mode == Mode::NAT {
@@ -89,6 +103,19 @@ impl Member {
             .from(self.address())
             .to(request.source)
             .macs(self.mac(), self.egress_mac())
+    }
+}
+
+/// The tag of `vlan`, with the priority of the outermost tag of `packet`.
+pub(crate) fn tag(vlan: Vlan, packet: &Packet) -> Tag {
+    Tag {
+        ether_type: if vlan.is_provider() {
+            PROVIDER_TAG
+        } else {
+            CUSTOMER_TAG
+        },
+        id: vlan.id(),
+        priority: packet.tags.first().map_or(0, |tag| tag.priority),
     }
 }
 
@@ -128,6 +155,20 @@ pub(crate) const TUNNELS: [Member; 8] = [
 /// Is this host itself.
 pub(crate) const LOCAL: Member = Member::new(20, Mode::LOCAL, Family::V4, Side::Front);
 
+/// Behind VLAN devices, by mode and the way out, with either kind of tag.
+pub(crate) const TAGGED: [Member; 9] = [
+    Member::new(21, Mode::L2, Family::V4, Side::Front).behind(100, false),
+    Member::new(22, Mode::L2, Family::V6, Side::Back).behind(4_094, true),
+    Member::new(23, Mode::IPIP, Family::V4, Side::Front).behind(1, true),
+    Member::new(24, Mode::IPIP, Family::V6, Side::Back).behind(100, false),
+    Member::new(25, Mode::GUE, Family::V4, Side::Back).behind(100, true),
+    Member::new(26, Mode::GUE, Family::V6, Side::Front).behind(7, false),
+    Member::new(27, Mode::NAT, Family::V4, Side::Back).behind(100, false),
+    Member::new(28, Mode::NAT, Family::V6, Side::Front).behind(100, true),
+    // Its parent is not in the devices map.
+    Member::new(29, Mode::L2, Family::V4, Side::Aside).behind(100, false),
+];
+
 /// The backend of this family.
 pub(crate) fn of(family: Family, members: [Member; 2]) -> Member {
     let [v4, v6] = members;
@@ -163,5 +204,7 @@ pub(crate) const PORT_BEYOND: u16 = 105;
 pub(crate) const PORT_LOCAL: u16 = 106;
 /// The first of [`TUNNELS`]; the others follow.
 pub(crate) const PORT_TUNNELS: u16 = 200;
+/// The first of [`TAGGED`]; the others follow.
+pub(crate) const PORT_TAGGED: u16 = 300;
 /// No service.
 pub(crate) const PORT_UNMATCHED: u16 = 9_999;

@@ -9,6 +9,7 @@ use lb_common::{
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     vip::Vip,
+    vlan::{Vlan, VlanDevice},
 };
 use lb_tests::{
     netns::{Namespace, join},
@@ -21,7 +22,8 @@ use crate::{
         BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, LOCAL, Member, NAT_BACK,
         NAT_FRONT, NO_DEVICE, PORT_BEYOND, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
         PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
-        PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, TUNNELS, of,
+        PORT_TAGGED, PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, SIDE_MAC, STRANGE_MODE, Side, TAGGED,
+        TUNNELS, of,
     },
 };
 
@@ -54,9 +56,10 @@ impl World {
     /// Makes everything as it was at first, and forgets all flows.
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
+        self.object.forget_vlans();
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
         let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
-        for member in several.chain(TUNNELS).chain([LOCAL]) {
+        for member in several.chain(TUNNELS).chain(TAGGED).chain([LOCAL]) {
             self.put(member, 1, 0);
         }
         for family in Family::BOTH {
@@ -78,6 +81,9 @@ impl World {
                 self.serve(family, port, backend);
             }
             self.serve_any(family, L2_BACK.id);
+            for (port, member) in (PORT_TAGGED..).zip(TAGGED) {
+                self.serve(family, port, member.id);
+            }
             for (port, member) in (PORT_TUNNELS..).zip(TUNNELS) {
                 self.serve(family, port, member.id);
             }
@@ -106,6 +112,7 @@ impl World {
         Backend {
             generation,
             service: 1,
+            vlan: member.vlan,
             address: address_words,
             destination_mac: member.mac(),
             source_mac: member.egress_mac(),
@@ -118,6 +125,17 @@ impl World {
             mtu: 0,
             tunnel_source,
         }
+    }
+
+    /// Makes an interface one whose frames leave by `parent` with the tag of `vlan`; with none, and as its own parent,
+    /// one that carries VLAN devices.
+    pub(crate) fn put_vlan(&mut self, side: Side, parent: Side, vlan: Vlan) {
+        let device = VlanDevice {
+            parent: self.index(parent),
+            vlan,
+            reserved: 0,
+        };
+        self.object.put_vlan(self.index(side), device);
     }
 
     /// Publishes a table of nothing but `backend` for a port, TCP and UDP.
@@ -190,7 +208,7 @@ pub(crate) fn in_world<T: Send>(
     for (interface, mac) in [
         ("front", FRONT_MAC),
         ("back", BACK_MAC),
-        ("aside", [2, 0, 0, 0, 0, 0x3b]),
+        ("aside", SIDE_MAC),
     ] {
         join(
             (&namespace, interface),

@@ -129,7 +129,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
+pub(super) fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
     leaves_bytes(row, member, packet, &packet.frame())
 }
 
@@ -159,7 +159,7 @@ fn with_header_checksum(frame: Vec<u8>, ip: usize) -> Vec<u8> {
     patched(frame, ip + 10, &header.calc_header_checksum().to_be_bytes())
 }
 
-/// What must leave: MAC addresses, tags if it is the same interface, the outer headers, and the packet as it
+/// What must leave: MAC addresses, the tags that the way out asks for, the outer headers, and the packet as it
 /// came, one hop less.
 fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
     let layers = packet.layers();
@@ -189,8 +189,7 @@ fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
     };
     payload.extend(&inner);
 
-    let mut link = member.receives(packet);
-    link.tags.retain(|_| member.side == Side::Front);
+    let link = member.receives(packet);
     let mut out = link.frame();
     out.truncate(link.layers().ip);
     let ether_type: u16 = match member.family {
