@@ -1,6 +1,9 @@
 //! A namespace, the loaded program and the model, all told the same.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use lb_common::{
     backend::{self, BackendId, Mode},
@@ -9,14 +12,15 @@ use lb_common::{
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     vip::Vip,
+    vlan::{Vlan, VlanDevice},
 };
 use lb_tests::{
     netns::{Namespace, join},
     object::Object,
-    packet::Mac,
+    packet::{CUSTOMER_TAG, Mac, PROVIDER_TAG},
 };
 
-use crate::model::{Backend, Hop, Model, Route};
+use crate::model::{Backend, Hop, Model, Route, Tag};
 
 /// The client's MAC address, or its router's.
 pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 0xcc];
@@ -42,7 +46,7 @@ const SLOTS: usize = 13;
 pub(crate) const GUE_PORT: u16 = 6_080;
 
 /// Number, mode, address, interface, flags.
-const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
+const BACKENDS: [(u32, Mode, &str, usize, u8); 27] = [
     (1, Mode::L2, "10.0.0.1", FRONT, 0),
     (2, Mode::L2, "fd00:b::2", BACK, 0),
     (3, Mode::NAT, "10.0.0.3", BACK, 0),
@@ -64,13 +68,28 @@ const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
     (21, Mode::L2, "10.0.0.21", FRONT, 0),
     (22, Mode::IPIP, "10.0.0.22", BACK, 0),
     (23, Mode::GUE, "fd00:b::23", BACK, 0),
+    (24, Mode::L2, "10.0.0.24", FRONT, 0),
+    (25, Mode::L2, "fd00:b::25", BACK, 0),
+    (26, Mode::NAT, "10.0.0.26", BACK, 0),
+    (27, Mode::NAT, "fd00:b::27", FRONT, 0),
+    (28, Mode::IPIP, "10.0.0.28", FRONT, 0),
+    (29, Mode::GUE, "fd00:b::29", BACK, 0),
 ];
-/// The last backends, to which only short packets may go, and how short.
-const NARROW: u32 = 21;
+/// Backends behind VLAN devices, and their tags.
+const TAGGED: [(u32, Tag); 6] = [
+    (24, (CUSTOMER_TAG, 100)),
+    (25, (PROVIDER_TAG, 4_094)),
+    (26, (CUSTOMER_TAG, 7)),
+    (27, (PROVIDER_TAG, 1)),
+    (28, (CUSTOMER_TAG, 100)),
+    (29, (PROVIDER_TAG, 100)),
+];
+/// Backends to which only short packets may go, and how short.
+const NARROW: RangeInclusive<u32> = 21..=23;
 const MTU: u16 = 120;
 
 /// A port of each VIP, and the backends in its table: IPv4, IPv6. None: no live backend.
-const SERVICES: [(u16, [&[u32]; 2]); 18] = [
+const SERVICES: [(u16, [&[u32]; 2]); 19] = [
     (80, [&[1], &[1]]),
     (81, [&[2], &[2]]),
     (90, [&[3], &[4]]),
@@ -90,11 +109,12 @@ const SERVICES: [(u16, [&[u32]; 2]); 18] = [
     (202, [&[16, 17], &[16, 17]]),
     (203, [&[18, 19], &[18, 19]]),
     (204, [&[21, 22, 23], &[21, 22, 23]]),
+    (300, [&[24, 25, 26, 28, 29], &[24, 25, 27, 28, 29]]),
     (443, [&[1, 2, 3, 5, 8, 12, 19], &[1, 2, 4, 6, 8, 13, 18]]),
 ];
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 21] = [
-    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 443, 443,
+pub(crate) const PORTS: [u16; 22] = [
+    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 300, 443, 443,
     9_999, 0,
 ];
 const PROTOCOLS: [u8; 2] = [6, 17];
@@ -119,10 +139,29 @@ impl World {
             egress: self.interfaces[side],
             source: INTERFACES[side].1,
             destination,
+            tag: None,
         }
     }
 
+    /// Makes an interface one of VLANs: `parent` transmits for it, with this tag.
+    fn put_vlan(&mut self, side: usize, parent: usize, tag: Option<Tag>) {
+        let [index, parent] = [side, parent].map(|side| self.interfaces[side]);
+        self.model.vlans.insert(index, (parent, tag));
+        let device = VlanDevice {
+            parent,
+            vlan: vlan(tag),
+            reserved: 0,
+        };
+        self.object.put_vlan(index, device);
+    }
+
     fn fill(&mut self) {
+        // One world has a client behind a VLAN device, the other one an interface that carries some.
+        if self.model.settings.drop_unmatched == 0 {
+            self.put_vlan(ASIDE, BACK, Some((PROVIDER_TAG, 200)));
+        } else {
+            self.put_vlan(FRONT, FRONT, None);
+        }
         for side in [FRONT, BACK] {
             self.object.allow_device(self.interfaces[side]);
             self.model.devices.insert(self.interfaces[side]);
@@ -130,7 +169,11 @@ impl World {
         for (id, mode, address, side, flags) in BACKENDS {
             let address = SocketAddr::new(ip(address), BACKEND_PORT);
             let last = u8::try_from(id).expect("few backends");
-            let hop = self.hop(side, [2, 0, 0, 0, 1, last]);
+            let tagged = TAGGED.iter().find(|(other, _)| *other == id);
+            let hop = Hop {
+                tag: tagged.map(|(_, tag)| *tag),
+                ..self.hop(side, [2, 0, 0, 0, 1, last])
+            };
             let backend = Backend {
                 generation: 1,
                 is_inactive: flags != 0,
@@ -139,7 +182,7 @@ impl World {
                 hop,
                 tunnel_source: ip(TUNNEL_SOURCES[usize::from(address.is_ipv6())]),
                 source_bits: SOURCE_BITS,
-                mtu: if id < NARROW { 0 } else { MTU },
+                mtu: if NARROW.contains(&id) { MTU } else { 0 },
             };
             self.model.backends.insert(id, backend);
             self.object
@@ -205,6 +248,7 @@ fn entry(backend: &Backend, flags: u8) -> backend::Backend {
     backend::Backend {
         generation: backend.generation,
         service: 1,
+        vlan: vlan(backend.hop.tag),
         address,
         destination_mac: backend.hop.destination,
         source_mac: backend.hop.source,
@@ -217,6 +261,13 @@ fn entry(backend: &Backend, flags: u8) -> backend::Backend {
         mtu: backend.mtu,
         tunnel_source,
     }
+}
+
+/// A tag as it stands in the maps.
+fn vlan(tag: Option<Tag>) -> Vlan {
+    tag.map_or(Vlan::NONE, |(ethertype, id)| {
+        Vlan::new(id, ethertype == PROVIDER_TAG)
+    })
 }
 
 /// An address as it stands in a backend's entry, and its IP version.

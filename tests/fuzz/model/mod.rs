@@ -37,7 +37,7 @@ use lb_common::{
 use lb_tests::{object::Action, packet::Mac};
 
 use parse::Parsed;
-pub(crate) use route::{Hop, Route};
+pub(crate) use route::{Hop, Route, Tag};
 
 /// A flow, as the packets of one direction show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +86,8 @@ pub(crate) struct Model {
     pub(crate) backends: BTreeMap<u32, Backend>,
     /// Interfaces that frames may be redirected to.
     pub(crate) devices: BTreeSet<u32>,
+    /// Interfaces of VLANs: what transmits for them, and with which tag.
+    pub(crate) vlans: BTreeMap<u32, (u32, Option<Tag>)>,
     /// The first that contains an address is the route to it.
     pub(crate) routes: Vec<Route>,
     /// Backend and generation, by what a client sends.
@@ -129,7 +131,9 @@ impl Model {
         self.replies.clear();
     }
 
-    /// How a frame leaves by `egress`: tags go on the way out of another interface, which must be allowed.
+    /// How a frame leaves, by an interface that must be allowed: with the tag that the egress asks for and the
+    /// priority of the outermost that it had, or without; and as it came where it came in by, if that is no
+    /// interface of VLANs.
     fn emit(
         &self,
         mut frame: Vec<u8>,
@@ -139,15 +143,31 @@ impl Model {
     ) -> Result<(Action, Vec<u8>), Outcome> {
         frame[..6].copy_from_slice(&hop.destination);
         frame[6..12].copy_from_slice(&hop.source);
-        if hop.egress == ingress {
-            return Ok((Action::Transmit, frame));
-        }
-        if !self.devices.contains(&hop.egress) {
+        // Where it came in by without a tag, it goes out by without one, whatever adds tags below.
+        let returns_bare = hop.egress == ingress && parsed.ip == 14;
+        let vlan = self.vlans.get(&hop.egress);
+        let vlan = vlan.filter(|_| hop.tag.is_none() && !returns_bare);
+        let (device, tag) = vlan.copied().unwrap_or((hop.egress, hop.tag));
+        let action = if device == ingress {
+            Action::Transmit
+        } else if self.devices.contains(&device) {
+            Action::Redirect
+        } else {
             return Err(Outcome::NoDevice);
+        };
+        let keeps_tags = vlan.is_none() && tag.is_none() && device == ingress;
+        if !keeps_tags {
+            let priority = if parsed.ip > 14 {
+                word(&frame, 14) & 0xf000
+            } else {
+                0
+            };
+            let new = tag.map(|(ethertype, id)| [ethertype, priority | id]);
+            let new = new.into_iter().flatten().flat_map(u16::to_be_bytes);
+            // The last two bytes before the IP header are its ethertype.
+            frame.splice(12..parsed.ip - 2, new);
         }
-        // The last two bytes before the IP header are its ethertype.
-        frame.drain(12..parsed.ip - 2);
-        Ok((Action::Redirect, frame))
+        Ok((action, frame))
     }
 }
 

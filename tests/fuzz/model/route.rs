@@ -12,7 +12,12 @@ pub(crate) struct Hop {
     pub(crate) egress: u32,
     pub(crate) source: Mac,
     pub(crate) destination: Mac,
+    /// The tag that the egress asks for.
+    pub(crate) tag: Option<Tag>,
 }
+
+/// A VLAN tag: the ethertype before it, and the VLAN's number.
+pub(crate) type Tag = (u16, u16);
 
 /// What the routing table says.
 #[derive(Clone, Copy, Debug)]
