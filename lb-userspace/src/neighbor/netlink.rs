@@ -382,3 +382,6 @@ fn change(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Change> {
         Some(Change::Anything)
     }
 }
+
+#[cfg(test)]
+mod tests;

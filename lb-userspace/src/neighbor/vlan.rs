@@ -114,3 +114,83 @@ pub fn devices(links: &[Link]) -> BTreeMap<u32, VlanDevice> {
     }
     devices
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &str, kind: Option<&str>, vlan: Option<(u32, u16, bool)>) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            mac: Some([2, 0, 0, 0, 0, 1]),
+            up: true,
+            mtu: 1_500,
+            kind: kind.map(str::to_owned),
+            vlan: vlan.map(|(parent, id, is_provider)| VlanLink {
+                parent,
+                id,
+                is_provider,
+            }),
+            xdp: None,
+        }
+    }
+
+    fn host() -> Vec<Link> {
+        let vlan = Some("vlan");
+        vec![
+            link(2, "eth0", None, None),
+            link(3, "eth1", None, None),
+            link(4, "br0", Some("bridge"), None),
+            link(10, "eth0.100", vlan, Some((2, 100, false))),
+            link(11, "eth0.200", vlan, Some((2, 200, true))),
+            link(12, "eth0.100.7", vlan, Some((10, 7, false))),
+            link(13, "br0.100", vlan, Some((4, 100, false))),
+            link(14, "eth0.0", vlan, Some((2, 0, false))),
+            link(15, "lost.1", vlan, Some((99, 1, false))),
+        ]
+    }
+
+    #[test]
+    fn devices_on_what_transmits_have_a_tag_and_their_parents_none() {
+        let by = |parent, vlan| VlanDevice {
+            parent,
+            vlan,
+            reserved: 0,
+        };
+        let devices = devices(&host());
+        let supported: Vec<_> = [2, 3, 10, 11]
+            .iter()
+            .map(|index| devices.get(index).copied())
+            .collect();
+        assert_eq!(
+            supported,
+            [
+                Some(by(2, Vlan::NONE)),
+                None,
+                Some(by(2, Vlan::new(100, false))),
+                Some(by(2, Vlan::new(200, true))),
+            ]
+        );
+        for index in 12..=15 {
+            assert_eq!(devices.get(&index), None, "{index}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_says_why() {
+        let links = host();
+        let by_index = links.iter().map(|link| (link.index, link.clone()));
+        let by_index: BTreeMap<u32, Link> = by_index.collect();
+        for (name, why) in [
+            ("eth0.100.7", "VLAN device eth0.100"),
+            ("br0.100", "br0, a bridge"),
+            ("eth0.0", "number 0"),
+            ("lost.1", "another network namespace"),
+        ] {
+            let link = links.iter().find(|link| link.name == name).unwrap();
+            let said = device(link, &by_index).unwrap().unwrap_err().to_string();
+            assert!(said.contains(why), "{name}: {said}");
+        }
+    }
+}

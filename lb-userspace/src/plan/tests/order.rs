@@ -1,5 +1,7 @@
 //! The order of steps, and that there are none when nothing is to do.
 
+use lb_common::vlan::{Vlan, VlanDevice};
+
 use super::{
     super::{Plan, Tables},
     lab::{INTERFACE, Lab, service, words},
@@ -189,6 +191,39 @@ fn interfaces_for_replies_are_allowed_though_no_backend_is_there() {
     );
     lab.interfaces = [5].into();
     assert_eq!(lab.settle().clean, [Step::Grace, Step::RemoveDevice(4)]);
+}
+
+#[test]
+fn vlan_devices_follow_the_interfaces_that_transmit_for_them() {
+    let on = |parent, id| VlanDevice {
+        parent,
+        vlan: Vlan::new(id, false),
+        reserved: 0,
+    };
+    let mut lab = Lab::published([web()]);
+    // Nothing leaves by interface 8.
+    lab.vlans = [(9, on(INTERFACE, 100)), (10, on(8, 100))].into();
+    assert_eq!(lab.settle().publish, [Step::PutVlan(9, on(INTERFACE, 100))]);
+    lab.interfaces = [8].into();
+    let put = [Step::PutDevice(8), Step::PutVlan(10, on(8, 100))];
+    assert_eq!(lab.settle().publish, put);
+    lab.vlans = [(9, on(INTERFACE, 200))].into();
+    let changed = [Step::RemoveVlan(10), Step::PutVlan(9, on(INTERFACE, 200))];
+    assert_eq!(lab.settle().publish, changed);
+    assert!(lab.plan().is_empty());
+}
+
+#[test]
+fn a_backend_that_moves_into_a_vlan_is_written_anew() {
+    let mut lab = Lab::published([web()]);
+    let hop = lab.next_hops.get_mut(&[10, 0, 0, 1].into()).unwrap();
+    hop.as_mut().unwrap().vlan = Vlan::new(100, true);
+    let plan = lab.settle();
+    assert_eq!(
+        words(&plan.publish),
+        ["write backend 10.0.0.1:80 as number 1"]
+    );
+    assert_eq!(lab.entry(ONE).1.next_hop.vlan, Vlan::new(100, true));
 }
 
 #[test]

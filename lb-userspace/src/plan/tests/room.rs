@@ -206,3 +206,22 @@ fn backends_without_a_next_hop_count_for_the_room_they_will_need() {
         }]
     );
 }
+
+#[test]
+fn more_services_than_there_are_numbers_are_a_shortage() {
+    let mut lab = sized(TABLE, 16, 1 << 18);
+    let wanted = usize::from(u16::MAX) + 1;
+    for number in 0..wanted {
+        let vip = format!("10.{}.{}.1:80/tcp", number >> 8, number & 0xff);
+        lab.want(service(&format!("s{number}"), &[&vip], &[]));
+    }
+    let plan = lab.plan();
+    assert_eq!(plan.shortages, [Shortage::Services { wanted }]);
+    let said = plan.shortages[0].to_string();
+    assert!(
+        said.contains("65536 services") && said.contains("65535"),
+        "{said}"
+    );
+    lab.drop_service("s0");
+    assert_eq!(lab.plan().shortages, []);
+}
