@@ -115,7 +115,15 @@ impl Interfaces {
                     }
                 }
                 // It has come (back), or somebody has taken the program off it.
-                (Some(link), _) => attach(&mut self.attachments, self.mode, link),
+                (Some(link), _) => {
+                    if link.kind.is_none() && self.vlans.contains_key(&link.index) {
+                        info!(
+                            interface = name,
+                            "it carries VLAN devices: if the card takes tags off by itself, see to it that it does not (`ethtool -K {name} rxvlan off`)"
+                        );
+                    }
+                    attach(&mut self.attachments, self.mode, link)
+                }
             };
             *state = next;
         }

@@ -116,7 +116,7 @@ impl Kernel {
         for device in self.devices.keys() {
             actual.devices.insert(device?);
         }
-        for element in self.vlans.iter() {
+        for element in &self.vlans {
             let (index, device) = element?;
             actual.vlans.insert(index, device);
         }
