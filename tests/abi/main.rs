@@ -172,28 +172,32 @@ fn maps_are_those_that_the_daemon_knows() {
     assert_eq!(ObjectFile::read().maps(), wanted);
 }
 
-#[test]
-fn maps_have_their_types_and_sizes() {
-    let object = ObjectFile::read();
-    let default = Capacity::default();
-    let entries = |number: u32| number as usize;
-    let define = |kind, key, value, max_entries, flags| MapDefinition {
+const fn define(
+    kind: usize,
+    key: usize,
+    value: usize,
+    max_entries: usize,
+    flags: usize,
+) -> MapDefinition {
+    MapDefinition {
         kind,
         key,
         value,
         max_entries,
         flags,
-    };
-    let backends = entries(default.backends);
-    let elements = entries(default.slots / SLOTS_PER_ELEMENT);
-    let vips = entries(default.vips);
-    let flows = entries(default.flows);
+    }
+}
+
+/// The maps that each IP version has of its own.
+fn maps_by_family(vips: usize, flows: usize) -> [(&'static str, MapDefinition); 8] {
+    const FRAGMENTS: usize = 16_384;
     let (key_v4, key_v6) = (
         size_of::<FlowKey<Address4>>(),
         size_of::<FlowKey<Address6>>(),
     );
     let vip = size_of::<Vip>();
-    let wanted = [
+    let fragments = |key| define(LRU_HASH, key, size_of::<FragmentPorts>(), FRAGMENTS, 0);
+    [
         (
             names::VIPS_V4,
             define(HASH, size_of::<VipKey<Address4>>(), vip, vips, 0),
@@ -201,14 +205,6 @@ fn maps_have_their_types_and_sizes() {
         (
             names::VIPS_V6,
             define(HASH, size_of::<VipKey<Address6>>(), vip, vips, 0),
-        ),
-        (
-            names::TABLES,
-            define(ARRAY, 4, size_of::<Element>(), elements, MMAPABLE),
-        ),
-        (
-            names::BACKENDS,
-            define(ARRAY, 4, size_of::<Backend>(), backends, 0),
         ),
         (
             names::FLOWS_V4,
@@ -228,23 +224,27 @@ fn maps_have_their_types_and_sizes() {
         ),
         (
             names::FRAGMENTS_V4,
-            define(
-                LRU_HASH,
-                size_of::<FragmentKey<Address4>>(),
-                size_of::<FragmentPorts>(),
-                16_384,
-                0,
-            ),
+            fragments(size_of::<FragmentKey<Address4>>()),
         ),
         (
             names::FRAGMENTS_V6,
-            define(
-                LRU_HASH,
-                size_of::<FragmentKey<Address6>>(),
-                size_of::<FragmentPorts>(),
-                16_384,
-                0,
-            ),
+            fragments(size_of::<FragmentKey<Address6>>()),
+        ),
+    ]
+}
+
+/// The maps that there is one of.
+fn maps_of_all(backends: usize, elements: usize) -> [(&'static str, MapDefinition); 8] {
+    let cells = Interface::LEDGERS * LEDGER_CELLS;
+    let entries = |number: u32| number as usize;
+    [
+        (
+            names::TABLES,
+            define(ARRAY, 4, size_of::<Element>(), elements, MMAPABLE),
+        ),
+        (
+            names::BACKENDS,
+            define(ARRAY, 4, size_of::<Backend>(), backends, 0),
         ),
         (
             names::TRAFFIC,
@@ -252,13 +252,7 @@ fn maps_have_their_types_and_sizes() {
         ),
         (
             names::LEDGER,
-            define(
-                PER_CPU_ARRAY,
-                4,
-                8,
-                entries(Interface::LEDGERS * LEDGER_CELLS),
-                0,
-            ),
+            define(PER_CPU_ARRAY, 4, 8, entries(cells), 0),
         ),
         (
             names::INTERFACES,
@@ -286,9 +280,19 @@ fn maps_have_their_types_and_sizes() {
         ),
         // An interface's index, and room for a program's: struct bpf_devmap_val.
         (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),
-    ];
-    assert_eq!(wanted.len(), names::MAPS.len());
-    for (name, definition) in wanted {
+    ]
+}
+
+#[test]
+fn maps_have_their_types_and_sizes() {
+    let object = ObjectFile::read();
+    let default = Capacity::default();
+    let entries = |number: u32| number as usize;
+    let by_family = maps_by_family(entries(default.vips), entries(default.flows));
+    let elements = entries(default.slots / SLOTS_PER_ELEMENT);
+    let of_all = maps_of_all(entries(default.backends), elements);
+    assert_eq!(by_family.len() + of_all.len(), names::MAPS.len());
+    for (name, definition) in by_family.into_iter().chain(of_all) {
         assert_eq!(object.map(name), definition, "{name}");
     }
 }
@@ -296,13 +300,6 @@ fn maps_have_their_types_and_sizes() {
 #[test]
 fn lists_of_decap_have_their_types_and_sizes() {
     let object = ObjectFile::read();
-    let define = |kind, key, value, max_entries, flags| MapDefinition {
-        kind,
-        key,
-        value,
-        max_entries,
-        flags,
-    };
     let sources = |key| define(PREFIXES, key, 4, 1_024, NO_PREALLOC);
     let addresses = |key| define(HASH, key, 4, 1_024, 0);
     let (prefix_v4, prefix_v6) = (size_of::<Prefix<Address4>>(), size_of::<Prefix<Address6>>());

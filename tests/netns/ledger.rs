@@ -164,7 +164,7 @@ fn every_packet_is_in_its_interfaces_ledger() {
     let mut control = daemon.control();
     scene.serve(&mut control, mode);
     mixed_traffic(&scene, mode);
-    let stats = balances(&scene, &mut control, &none);
+    let told = balances(&scene, &mut control, &none);
     for outcome in [
         "forward.forwarded",
         "forward.replied",
@@ -176,7 +176,7 @@ fn every_packet_is_in_its_interfaces_ledger() {
         "drop.bad_source",
         "drop.malformed",
     ] {
-        assert_ne!(stats["ledger"][outcome], json!(0), "{outcome}: {stats:#}");
+        assert_ne!(told["ledger"][outcome], json!(0), "{outcome}: {told:#}");
     }
 
     // The counts outlive the daemon ...
