@@ -1,4 +1,8 @@
 //! Messages as the kernel sends them (rtnetlink(7)), byte by byte.
+#![expect(
+    clippy::host_endian_bytes,
+    reason = "netlink speaks in the machine's own order"
+)]
 
 use super::*;
 
