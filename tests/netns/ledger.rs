@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::{IpAddr, SocketAddr},
     thread,
     time::{Duration, Instant},
@@ -143,10 +144,14 @@ fn mixed_traffic(scene: &Scene, mode: Mode) {
         for _ in 0..5 {
             send_garbage(&scene.bed.client, garbage(client, to.ip(), mode));
         }
-        // To a backend's own address, by the host's stack.
+        // To a backend's own address, by the host's stack; at a port of its own, so that the answer cannot be taken for
+        // one to a flow of the same client port.
         for backend in 0..2 {
-            let to = scene.backend(backend, to.ip());
-            assert!(!names(traffic::ask(&scene.bed.client, to, 5)).is_empty());
+            let closed = SocketAddr::new(scene.backend(backend, to.ip()).ip(), 9);
+            for answer in traffic::ask(&scene.bed.client, closed, 5) {
+                let error = answer.expect_err("nobody listens there");
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
+            }
         }
     }
 }
