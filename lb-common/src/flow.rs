@@ -20,7 +20,7 @@ pub struct FlowKey<Address> {
     pub source_port: Be16,
     /// Destination port.
     pub destination_port: Be16,
-    /// IP protocol number, zero-extended: 6 TCP, 17 UDP.
+    /// IP protocol number, zero-extended: 6 TCP, 17 UDP, 132 SCTP.
     pub protocol: u32,
 }
 

@@ -20,7 +20,7 @@ pub struct VipKey<Address> {
     pub address: Address,
     /// Destination port; 0 in the address entry and in a VIP of every port.
     pub port: Be16,
-    /// IP protocol number (6 TCP, 17 UDP); 0 in the address entry.
+    /// IP protocol number (6 TCP, 17 UDP, 132 SCTP); 0 in the address entry.
     pub protocol: u8,
     /// Always 0.
     pub reserved: u8,

@@ -47,6 +47,8 @@ unsafe impl View for crate::wire::extension::Extension {}
 unsafe impl View for crate::wire::gue::Gue {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::icmp::Icmp {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::sctp::Sctp {}
 // SAFETY: as above; one view after another, both of alignment 1.
 unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
 

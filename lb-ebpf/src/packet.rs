@@ -84,20 +84,21 @@ impl Part {
     }
 }
 
-/// A TCP or UDP packet, or an ICMP error about one, fully parsed.
+/// A TCP, UDP or SCTP packet, or an ICMP error about one, fully parsed.
 #[derive(Clone, Copy)]
 pub struct Packet<F: Family> {
     /// The 5-tuple; of an ICMP error, that of the flow it is about, in the error's direction.
     pub flow: FlowKey<F::Address>,
     /// TTL or hop limit.
     pub hop_limit: u64,
-    /// Whether a flow may begin with it: not for TCP segments with RST or FIN, nor for ICMP errors.
+    /// Whether a flow may begin with it: not for TCP segments with RST or FIN, nor for SCTP's ABORT and
+    /// SHUTDOWN COMPLETE, nor for ICMP errors.
     pub begins_flow: bool,
     /// Where the IP header begins, in bytes from the frame's start.
     pub network: usize,
     /// Where the header of an ICMP error begins, in bytes from the frame's start; 0 in packets that are no errors.
     pub error: usize,
-    /// Where the TCP or UDP header begins, likewise: the quoted one, of which 8 bytes are there, in an error;
+    /// Where the TCP, UDP or SCTP header begins, likewise: the quoted one, of which 8 bytes are there, in an error;
     /// 0 in a later fragment, which has none.
     pub transport: usize,
     /// Which part of its datagram it is.

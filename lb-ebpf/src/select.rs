@@ -33,7 +33,7 @@ impl Standing {
     pub const KNOWN: Self = Self(0);
     /// It begins with this packet and is to be remembered.
     pub const NEW: Self = Self(1);
-    /// It is not remembered, and this packet, a TCP RST or FIN, does not begin one.
+    /// It is not remembered, and this packet, the last of a TCP connection or SCTP association, does not begin one.
     pub const PASSING: Self = Self(2);
 }
 

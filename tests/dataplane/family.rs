@@ -131,6 +131,11 @@ pub(crate) fn udp(family: Family, port: u16) -> Packet {
     Packet::udp(client(family), (family.vip(), port).into())
 }
 
+/// The same by SCTP, with the chunk that begins an association.
+pub(crate) fn sctp(family: Family, port: u16) -> Packet {
+    Packet::sctp(client(family), (family.vip(), port).into())
+}
+
 /// The client's address and port.
 pub(crate) const fn client(family: Family) -> SocketAddr {
     SocketAddr::new(family.client(), 40_000)

@@ -92,6 +92,11 @@ fn a_vip_of_every_port_takes_what_no_other_takes() {
 }
 
 #[test]
+fn sctp_is_forwarded_where_its_checksum_stays_right() {
+    check(&rows::sctp::rows());
+}
+
+#[test]
 fn packets_reach_backends_in_both_modes() {
     check(&rows::forward::rows());
 }

@@ -1,7 +1,7 @@
 //! The backends of the world, and the ports of the VIP by which each is reached.
 //!
 //! A port stands for a case: 80 is served in mode `l2` by a backend on the client's side, 100 has no live
-//! backend, and so on; each for TCP and UDP, IPv4 and IPv6.
+//! backend, and so on; each for TCP, UDP and SCTP, IPv4 and IPv6.
 
 use std::net::SocketAddr;
 

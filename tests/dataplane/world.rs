@@ -30,7 +30,7 @@ const SLOTS: u32 = 13;
 /// Low bits of outer sources that vary with the flow.
 pub(crate) const SOURCE_BITS: u8 = 16;
 const UDP: u8 = 17;
-const PROTOCOLS: [u8; 2] = [6, UDP];
+const PROTOCOLS: [u8; 3] = [6, UDP, 132];
 
 /// The program, filled, and its interfaces.
 pub(crate) struct World {
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    /// Publishes a table of nothing but `backend` for a port, TCP and UDP.
+    /// Publishes a table of nothing but `backend` for a port, TCP, UDP and SCTP.
     pub(crate) fn serve(&mut self, family: Family, port: u16, backend: u32) {
         // One region for each backend; the last one for the backend that is beyond all.
         let region = backend.min(63);
@@ -155,7 +155,7 @@ impl World {
         );
     }
 
-    /// Publishes a table for a port, TCP and UDP.
+    /// Publishes a table for a port, TCP, UDP and SCTP.
     pub(crate) fn publish(&mut self, family: Family, port: u16, offset: u32, slots: u32) {
         let vip = Vip {
             table_offset: offset,

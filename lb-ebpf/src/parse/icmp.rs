@@ -14,7 +14,8 @@ use crate::{
     wire::icmp::Icmp,
 };
 
-/// Reads the ICMP message of a packet whose IP header `header` stands at `offset`, if it is an error about TCP or UDP.
+/// Reads the ICMP message of a packet whose IP header `header` stands at `offset`, if it is an error about TCP, UDP or
+/// SCTP.
 ///
 /// # Errors
 /// [`Outcome::Icmp`] for all other messages, also errors about later fragments, whose ports nobody can tell;
@@ -31,6 +32,9 @@ pub(super) fn error<F: Ip>(
     network: &Network,
     offset: usize,
 ) -> Result<Packet<F>, Outcome> {
+    const TCP: u64 = IpProto::Tcp as u64;
+    const UDP: u64 = IpProto::Udp as u64;
+    const SCTP: u64 = IpProto::Sctp as u64;
     let icmp = frame
         .view::<Icmp>(network.payload)
         .ok_or(Outcome::Truncated)?;
@@ -50,10 +54,10 @@ pub(super) fn error<F: Ip>(
     if quoted.payload > network.end {
         return Err(Outcome::Truncated);
     }
-    if quoted.protocol != IpProto::Tcp as u64 && quoted.protocol != IpProto::Udp as u64 {
+    if !matches!(quoted.protocol, TCP | UDP | SCTP) {
         return Err(Outcome::Icmp);
     }
-    // Of TCP, too, the ports are the first 4 of these 8 bytes.
+    // Of TCP and SCTP, too, the ports are the first 4 of these 8 bytes.
     let ports = frame
         .view::<UdpHdr>(quoted.payload)
         .ok_or(Outcome::Truncated)?;

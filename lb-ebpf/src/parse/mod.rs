@@ -38,7 +38,7 @@ pub fn source<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Outcome
     frame.view(offset).map(F::source).ok_or(Outcome::Truncated)
 }
 
-/// Reads the TCP or UDP packet, or the ICMP error about one, whose IP header stands at `offset`.
+/// Reads the TCP, UDP or SCTP packet, or the ICMP error about one, whose IP header stands at `offset`.
 ///
 /// # Errors
 /// What becomes of the packet if it is for a VIP address.

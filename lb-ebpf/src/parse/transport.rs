@@ -1,4 +1,5 @@
-//! TCP (RFC 9293 section 3.1) and UDP (RFC 768) headers: the ports, and whether a flow may begin here.
+//! TCP (RFC 9293 section 3.1), UDP (RFC 768) and SCTP (RFC 9260 section 3) headers: the ports, and whether a flow may
+//! begin here.
 
 use lb_common::{be::Be16, outcome::Outcome};
 use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
@@ -6,6 +7,7 @@ use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
 use crate::{
     frame::Frame,
     packet::{Network, Part},
+    wire::sctp::Sctp,
 };
 
 /// What a transport header tells.
@@ -22,12 +24,14 @@ pub(super) struct Ports {
 /// [`Outcome::Truncated`], [`Outcome::Malformed`].
 #[inline(always)]
 pub(super) fn transport(frame: &Frame, network: &Network) -> Result<Ports, Outcome> {
-    if network.protocol == IpProto::Tcp as u64 {
-        tcp(frame, network.payload, network.end)
-    } else {
-        // The length is the datagram's, of which a first fragment is only a part.
-        let is_whole = network.part.position == Part::WHOLE;
-        udp(frame, network.payload, network.end, is_whole)
+    const TCP: u64 = IpProto::Tcp as u64;
+    const SCTP: u64 = IpProto::Sctp as u64;
+    // Lengths are those of the datagram, of which a first fragment is only a part.
+    let is_whole = network.part.position == Part::WHOLE;
+    match network.protocol {
+        TCP => tcp(frame, network.payload, network.end),
+        SCTP => sctp(frame, network.payload, network.end, is_whole),
+        _ => udp(frame, network.payload, network.end, is_whole),
     }
 }
 
@@ -62,5 +66,22 @@ fn udp(frame: &Frame, offset: usize, end: usize, is_whole: bool) -> Result<Ports
         source: Be16::from_bytes(header.src),
         destination: Be16::from_bytes(header.dst),
         begins_flow: true,
+    })
+}
+
+#[inline(always)]
+fn sctp(frame: &Frame, offset: usize, end: usize, is_whole: bool) -> Result<Ports, Outcome> {
+    let header = frame.view::<Sctp>(offset).ok_or(Outcome::Truncated)?;
+    if offset + size_of::<Sctp>() > end {
+        return Err(Outcome::Truncated);
+    }
+    let chunk_end = header.first_chunk_end().ok_or(Outcome::Malformed)?;
+    if is_whole && offset + chunk_end > end {
+        return Err(Outcome::Malformed);
+    }
+    Ok(Ports {
+        source: Be16::from_bytes(header.common.src),
+        destination: Be16::from_bytes(header.common.dst),
+        begins_flow: !header.is_last(),
     })
 }

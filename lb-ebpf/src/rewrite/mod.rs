@@ -37,7 +37,7 @@ pub fn request<F: Ip>(
     decrement_hop_limit(frame, packet)?;
     let shim = match backend.mode {
         Mode::L2 => return Ok(*link),
-        Mode::NAT if backend.version == F::VERSION => {
+        Mode::NAT if backend.version == F::VERSION && nat::translates(packet.flow.protocol) => {
             nat::translate::<F>(
                 frame,
                 packet,

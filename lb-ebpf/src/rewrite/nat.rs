@@ -26,6 +26,13 @@ impl End {
     }
 }
 
+/// Whether ports of transport protocol `protocol` can be translated: SCTP's checksum, a CRC32c of the whole packet
+/// (RFC 9260 section 6.8), cannot be updated by what changed.
+#[inline(always)]
+pub(super) const fn translates(protocol: u32) -> bool {
+    protocol != IpProto::Sctp as u32
+}
+
 /// Replaces address and port of one end and mends the checksums that cover them.
 ///
 /// # Errors

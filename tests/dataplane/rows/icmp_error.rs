@@ -81,6 +81,11 @@ fn error(source: IpAddr, quoted: &Packet, bytes: usize) -> Packet {
     )
 }
 
+/// An error from `source` about the VIP's answer to `request`.
+pub(super) fn about(source: IpAddr, request: &Packet) -> Packet {
+    error(source, &answer(request), LEAST)
+}
+
 /// What a router on the way to the client saw of the answer to `request`.
 fn answer(request: &Packet) -> Packet {
     request

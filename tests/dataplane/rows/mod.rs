@@ -14,6 +14,7 @@ pub(crate) mod link;
 pub(crate) mod not_ours;
 pub(crate) mod refused;
 pub(crate) mod reply;
+pub(crate) mod sctp;
 pub(crate) mod truncated;
 pub(crate) mod tunnel;
 pub(crate) mod unmatched;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<Row> {
         unmatched::passed(),
         unmatched::dropped(),
         unmatched::any_port(),
+        sctp::rows(),
         forward::rows(),
         vlan::rows(),
         ipv4::rows(),

@@ -37,6 +37,8 @@ use lb_common::{
 
 /// Room for backends, devices and so on in a test's maps.
 const ENTRIES: u32 = 64;
+/// Room for VIPs of one IP version.
+const VIPS: u32 = 256;
 /// Room for flows of one IP version.
 const FLOWS: u32 = 1_024;
 
@@ -206,9 +208,10 @@ impl Object {
 fn load(settings: &Settings) -> Ebpf {
     let mut loader = EbpfLoader::new();
     loader.override_global(names::SETTINGS, settings, true);
+    for name in [names::VIPS_V4, names::VIPS_V6] {
+        loader.map_max_entries(name, VIPS);
+    }
     for name in [
-        names::VIPS_V4,
-        names::VIPS_V6,
         names::TABLES,
         names::BACKENDS,
         names::TRAFFIC,
