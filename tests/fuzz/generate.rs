@@ -56,8 +56,10 @@ const NAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.3", "10.0.0.5"], ["fd00:b::4", "f
 const CLIENT_PORTS: [u16; 3] = [40_000, 40_001, 40_002];
 const TTLS: [u8; 12] = [0, 1, 2, 2, 64, 64, 64, 64, 64, 64, 255, 255];
 const PROTOCOLS: [u8; 20] = [
-    6, 6, 6, 6, 6, 17, 17, 17, 17, 17, 1, 1, 1, 58, 58, 58, 132, 2, 59, 255,
+    6, 6, 6, 6, 6, 17, 17, 17, 17, 1, 1, 1, 58, 58, 58, 132, 132, 2, 59, 255,
 ];
+/// SCTP's data, init, heartbeat, abort, shutdown complete, and one that nobody knows.
+const CHUNKS: [u8; 7] = [0, 0, 1, 4, 6, 14, 0xbf];
 const EXTENSIONS: [u8; 7] = [0, 43, 44, 60, 60, 51, 135];
 const INTERESTING: [u8; 12] = [0, 1, 4, 5, 6, 17, 0x45, 0x60, 0x7f, 0x80, 0xfe, 0xff];
 
@@ -161,6 +163,14 @@ fn transport(random: &mut Random, protocol: u8, [from, to]: [u16; 2]) -> Vec<u8>
             let length = u16::try_from(8 + payload).expect("a short datagram");
             bytes.extend(length.to_be_bytes());
             bytes.extend(checksum(random));
+        }
+        132 => {
+            bytes.extend(from.to_be_bytes());
+            bytes.extend(to.to_be_bytes());
+            bytes.extend(random.bytes(8));
+            bytes.extend([random.pick(&CHUNKS), random.byte()]);
+            let length = u16::try_from(4 + payload).expect("a short chunk");
+            bytes.extend(length.to_be_bytes());
         }
         _ => bytes.extend(random.bytes(8)),
     }

@@ -97,7 +97,7 @@ pub(crate) const PORTS: [u16; 21] = [
     80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 443, 443,
     9_999, 0,
 ];
-const PROTOCOLS: [u8; 2] = [6, 17];
+const PROTOCOLS: [u8; 3] = [6, 17, 132];
 
 /// Both sides.
 pub(crate) struct World {

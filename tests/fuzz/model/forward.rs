@@ -95,7 +95,10 @@ impl Model {
         let mut out = frame.to_vec();
         match backend.mode {
             Mode::L2 | Mode::IPIP | Mode::GUE => {}
-            Mode::NAT if backend.address.is_ipv4() == parsed.is_v4 => {
+            // What SCTP's checksum covers cannot be told from a change (RFC 9260 section 6.8).
+            Mode::NAT
+                if backend.address.is_ipv4() == parsed.is_v4 && parsed.flow.protocol != 132 =>
+            {
                 readdress(&mut out, parsed, End::Destination, backend.address);
             }
             _ => return Err(Outcome::UnsupportedMode),
