@@ -10,6 +10,7 @@
 //! | [`be`] | integers in network byte order |
 //! | [`family`] | IPv4 and IPv6 as one trait: the address type |
 //! | [`vip`] | [`VipKey`](vip::VipKey) and [`Vip`](vip::Vip) |
+//! | [`prefix`] | [`Prefix`](prefix::Prefix): a range of addresses |
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
@@ -37,6 +38,7 @@ pub mod hash;
 pub mod names;
 pub mod outcome;
 mod pod;
+pub mod prefix;
 pub mod settings;
 pub mod table;
 pub mod traffic;

@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; maps pinned by another version are not adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The program that balances.
 pub const BALANCER: &str = "balancer";
@@ -15,6 +15,10 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const VIPS_V4: &str = "VIPS_V4";
 /// [`VipKey`](crate::vip::VipKey) -> [`Vip`](crate::vip::Vip), IPv6.
 pub const VIPS_V6: &str = "VIPS_V6";
+/// [`Prefix`](crate::prefix::Prefix) of a VIP -> the same, IPv4.
+pub const VIP_PREFIXES_V4: &str = "VIP_PREFIXES_V4";
+/// [`Prefix`](crate::prefix::Prefix) of a VIP -> the same, IPv6.
+pub const VIP_PREFIXES_V6: &str = "VIP_PREFIXES_V6";
 /// The arena of lookup tables: an mmapable array of [`Element`](crate::table::Element).
 pub const TABLES: &str = "TABLES";
 /// [`Backend`](crate::backend::Backend) by [`BackendId`](crate::backend::BackendId).
@@ -41,9 +45,11 @@ pub const DEVICES: &str = "DEVICES";
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 16] = [
     VIPS_V4,
     VIPS_V6,
+    VIP_PREFIXES_V4,
+    VIP_PREFIXES_V6,
     TABLES,
     BACKENDS,
     FLOWS_V4,
@@ -64,9 +70,9 @@ pub const DECAP: &str = "decap";
 /// [`DecapSettings`](crate::decap::DecapSettings), a global in `.rodata`.
 pub const DECAP_SETTINGS: &str = "DECAP_SETTINGS";
 
-/// Who may tunnel, by longest [`Prefix`](crate::decap::Prefix), IPv4.
+/// Who may tunnel, by longest [`Prefix`](crate::prefix::Prefix), IPv4.
 pub const DECAP_SOURCES_V4: &str = "DECAP_SOURCES_V4";
-/// Who may tunnel, by longest [`Prefix`](crate::decap::Prefix), IPv6.
+/// Who may tunnel, by longest [`Prefix`](crate::prefix::Prefix), IPv6.
 pub const DECAP_SOURCES_V6: &str = "DECAP_SOURCES_V6";
 /// Addresses at which tunnels end, IPv4.
 pub const DECAP_DESTINATIONS_V4: &str = "DECAP_DESTINATIONS_V4";

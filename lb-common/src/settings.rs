@@ -15,11 +15,19 @@ pub struct Settings {
     /// Destination UDP port of packets to [`Mode::GUE`](crate::backend::Mode::GUE) backends, host order, in
     /// the low half.
     pub gue_port: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// What is in use of that which costs look-ups: a set of [`PREFIX_VIPS`](Self::PREFIX_VIPS) and
+    /// [`REPLIES`](Self::REPLIES). A superset of what the maps hold is as right, and slower.
+    pub features: u32,
 }
 
 impl Settings {
+    /// Feature: there are VIPs that are prefixes.
+    pub const PREFIX_VIPS: u32 = 1;
+    /// Feature: there are backends whose replies come back through us and must be rewritten.
+    pub const REPLIES: u32 = 2;
+    /// Every feature.
+    pub const ALL_FEATURES: u32 = Self::PREFIX_VIPS | Self::REPLIES;
+
     /// [`icmp_errors_per_second`](Self::icmp_errors_per_second) where nobody has said otherwise.
     pub const ICMP_ERRORS_PER_SECOND: u32 = 1_000;
 }

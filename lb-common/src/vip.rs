@@ -4,26 +4,33 @@
 //! [`names::VIPS_V6`]). Replacing an element is the step that publishes a change: a packet sees the
 //! old pair of offset and size or the new one, never a mix.
 //!
+//! A VIP may be all addresses of a prefix. The prefixes stand in a trie per family ([`names::VIP_PREFIXES_V4`],
+//! [`names::VIP_PREFIXES_V6`]), the longest one that an address lies in counts, and its VIPs stand in the hash map under
+//! its first address and its length.
+//!
 //! [`names::VIPS_V4`]: crate::names::VIPS_V4
 //! [`names::VIPS_V6`]: crate::names::VIPS_V6
+//! [`names::VIP_PREFIXES_V4`]: crate::names::VIP_PREFIXES_V4
+//! [`names::VIP_PREFIXES_V6`]: crate::names::VIP_PREFIXES_V6
 
-use crate::be::Be16;
+use crate::{be::Be16, prefix::Prefix};
 
 /// The destination of a packet, as clients address it. 8 bytes for IPv4, 20 for IPv6.
 ///
 /// Besides its services, every VIP address has one **address entry** with port and protocol 0
-/// ([`VipKey::address_entry`]): it tells "no service on that port" from "not ours".
+/// ([`VipKey::address_entry`]): it tells "no service on that port" from "not ours". Of the addresses of a prefix, the
+/// prefix's entry in the trie says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
 pub struct VipKey<Address> {
-    /// Destination address.
+    /// Destination address; of a VIP that is a prefix, the first one.
     pub address: Address,
     /// Destination port; 0 in the address entry and in a VIP of every port.
     pub port: Be16,
     /// IP protocol number (6 TCP, 17 UDP, 132 SCTP); 0 in the address entry.
     pub protocol: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// Length in bits of a VIP that is a prefix, less than the address has; 0 for one address.
+    pub prefix: u8,
 }
 
 impl<Address> VipKey<Address> {
@@ -34,7 +41,20 @@ impl<Address> VipKey<Address> {
             address,
             port,
             protocol,
-            reserved: 0,
+            prefix: 0,
+        }
+    }
+
+    /// The key of a service's VIP that is a prefix.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 127")]
+    pub const fn of_prefix(prefix: Prefix<Address>, port: Be16, protocol: u8) -> Self
+    where
+        Address: Copy,
+    {
+        Self {
+            prefix: prefix.bits as u8,
+            ..Self::new(prefix.address, port, protocol)
         }
     }
 

@@ -8,26 +8,30 @@
 )]
 
 pub mod decap;
+mod prefix;
 
 use aya_ebpf::{
     Global,
     bindings::xdp_action::XDP_REDIRECT,
-    btf_maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray},
+    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray},
     helpers::bpf_ktime_get_ns,
     macros::btf_map,
 };
 use lb_common::{
     backend::{Backend, BackendId},
     budget::Budget,
-    family::{Address4, Address6, Family, V4, V6},
+    family::{Address4, Address6, V4, V6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     outcome::{LEDGER_CELLS, Outcome},
+    prefix::Prefix,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
     vip::{Vip, VipKey},
 };
+
+use prefix::{PrefixFamily, longest};
 
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
 const MMAPABLE: usize = 1 << 10;
@@ -42,13 +46,17 @@ static SETTINGS: Global<Settings> = Global::new(Settings {
     drop_unmatched: 0,
     icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
     gue_port: 6080,
-    reserved: 0,
+    features: Settings::ALL_FEATURES,
 });
 
 #[btf_map]
 static VIPS_V4: HashMap<VipKey<Address4>, Vip, 4096> = HashMap::new();
 #[btf_map]
 static VIPS_V6: HashMap<VipKey<Address6>, Vip, 4096> = HashMap::new();
+#[btf_map]
+static VIP_PREFIXES_V4: VipPrefixes<Address4> = LpmTrie::new();
+#[btf_map]
+static VIP_PREFIXES_V6: VipPrefixes<Address6> = LpmTrie::new();
 #[btf_map]
 static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
 #[btf_map]
@@ -75,14 +83,17 @@ static DEVICES: DevMapHash<256> = DevMapHash::new();
 static ERROR_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
 
 type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
+type VipPrefixes<A> = LpmTrie<A, Prefix<A>, 4096>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
 type Replies<A> = LruHashMap<FlowKey<A>, Reply<A>, 262_144>;
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, 16_384>;
 
 /// A family's own maps.
-pub trait FamilyMaps: Family {
+pub trait FamilyMaps: PrefixFamily {
     #[doc(hidden)]
     fn vips() -> &'static Vips<Self::Address>;
+    #[doc(hidden)]
+    fn vip_prefixes() -> &'static VipPrefixes<Self::Address>;
     #[doc(hidden)]
     fn flows() -> &'static Flows<Self::Address>;
     #[doc(hidden)]
@@ -95,6 +106,10 @@ impl FamilyMaps for V4 {
     #[inline(always)]
     fn vips() -> &'static Vips<Address4> {
         &VIPS_V4
+    }
+    #[inline(always)]
+    fn vip_prefixes() -> &'static VipPrefixes<Address4> {
+        &VIP_PREFIXES_V4
     }
     #[inline(always)]
     fn flows() -> &'static Flows<Address4> {
@@ -114,6 +129,10 @@ impl FamilyMaps for V6 {
     #[inline(always)]
     fn vips() -> &'static Vips<Address6> {
         &VIPS_V6
+    }
+    #[inline(always)]
+    fn vip_prefixes() -> &'static VipPrefixes<Address6> {
+        &VIP_PREFIXES_V6
     }
     #[inline(always)]
     fn flows() -> &'static Flows<Address6> {
@@ -143,6 +162,24 @@ pub fn vip<F: FamilyMaps>(key: &VipKey<F::Address>) -> Option<&'static Vip> {
     // SAFETY: the daemon replaces elements, never writes into them, and the kernel frees a replaced one
     // only after every program that may hold it has ended (RCU). The program does not write this map.
     unsafe { F::vips().get(key) }
+}
+
+/// The longest prefix that is a VIP and that `address` lies in; no look-up if no VIP is a prefix.
+#[inline(always)]
+#[must_use]
+pub fn vip_prefix<F: FamilyMaps>(address: F::Address) -> Option<&'static Prefix<F::Address>> {
+    if settings().features & Settings::PREFIX_VIPS == 0 {
+        return None;
+    }
+    longest::<F, _, _>(F::vip_prefixes(), address)
+}
+
+/// `prefix` as a value, word by word: a plain copy of an IPv6 address out of a map is a call to `memmove`.
+#[inline(always)]
+#[must_use]
+pub fn copied<A: Copy>(prefix: &Prefix<A>) -> Prefix<A> {
+    // SAFETY: a reference can be read, and the type is plain data.
+    unsafe { core::ptr::from_ref(prefix).read_volatile() }
 }
 
 /// The slot at `index` of the arena, in slots from its start.
@@ -184,10 +221,14 @@ pub fn remember_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Flow) {
     let _ = F::flows().insert(flow, value, 0);
 }
 
-/// What the packet with 5-tuple `flow` must be rewritten to, if it is a NAT backend's reply.
+/// What the packet with 5-tuple `flow` must be rewritten to, if it is a NAT backend's reply; no look-up if there are no
+/// such backends.
 #[inline(always)]
 #[must_use]
 pub fn reply<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<&'static Reply<F::Address>> {
+    if settings().features & Settings::REPLIES == 0 {
+        return None;
+    }
     // SAFETY: the caller copies it before this program writes the map.
     unsafe { F::replies().get(flow) }
 }

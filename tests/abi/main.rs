@@ -10,12 +10,13 @@ use std::mem::offset_of;
 use lb_common::{
     backend::Backend,
     budget::Budget,
-    decap::{DecapSettings, Prefix},
+    decap::DecapSettings,
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     names,
     outcome::LEDGER_CELLS,
+    prefix::Prefix,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT},
     traffic::Traffic,
@@ -55,7 +56,7 @@ macro_rules! layout {
 macro_rules! family_layouts {
     ($address:ty) => {
         [
-            layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, reserved: u8 }),
+            layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, prefix: u8 }),
             layout!(FlowKey<$address> {
                 source: $address,
                 destination: $address,
@@ -138,7 +139,7 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
         drop_unmatched: u32,
         icmp_errors_per_second: u32,
         gue_port: u32,
-        reserved: u32
+        features: u32
     });
     assert_eq!(object.fields_of("Settings"), settings);
     let symbols = object.symbols(".rodata", SymbolKind::Data);
@@ -177,6 +178,7 @@ fn maps_have_their_types_and_sizes() {
         size_of::<FlowKey<Address4>>(),
         size_of::<FlowKey<Address6>>(),
     );
+    let (prefix_v4, prefix_v6) = (size_of::<Prefix<Address4>>(), size_of::<Prefix<Address6>>());
     let vip = size_of::<Vip>();
     let wanted = [
         (
@@ -186,6 +188,14 @@ fn maps_have_their_types_and_sizes() {
         (
             names::VIPS_V6,
             define(HASH, size_of::<VipKey<Address6>>(), vip, vips, 0),
+        ),
+        (
+            names::VIP_PREFIXES_V4,
+            define(PREFIXES, prefix_v4, prefix_v4, vips, NO_PREALLOC),
+        ),
+        (
+            names::VIP_PREFIXES_V6,
+            define(PREFIXES, prefix_v6, prefix_v6, vips, NO_PREALLOC),
         ),
         (
             names::TABLES,

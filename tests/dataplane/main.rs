@@ -57,7 +57,13 @@ const SETTINGS: Settings = Settings {
     drop_unmatched: 0,
     icmp_errors_per_second: 0,
     gue_port: GUE_PORT as u32,
-    reserved: 0,
+    features: Settings::ALL_FEATURES,
+};
+
+/// Nothing is in use that costs a look-up.
+const NO_FEATURES: Settings = Settings {
+    features: 0,
+    ..SETTINGS
 };
 
 /// Where the backends of the world take GUE.
@@ -89,6 +95,17 @@ fn ports_without_a_service_are_passed_or_dropped_as_set() {
 #[test]
 fn a_vip_of_every_port_takes_what_no_other_takes() {
     check(&rows::unmatched::any_port());
+}
+
+#[test]
+fn a_vip_may_be_a_prefix() {
+    check(&rows::prefix::rows());
+    check_with(DROP_UNMATCHED, &rows::prefix::dropped());
+}
+
+#[test]
+fn what_is_not_in_use_is_not_looked_up() {
+    check_with(NO_FEATURES, &rows::features::rows());
 }
 
 #[test]
@@ -180,7 +197,7 @@ fn errors_beyond_the_budget_are_not_sent() {
     // One in a second is less than a burst takes.
     let settings = Settings {
         icmp_errors_per_second: 1,
-        ..Settings::default()
+        ..SETTINGS
     };
     in_world(settings, rows::generated::exhausts_the_budget);
 }

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// The parts of the prefix whose first address has a VIP of its own: for one port, for every port.
+pub(crate) const OWN_PORT: u8 = 1;
+pub(crate) const OWN_ANY_PORT: u8 = 2;
 /// Slots of every lookup table.
 const SLOTS: u32 = 13;
 /// Low bits of outer sources that vary with the flow.
@@ -78,6 +81,7 @@ impl World {
                 self.serve(family, port, backend);
             }
             self.serve_any(family, L2_BACK.id);
+            self.serve_prefixes(family);
             for (port, member) in (PORT_TUNNELS..).zip(TUNNELS) {
                 self.serve(family, port, member.id);
             }
@@ -122,24 +126,18 @@ impl World {
 
     /// Publishes a table of nothing but `backend` for a port, TCP, UDP and SCTP.
     pub(crate) fn serve(&mut self, family: Family, port: u16, backend: u32) {
-        // One region for each backend; the last one for the backend that is beyond all.
-        let region = backend.min(63);
-        let offset = region * SLOTS_PER_ELEMENT;
-        let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
-        self.object.write_table(offset, &slots);
-        self.publish(family, port, offset, SLOTS);
+        let Vip {
+            table_offset,
+            table_slots,
+            ..
+        } = self.table_of(backend);
+        self.publish(family, port, table_offset, table_slots);
     }
 
     /// Publishes a table of nothing but `backend` for every port that has none of its own, of the address
     /// that has such a VIP.
     fn serve_any(&mut self, family: Family, backend: u32) {
-        let vip = Vip {
-            table_offset: backend * SLOTS_PER_ELEMENT,
-            table_slots: SLOTS,
-            generation: 1,
-            service: 1,
-            ..Vip::default()
-        };
+        let vip = self.table_of(backend);
         let address = family.any_port_vip();
         self.object.put_vip(address, 0, 0, Vip::default());
         self.object.put_vip(address, 0, UDP, vip);
@@ -153,6 +151,49 @@ impl World {
                 ..vip
             },
         );
+    }
+
+    /// Writes a table of nothing but `backend`; a VIP that points to it.
+    fn table_of(&mut self, backend: u32) -> Vip {
+        // One region for each backend; the last one for the backend that is beyond all.
+        let table_offset = backend.min(63) * SLOTS_PER_ELEMENT;
+        let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
+        self.object.write_table(table_offset, &slots);
+        Vip {
+            table_offset,
+            table_slots: SLOTS,
+            generation: 1,
+            service: 1,
+            ..Vip::default()
+        }
+    }
+
+    /// Publishes VIPs of the prefix, of the one within it, and of single addresses in it, each for all protocols.
+    fn serve_prefixes(&mut self, family: Family) {
+        let (prefix, inner) = (family.prefix(), family.inner_prefix());
+        self.object.announce_prefix(prefix);
+        self.object.announce_prefix(inner);
+        let single = |part| (family.in_prefix(part), 0);
+        for part in [OWN_PORT, OWN_ANY_PORT] {
+            self.object
+                .put_prefix_vip(single(part), 0, 0, Vip::default());
+        }
+        let nat = of(family, NAT_BACK);
+        for (addresses, port, member) in [
+            (prefix, PORT_L2_FRONT, L2_FRONT),
+            (prefix, PORT_NAT_BACK, nat),
+            (prefix, PORT_LOCAL, LOCAL),
+            (inner, PORT_L2_BACK, L2_BACK),
+            (single(OWN_PORT), PORT_L2_FRONT, FIRST),
+            (single(OWN_ANY_PORT), 0, SECOND),
+        ] {
+            for protocol in PROTOCOLS {
+                let vip = self.table_of(member.id);
+                self.object.put_prefix_vip(addresses, port, protocol, vip);
+            }
+        }
+        let vip = self.table_of(L2_BACK.id);
+        self.object.put_prefix_vip(prefix, 0, UDP, vip);
     }
 
     /// Publishes a table for a port, TCP, UDP and SCTP.

@@ -2,14 +2,16 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
+    btf_maps::{HashMap, LpmTrie, PerCpuArray},
     macros::btf_map,
 };
 use lb_common::{
-    decap::{DecapOutcome, DecapSettings, GUE_PORT, Prefix},
-    family::{Address4, Address6, Family, V4, V6},
+    decap::{DecapOutcome, DecapSettings, GUE_PORT},
+    family::{Address4, Address6, V4, V6},
     outcome::LEDGER_CELLS,
 };
+
+use super::prefix::{Aligned, PrefixFamily, longest};
 
 /// Elements of each list: the values mean nothing, what counts is that a key is there.
 const ENTRIES: usize = 1024;
@@ -43,10 +45,7 @@ type Prefixes<A> = LpmTrie<A, u32, ENTRIES>;
 type Addresses<A> = HashMap<A, u32, ENTRIES>;
 
 /// A family's own lists.
-pub trait DecapMaps: Family {
-    /// Bits of an address.
-    #[doc(hidden)]
-    const BITS: u32;
+pub trait DecapMaps: PrefixFamily {
     #[doc(hidden)]
     fn sources() -> &'static Prefixes<Self::Address>;
     #[doc(hidden)]
@@ -56,7 +55,6 @@ pub trait DecapMaps: Family {
 }
 
 impl DecapMaps for V4 {
-    const BITS: u32 = 32;
     #[inline(always)]
     fn sources() -> &'static Prefixes<Address4> {
         &DECAP_SOURCES_V4
@@ -72,7 +70,6 @@ impl DecapMaps for V4 {
 }
 
 impl DecapMaps for V6 {
-    const BITS: u32 = 128;
     #[inline(always)]
     fn sources() -> &'static Prefixes<Address6> {
         &DECAP_SOURCES_V6
@@ -94,32 +91,11 @@ pub fn settings() -> DecapSettings {
     DECAP_SETTINGS.load()
 }
 
-/// A key on the stack whose address stands at a multiple of 8 bytes: the compiler joins its words in pairs.
-#[repr(C, align(8))]
-struct Aligned<A> {
-    before: u32,
-    key: Prefix<A>,
-}
-
-impl<A> Aligned<A> {
-    #[inline(always)]
-    const fn new(bits: u32, address: A) -> Self {
-        Self {
-            before: 0,
-            key: Prefix { bits, address },
-        }
-    }
-}
-
 /// Whether `source` may tunnel packets to this host.
 #[inline(always)]
 #[must_use]
 pub fn is_allowed_source<F: DecapMaps>(source: F::Address) -> bool {
-    let aligned = Aligned::new(F::BITS, source);
-    // SAFETY: `Key` is `repr(C, packed)` of a `u32` and the address; `Prefix` has the same fields in the same
-    // order and no padding (asserted in `lb_common::pod`).
-    let key = unsafe { &*(&raw const aligned.key).cast::<Key<F::Address>>() };
-    F::sources().get(key).is_some()
+    longest::<F, _, _>(F::sources(), source).is_some()
 }
 
 /// Whether tunnels may end at `destination`.

@@ -2,6 +2,7 @@
 
 pub(crate) mod checksum;
 pub(crate) mod echo;
+pub(crate) mod features;
 pub(crate) mod flow;
 pub(crate) mod forward;
 pub(crate) mod fragment;
@@ -12,6 +13,7 @@ pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod link;
 pub(crate) mod not_ours;
+pub(crate) mod prefix;
 pub(crate) mod refused;
 pub(crate) mod reply;
 pub(crate) mod sctp;
@@ -30,6 +32,9 @@ pub(crate) fn all() -> Vec<Row> {
         unmatched::passed(),
         unmatched::dropped(),
         unmatched::any_port(),
+        prefix::rows(),
+        prefix::dropped(),
+        features::rows(),
         sctp::rows(),
         forward::rows(),
         vlan::rows(),

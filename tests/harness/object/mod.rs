@@ -20,7 +20,7 @@ pub use run::{Action, Ran};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, xdp::DevMap, xdp::DevMapHash},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, lpm_trie::Key, xdp::DevMap, xdp::DevMapHash},
     programs::Xdp,
 };
 use lb_common::{
@@ -30,6 +30,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     names,
+    prefix::Prefix,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     vip::{Vip, VipKey},
@@ -105,20 +106,51 @@ impl Object {
 
     /// Writes a VIP; port and protocol 0 make the address entry.
     pub fn put_vip(&mut self, address: IpAddr, port: u16, protocol: u8, vip: Vip) {
+        self.put_prefix_vip((address, 0), port, protocol, vip);
+    }
+
+    /// Writes a VIP that is a prefix: its first address and its length, 0 for that address alone.
+    pub fn put_prefix_vip(
+        &mut self,
+        (first, prefix): (IpAddr, u8),
+        port: u16,
+        protocol: u8,
+        vip: Vip,
+    ) {
         let port = Be16::new(port);
-        let done = match address {
-            IpAddr::V4(address) => self.hash(names::VIPS_V4).insert(
-                VipKey::new(Address4::from(address), port, protocol),
-                vip,
-                0,
-            ),
-            IpAddr::V6(address) => self.hash(names::VIPS_V6).insert(
-                VipKey::new(Address6::from(address), port, protocol),
-                vip,
-                0,
-            ),
+        let done = match first {
+            IpAddr::V4(first) => {
+                let key = VipKey::new(Address4::from(first), port, protocol);
+                let key = VipKey { prefix, ..key };
+                self.hash(names::VIPS_V4).insert(key, vip, 0)
+            }
+            IpAddr::V6(first) => {
+                let key = VipKey::new(Address6::from(first), port, protocol);
+                let key = VipKey { prefix, ..key };
+                self.hash(names::VIPS_V6).insert(key, vip, 0)
+            }
         };
         done.expect("writing a VIP");
+    }
+
+    /// Says that there are VIPs of a prefix: its first address and its length.
+    pub fn announce_prefix(&mut self, (first, length): (IpAddr, u8)) {
+        let bits = u32::from(length);
+        let done = match first {
+            IpAddr::V4(first) => {
+                let address = Address4::from(first);
+                let mut trie: LpmTrie<&mut MapData, Address4, Prefix<Address4>> =
+                    self.write(names::VIP_PREFIXES_V4);
+                trie.insert(&Key::new(bits, address), Prefix { bits, address }, 0)
+            }
+            IpAddr::V6(first) => {
+                let address = Address6::from(first);
+                let mut trie: LpmTrie<&mut MapData, Address6, Prefix<Address6>> =
+                    self.write(names::VIP_PREFIXES_V6);
+                trie.insert(&Key::new(bits, address), Prefix { bits, address }, 0)
+            }
+        };
+        done.expect("writing a prefix");
     }
 
     /// Writes a backend.
