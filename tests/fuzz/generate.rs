@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     random::Random,
-    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, PORTS, VIPS, ip},
+    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, IN_PREFIXES, PORTS, VIPS, ip},
 };
 
 const CLIENTS: [[&str; 6]; 2] = [
@@ -136,6 +136,7 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
     let to = match random.below(16) {
         0 => random.pick(&OTHERS[family]),
         1 => ANY_PORT_VIPS[family],
+        2..=4 => random.pick(&IN_PREFIXES[family]),
         _ => VIPS[family],
     };
     (ip(client), ip(to), [client_port, random.pick(&PORTS)])

@@ -16,7 +16,7 @@ use lb_tests::{
     packet::Mac,
 };
 
-use crate::model::{Backend, Hop, Model, Route};
+use crate::model::{Backend, Hop, Model, Prefix, Route, single};
 
 /// The client's MAC address, or its router's.
 pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 0xcc];
@@ -32,6 +32,32 @@ const ASIDE: usize = 2;
 pub(crate) const VIPS: [&str; 2] = ["192.0.2.10", "2001:db8::10"];
 /// Addresses of which every port has a service.
 pub(crate) const ANY_PORT_VIPS: [&str; 2] = ["192.0.2.12", "2001:db8::12"];
+/// Prefixes of which all addresses are VIPs; of each version one lies in the other.
+const PREFIX_VIPS: [[(&str, u8); 2]; 2] = [
+    [("192.0.2.192", 28), ("192.0.2.200", 30)],
+    [("2001:db8:77:40::", 60), ("2001:db8:77:48::", 62)],
+];
+/// Addresses in and around the prefixes, the first of which have VIPs of their own.
+pub(crate) const IN_PREFIXES: [[&str; 7]; 2] = [
+    [
+        "192.0.2.193",
+        "192.0.2.192",
+        "192.0.2.207",
+        "192.0.2.200",
+        "192.0.2.203",
+        "192.0.2.191",
+        "192.0.2.208",
+    ],
+    [
+        "2001:db8:77:41::",
+        "2001:db8:77:40::",
+        "2001:db8:77:4f:ffff:ffff:ffff:ffff",
+        "2001:db8:77:48::",
+        "2001:db8:77:4b::7",
+        "2001:db8:77:3f:ffff:ffff:ffff:ffff",
+        "2001:db8:77:50::",
+    ],
+];
 /// The port of every backend.
 pub(crate) const BACKEND_PORT: u16 = 8_080;
 /// The sources of outer headers, by IP version, and how many of their low bits vary.
@@ -147,20 +173,18 @@ impl World {
         }
         let mut offset = 0;
         for (family, vip) in VIPS.into_iter().enumerate() {
-            let vip = ip(vip);
-            self.model.addresses.insert(vip);
-            self.object.put_vip(vip, 0, 0, Vip::default());
-            for (port, members) in SERVICES {
-                self.serve(SocketAddr::new(vip, port), members[family], offset);
-                offset += SLOTS_PER_ELEMENT;
-            }
-            let any_port = ip(ANY_PORT_VIPS[family]);
-            self.model.addresses.insert(any_port);
-            self.object.put_vip(any_port, 0, 0, Vip::default());
-            for (port, members) in [(0, &[2, 3 + u32::from(vip.is_ipv6())][..]), (100, &[])] {
-                self.serve(SocketAddr::new(any_port, port), members, offset);
-                offset += SLOTS_PER_ELEMENT;
-            }
+            let vip = single(ip(vip));
+            let services = SERVICES.map(|(port, members)| (port, members[family]));
+            self.serve(vip, &services, &mut offset);
+            let nat = 3 + u32::try_from(family).expect("two of them");
+            let any_port = single(ip(ANY_PORT_VIPS[family]));
+            self.serve(any_port, &[(0, &[2, nat]), (100, &[])], &mut offset);
+            let [outer, inner] = PREFIX_VIPS[family].map(|(first, bits)| (ip(first), bits));
+            let services: [(u16, &[u32]); 3] = [(80, &[1]), (90, &[nat]), (0, &[1, 2, 12, 19])];
+            self.serve(outer, &services, &mut offset);
+            self.serve(inner, &[(80, &[2]), (443, &[1, nat])], &mut offset);
+            let own = single(ip(IN_PREFIXES[family][0]));
+            self.serve(own, &[(80, &[2]), (100, &[])], &mut offset);
         }
         let client = |side| self.hop(side, CLIENT_MAC);
         self.model.routes = vec![
@@ -175,21 +199,36 @@ impl World {
         ];
     }
 
-    fn serve(&mut self, end: SocketAddr, members: &[u32], offset: u32) {
-        let table: Vec<u32> = members.iter().copied().cycle().take(SLOTS).collect();
-        let slots: Vec<Slot> = table.iter().map(|id| Slot::new(BackendId(*id))).collect();
-        self.object.write_table(offset, &slots);
-        for protocol in PROTOCOLS {
-            let vip = Vip {
-                table_offset: offset,
-                table_slots: u32::try_from(table.len()).expect("a small table"),
-                generation: 1,
-                service: 1,
-                ..Vip::default()
-            };
-            self.object.put_vip(end.ip(), end.port(), protocol, vip);
-            let key = (end.ip(), end.port(), protocol);
-            self.model.vips.insert(key, table.clone());
+    /// Publishes a service on each of these ports of `prefix`, for all protocols, with tables from `offset` on.
+    fn serve(&mut self, prefix: Prefix, services: &[(u16, &[u32])], offset: &mut u32) {
+        let (first, bits) = prefix;
+        // What one address has, no trie knows.
+        let is_single = prefix == single(first);
+        let length = if is_single { 0 } else { bits };
+        self.model.prefixes.insert(prefix);
+        if is_single {
+            self.object.put_vip(first, 0, 0, Vip::default());
+        } else {
+            self.object.announce_prefix(prefix);
+        }
+        for (port, members) in services {
+            let table: Vec<u32> = members.iter().copied().cycle().take(SLOTS).collect();
+            let slots: Vec<Slot> = table.iter().map(|id| Slot::new(BackendId(*id))).collect();
+            self.object.write_table(*offset, &slots);
+            for protocol in PROTOCOLS {
+                let vip = Vip {
+                    table_offset: *offset,
+                    table_slots: u32::try_from(table.len()).expect("a small table"),
+                    generation: 1,
+                    service: 1,
+                    ..Vip::default()
+                };
+                self.object
+                    .put_prefix_vip((first, length), *port, protocol, vip);
+                let key = (prefix, *port, protocol);
+                self.model.vips.insert(key, table.clone());
+            }
+            *offset += SLOTS_PER_ELEMENT;
         }
     }
 }

@@ -36,6 +36,7 @@ use lb_common::{
 };
 use lb_tests::{object::Action, packet::Mac};
 
+pub(crate) use classify::{Prefix, single};
 use parse::Parsed;
 pub(crate) use route::{Hop, Route};
 
@@ -79,10 +80,10 @@ pub(crate) struct Verdict {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) settings: Settings,
-    /// The addresses that are VIPs, whatever the port.
-    pub(crate) addresses: BTreeSet<IpAddr>,
-    /// Address, port and protocol of a service, and its lookup table.
-    pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Vec<u32>>,
+    /// Prefixes of which all addresses are VIPs, whatever the port; single addresses among them.
+    pub(crate) prefixes: BTreeSet<Prefix>,
+    /// Prefix, port and protocol of a service, and its lookup table.
+    pub(crate) vips: BTreeMap<(Prefix, u16, u8), Vec<u32>>,
     pub(crate) backends: BTreeMap<u32, Backend>,
     /// Interfaces that frames may be redirected to.
     pub(crate) devices: BTreeSet<u32>,
