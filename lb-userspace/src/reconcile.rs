@@ -71,6 +71,11 @@ impl<D: Dataplane> Reconciler<D> {
         &self.dataplane
     }
 
+    /// The data plane, for what is done to it as a whole.
+    pub const fn dataplane_mut(&mut self) -> &mut D {
+        &mut self.dataplane
+    }
+
     /// Reads again what the kernel holds, so that the next plan heals what somebody else has changed.
     ///
     /// # Errors

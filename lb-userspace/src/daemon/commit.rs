@@ -17,7 +17,7 @@ use crate::{
     control::protocol::{ErrorCode, RpcError},
     dataplane::Dataplane,
     desired::{Change, Desired},
-    plan::Plan,
+    plan::{self, Plan},
     reconcile::{PublishError, World},
     state::StateError,
 };
@@ -73,7 +73,18 @@ impl Core {
         }
     }
 
+    /// Publishes what is wanted, with a program that does what that needs.
     pub(super) fn publish(&mut self) -> Result<Plan, PublishError> {
+        let edges = &mut self.edges;
+        let features = plan::features(&self.desired);
+        edges
+            .reconciler
+            .dataplane_mut()
+            .provide(features, edges.interfaces.attachments_mut())
+            .map_err(|source| PublishError::Step {
+                action: format!("take a program for {features}"),
+                source,
+            })?;
         let health = self.health();
         let world = World {
             health: &health,

@@ -35,6 +35,7 @@ use crate::{
     dataplane::{Capacity, Dataplane, Pins, kernel::Kernel},
     health::task::Prober,
     neighbor::{self, InterfaceEvents, Link, Resolver},
+    plan,
     reconcile::Reconciler,
 };
 
@@ -185,21 +186,23 @@ async fn begin(
     events: &mpsc::Sender<Event>,
 ) -> Result<Core, Failure> {
     let settings = &beginning.settings;
-    let (kernel, attachments, adopted) = Kernel::load(
+    let (mut kernel, mut attachments, adopted) = Kernel::load(
         pins,
         program_settings(settings),
+        plan::features(&beginning.desired),
         capacity(settings),
         beginning.generation,
     )
     .map_err(explain_load)?;
     if adopted {
         info!("took over the maps of an earlier process");
+        kernel.hand_over(&mut attachments).map_err(explain_load)?;
     }
     if kernel.capacity() != capacity(settings) {
         warn!(wanted = ?capacity(settings), have = ?kernel.capacity(), "the maps keep the sizes they were made with: to change them, stop lbd and `lbd detach`");
     }
     #[cfg(feature = "log")]
-    let attachments = crate::dataplane::log::follow(attachments)?;
+    crate::dataplane::log::follow(&mut attachments)?;
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let (observations, observed) = mpsc::channel(QUEUE);
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
@@ -246,7 +249,8 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
         },
         icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
         gue_port: settings.gue_port,
-        features: Settings::ALL_FEATURES,
+        // For `Kernel`, which knows what is in use.
+        features: 0,
     }
 }
 

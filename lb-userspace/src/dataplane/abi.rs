@@ -12,7 +12,7 @@ use lb_common::{
 
 use super::{BackendEntry, Region, ServiceId, VipEntry};
 use crate::{
-    model::{Mode, Protocol, TunnelSource, Vip},
+    model::{Mode, Prefix, Protocol, TunnelSource, Vip},
     neighbor::NextHop,
 };
 
@@ -26,9 +26,20 @@ pub(super) enum VipKey {
 impl VipKey {
     pub(super) fn of(vip: Vip) -> Self {
         let (port, protocol) = (Be16::new(vip.port), vip.protocol.number());
-        match vip.address {
-            IpAddr::V4(address) => Self::V4(vip::VipKey::new(address.into(), port, protocol)),
-            IpAddr::V6(address) => Self::V6(vip::VipKey::new(address.into(), port, protocol)),
+        let prefix = if vip.is_prefix() {
+            vip.addresses.bits()
+        } else {
+            0
+        };
+        match vip.addresses.address() {
+            IpAddr::V4(address) => Self::V4(vip::VipKey {
+                prefix,
+                ..vip::VipKey::new(address.into(), port, protocol)
+            }),
+            IpAddr::V6(address) => Self::V6(vip::VipKey {
+                prefix,
+                ..vip::VipKey::new(address.into(), port, protocol)
+            }),
         }
     }
 
@@ -51,15 +62,19 @@ pub(super) enum Key {
 
 pub(super) fn key_from_map<A: Copy + Into<IpAddr>>(key: &vip::VipKey<A>) -> Key {
     let address = key.address.into();
-    match (key.port.get(), key.protocol) {
-        (0, 0) => Key::AddressEntry(address),
-        (port, number) => Protocol::from_number(number).map_or(Key::Foreign, |protocol| {
-            Key::Vip(Vip {
-                address,
-                port,
-                protocol,
-            })
+    let addresses = match key.prefix {
+        0 => Some(Prefix::from(address)),
+        bits => Prefix::new(address, bits).filter(|prefix| !prefix.is_single()),
+    };
+    let protocol = Protocol::from_number(key.protocol);
+    match (key.port.get(), key.protocol, addresses, protocol) {
+        (0, 0, Some(addresses), _) if addresses.is_single() => Key::AddressEntry(address),
+        (port, _, Some(addresses), Some(protocol)) => Key::Vip(Vip {
+            addresses,
+            port,
+            protocol,
         }),
+        _ => Key::Foreign,
     }
 }
 
@@ -218,11 +233,21 @@ mod tests {
 
     #[test]
     fn keys_tell_vips_and_address_entries_apart() {
-        let vip: Vip = "[2001:db8::1]:53/udp".parse().unwrap();
-        let VipKey::V6(key) = VipKey::of(vip) else {
-            panic!("an IPv6 VIP belongs in the IPv6 map");
+        for text in ["[2001:db8::1]:53/udp", "[2001:db8::/56]:*/sctp"] {
+            let vip: Vip = text.parse().unwrap();
+            let VipKey::V6(key) = VipKey::of(vip) else {
+                panic!("an IPv6 VIP belongs in the IPv6 map");
+            };
+            assert_eq!(key_from_map(&key), Key::Vip(vip));
+        }
+        let VipKey::V4(key) = VipKey::of("203.0.113.0/28:443/tcp".parse().unwrap()) else {
+            panic!("an IPv4 VIP belongs in the IPv4 map");
         };
-        assert_eq!(key_from_map(&key), Key::Vip(vip));
+        assert_eq!((key.prefix, key.port.get()), (28, 443));
+        for prefix in [4, 32, 33] {
+            let foreign = vip::VipKey { prefix, ..key };
+            assert_eq!(key_from_map(&foreign), Key::Foreign, "{prefix} bits");
+        }
         let VipKey::V4(key) = VipKey::address_entry([192, 0, 2, 1].into()) else {
             panic!("an IPv4 address belongs in the IPv4 map");
         };

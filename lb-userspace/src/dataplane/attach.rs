@@ -1,7 +1,7 @@
 //! Attaches the program to interfaces, by links that are pinned and outlive this process.
 
 use std::{
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,7 @@ use aya::{
     },
 };
 use rustix::io::Errno;
+use tracing::warn;
 
 use super::load::Pins;
 
@@ -121,11 +122,7 @@ impl Attachments {
     /// The driver cannot do it, another program is there, or the interface is gone.
     pub fn attach(&mut self, index: u32, mode: AttachMode) -> Result<Attached> {
         let pin = self.links.join(index.to_string());
-        let program: &mut Xdp = self
-            .ebpf
-            .program_mut(self.program)
-            .with_context(|| format!("the eBPF object has no program `{}`", self.program))?
-            .try_into()?;
+        let program = program(&mut self.ebpf, self.program)?;
         if pin.exists() {
             if adopt(program, &pin)? {
                 return Ok(Attached::Adopted);
@@ -145,6 +142,36 @@ impl Attachments {
         Ok(Attached::New)
     }
 
+    /// Puts the program of `ebpf`, which has been loaded, in the place of the one there is, on every pinned link: no
+    /// packet is missed.
+    ///
+    /// # Errors
+    /// The kernel refused; the program there was is back on every link that would have it.
+    pub(super) fn replace(&mut self, ebpf: Ebpf) -> Result<()> {
+        let before = mem::replace(&mut self.ebpf, ebpf);
+        let replaced = self.take_over();
+        if replaced.is_err() {
+            self.ebpf = before;
+            if let Err(error) = self.take_over() {
+                warn!(error = format!("{error:#}"), "cannot put the program back");
+            }
+        }
+        replaced
+    }
+
+    /// Puts the loaded program on every pinned link, whoever pinned it.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub(super) fn take_over(&mut self) -> Result<()> {
+        for index in self.pinned()? {
+            let pin = self.links.join(index.to_string());
+            // The interface of a link may be gone; who attaches next looks after that.
+            adopt(program(&mut self.ebpf, self.program)?, &pin)?;
+        }
+        Ok(())
+    }
+
     /// Takes the program off interface `index`.
     ///
     /// # Errors
@@ -153,6 +180,13 @@ impl Attachments {
         let pin = self.links.join(index.to_string());
         fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))
     }
+}
+
+/// The program called `name`.
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    let program = ebpf.program_mut(name);
+    let program = program.with_context(|| format!("the eBPF object has no program `{name}`"))?;
+    Ok(program.try_into()?)
 }
 
 /// Replaces the program of the link pinned at `pin`; `false` if the link's interface is gone.

@@ -141,6 +141,8 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .override_global(names::SETTINGS, &settings, true)
         .map_max_entries(names::VIPS_V4, capacity.vips)
         .map_max_entries(names::VIPS_V6, capacity.vips)
+        .map_max_entries(names::VIP_PREFIXES_V4, capacity.vips)
+        .map_max_entries(names::VIP_PREFIXES_V6, capacity.vips)
         .map_max_entries(names::TABLES, abi::elements(capacity.slots))
         .map_max_entries(names::BACKENDS, capacity.backends)
         .map_max_entries(names::TRAFFIC, capacity.backends)
@@ -171,6 +173,25 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         capacity,
         adopted,
     })
+}
+
+/// Whether all maps are still pinned under `pins`: loading would make those anew that are not, and a program over them
+/// would see nothing of what is published.
+///
+/// # Errors
+/// Names one that is missing.
+pub(super) fn check_pins(pins: &Pins) -> Result<()> {
+    let maps = pins.maps();
+    for name in names::MAPS {
+        let pin = maps.join(name);
+        if !pin.exists() {
+            bail!(
+                "the pinned map {} is gone, and a program over a new one would not see what is published: restart lbd",
+                pin.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The bytes of the object.

@@ -1,12 +1,12 @@
 //! A data plane in memory, for tests: holds what it is told, refuses what the kernel would refuse, and can
 //! be made to fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{backend::BackendId, table::Slot, traffic::Traffic};
 
 use super::{Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, Step};
-use crate::model::Vip;
+use crate::model::{Prefix, Vip};
 
 /// The test double.
 #[derive(Debug, Default)]
@@ -100,17 +100,16 @@ impl Memory {
 
     /// Entries in the map of `vip`'s IP version once it is there.
     fn entries_with(&self, vip: Vip) -> usize {
-        let of_family = |address: std::net::IpAddr| address.is_ipv4() == vip.address.is_ipv4();
+        let of_family = |addresses: Prefix| addresses.is_ipv4() == vip.addresses.is_ipv4();
         let Actual {
             vips, addresses, ..
         } = &self.actual;
         let others = vips
             .keys()
-            .filter(|other| **other != vip && of_family(other.address));
-        let other_addresses = addresses
-            .iter()
-            .filter(|other| **other != vip.address && of_family(**other));
-        others.count() + other_addresses.count() + 2
+            .filter(|other| **other != vip && of_family(other.addresses));
+        let singles = addresses.iter().chain([&vip.addresses]);
+        let singles = singles.filter(|it| it.is_single() && of_family(**it));
+        others.count() + 1 + singles.collect::<BTreeSet<_>>().len()
     }
 }
 

@@ -8,12 +8,14 @@ mod actual;
 mod arena;
 pub mod attach;
 pub mod decap;
+mod features;
 pub mod kernel;
 mod load;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
+mod vips;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
@@ -30,6 +32,7 @@ use crate::{
 };
 
 pub use actual::Actual;
+pub use features::Features;
 pub use load::Pins;
 
 /// The number of a service in the maps, from 1.
@@ -92,10 +95,10 @@ pub enum Step {
     PutBackend(BackendId, BackendEntry),
     /// Writes a lookup table into a region that nobody reads.
     WriteTable(Region, Arc<[Slot]>),
-    /// Publishes a VIP: from here on its packets use the region. The first one of its address adds the address
-    /// entry.
+    /// Publishes a VIP: from here on its packets use the region. The first one of its addresses adds the address
+    /// entry, or the prefix.
     PutVip(Vip, VipEntry),
-    /// Takes a VIP away; with the last one of its address, the address entry.
+    /// Takes a VIP away; with the last one of its addresses, the address entry, or the prefix.
     RemoveVip(Vip),
     /// Waits until no packet under way can still use what was replaced; empties `retired`.
     Grace,

@@ -4,9 +4,9 @@ use std::{collections::btree_map::Entry, net::SocketAddr, time::SystemTime};
 
 use super::{
     Change, Desired, Refusal,
-    rules::{breaches, repeated},
+    rules::{Overlap, breaches, overlaps, repeated},
 };
-use crate::model::{AdminState, Backend, Service, ServiceName};
+use crate::model::{AdminState, Backend, Service, ServiceName, Vip};
 
 impl Desired {
     /// Makes `change`, whole or not at all.
@@ -83,18 +83,25 @@ impl Desired {
                 key: key.clone(),
             });
         let within = self.services.values().flat_map(invalid);
-        let claims = self
-            .services
-            .iter()
-            .flat_map(|(name, service)| service.vips.iter().map(move |&vip| (vip, name)));
-        let taken = repeated(claims)
+        let taken = repeated(self.claims())
             .into_iter()
             .map(|(vip, owner, service)| Refusal::VipTaken {
                 vip,
                 owner: owner.clone(),
                 service: service.clone(),
             });
-        misfiled.chain(within).chain(taken).collect()
+        let overlapping = overlaps(self.claims()).into_iter().map(vips_overlap);
+        misfiled
+            .chain(within)
+            .chain(taken)
+            .chain(overlapping)
+            .collect()
+    }
+
+    /// Every VIP, and the service that has it.
+    fn claims(&self) -> impl Iterator<Item = (Vip, &ServiceName)> {
+        let services = self.services.iter();
+        services.flat_map(|(name, service)| service.vips.iter().map(move |&vip| (vip, name)))
     }
 
     /// The removals whose time has come by `now`, as changes to apply.
@@ -170,8 +177,22 @@ impl Desired {
                 });
             }
         }
+        let others = self.claims().filter(|(_, owner)| **owner != service.name);
+        let own = service.vips.iter().map(|vip| (*vip, &service.name));
+        if let Some(overlap) = overlaps(others.chain(own)).into_iter().next() {
+            return Err(vips_overlap(overlap));
+        }
         self.services.insert(service.name.clone(), service);
         Ok(())
+    }
+}
+
+fn vips_overlap(overlap: Overlap<&ServiceName>) -> Refusal {
+    Refusal::VipsOverlap {
+        inner: overlap.inner,
+        service: overlap.inner_owner.clone(),
+        outer: overlap.outer,
+        owner: overlap.outer_owner.clone(),
     }
 }
 

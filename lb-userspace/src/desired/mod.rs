@@ -2,7 +2,7 @@
 //!
 //! A change is applied whole or refused with a [`Refusal`] and no effect. What must hold across services
 //! and backends is checked here and nowhere else, for the file and the socket alike:
-//! no VIP belongs to two services; backends of a service are told apart by address; a `nat` backend has the
+//! no VIP belongs to two services, and VIPs that are prefixes do not overlap; backends of a service are told apart by address; a `nat` backend has the
 //! IP version of all of its service's VIPs.
 
 mod apply;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, ProbeKind, Service, StatusRange, TableSlots, Vip,
+    AdminState, Backend, Mode, Probe, ProbeKind, Protocol, Service, StatusRange, TableSlots, Vip,
 };
 
 /// The most VIPs of a service.
@@ -64,13 +64,17 @@ pub enum Breach {
     TableTooSmall { slots: u32, backends: usize },
     #[error(
         "mode nat cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
-        version(vip.address.is_ipv4()), version(backend.is_ipv4())
+        version(vip.addresses.is_ipv4()), version(backend.is_ipv4())
     )]
     OtherVersion { backend: SocketAddr, vip: Vip },
     #[error(
         "mode nat gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
     )]
     AnyPort { backend: SocketAddr, vip: Vip },
+    #[error(
+        "mode nat cannot translate SCTP, whose checksum covers the whole packet (RFC 9260), and VIP {vip} is SCTP: use another mode for backend {backend}"
+    )]
+    SctpTranslated { backend: SocketAddr, vip: Vip },
     #[error("backend {backend} is filed under {key}")]
     Misfiled {
         backend: SocketAddr,
@@ -80,6 +84,10 @@ pub enum Breach {
     RemovedUndrained(SocketAddr),
     #[error("port 0: write a port from 1 to 65535, or leave it out to probe the backend's own")]
     ProbePort,
+    #[error(
+        "a probe speaks TCP, and all VIPs of the service are SCTP, so nobody answers it at the backend's own port: name a port where something listens by TCP, or take the probe out"
+    )]
+    ProbeOfSctp,
     #[error("the interval {0:?} is out of range: write 10ms to 1h")]
     ProbeInterval(Duration),
     #[error("the timeout {0:?} is too short: write at least 1ms")]
@@ -121,23 +129,28 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         probe,
         ..
     } = service;
-    let mut found = layout_breaches(vips, backends, *table_slots);
+    let mut found = layout_breaches(vips, backends, *table_slots, probe.as_ref());
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
     found
 }
 
-/// Every rule that VIPs, backends and table of one service break together.
+/// Every rule that VIPs, backends, table and probe of one service break together.
 #[must_use]
 pub fn layout_breaches(
     vips: &BTreeSet<Vip>,
     backends: &BTreeMap<SocketAddr, Backend>,
     table_slots: TableSlots,
+    probe: Option<&Probe>,
 ) -> Vec<(Part, Breach)> {
     let mut found = sizes(vips, backends.len(), table_slots);
     for (key, backend) in backends {
         let breach = backend_breach(*key, backend, vips);
         found.extend(breach.map(|breach| (Part::Backend(*key), breach)));
+    }
+    let is_sctp = !vips.is_empty() && vips.iter().all(|vip| vip.protocol == Protocol::Sctp);
+    if is_sctp && probe.is_some_and(|probe| probe.port.is_none()) {
+        found.push((Part::Probe("port"), Breach::ProbeOfSctp));
     }
     found
 }
@@ -171,22 +184,21 @@ fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> O
     if backend.remove_at.is_some() && backend.state != AdminState::Drain {
         return Some(Breach::RemovedUndrained(address));
     }
-    let other = |vip: &&Vip| vip.address.is_ipv4() != address.is_ipv4();
-    let any = |vip: &&Vip| vip.port == Vip::ANY_PORT;
-    let breach = |vip: &Vip| {
-        let (backend, vip) = (address, *vip);
-        if other(&&vip) {
-            Breach::OtherVersion { backend, vip }
-        } else {
-            Breach::AnyPort { backend, vip }
-        }
-    };
     match backend.mode {
         Mode::L2 | Mode::Ipip | Mode::Gue | Mode::Local => None,
-        Mode::Nat => {
-            let unfit = vips.iter().find(other).or_else(|| vips.iter().find(any));
-            unfit.map(breach)
-        }
+        Mode::Nat => vips.iter().find_map(|vip| nat_breach(address, *vip)),
+    }
+}
+
+fn nat_breach(backend: SocketAddr, vip: Vip) -> Option<Breach> {
+    if vip.addresses.is_ipv4() != backend.is_ipv4() {
+        Some(Breach::OtherVersion { backend, vip })
+    } else if vip.protocol == Protocol::Sctp {
+        Some(Breach::SctpTranslated { backend, vip })
+    } else if vip.port == Vip::ANY_PORT {
+        Some(Breach::AnyPort { backend, vip })
+    } else {
+        None
     }
 }
 
@@ -283,4 +295,45 @@ pub fn repeated<K: Ord + Clone, O: Clone>(
         }
     }
     repeated
+}
+
+/// A VIP that is a prefix and lies within another one, or around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap<O> {
+    /// The narrower one.
+    pub inner: Vip,
+    /// Whose it is.
+    pub inner_owner: O,
+    /// The wider one.
+    pub outer: Vip,
+    /// Whose it is.
+    pub outer_owner: O,
+}
+
+/// The VIPs among `claims` that are prefixes and lie within other ones, each once. VIPs of the same prefix are no
+/// overlap, and a single address in a prefix is none: its VIPs come first, and the prefix takes the rest.
+pub fn overlaps<O: Ord + Clone>(claims: impl IntoIterator<Item = (Vip, O)>) -> Vec<Overlap<O>> {
+    let mut prefixes: Vec<(Vip, O)> = claims
+        .into_iter()
+        .filter(|(vip, _)| vip.is_prefix())
+        .collect();
+    // A prefix stands before those within it.
+    prefixes.sort();
+    let mut outermost: Option<(Vip, O)> = None;
+    let mut found = Vec::new();
+    for (vip, owner) in prefixes {
+        match &outermost {
+            Some((outer, _)) if outer.addresses == vip.addresses => {}
+            Some((outer, outer_owner)) if outer.addresses.contains(vip.addresses) => {
+                found.push(Overlap {
+                    inner: vip,
+                    inner_owner: owner,
+                    outer: *outer,
+                    outer_owner: outer_owner.clone(),
+                });
+            }
+            _ => outermost = Some((vip, owner)),
+        }
+    }
+    found
 }

@@ -29,6 +29,12 @@ impl Mode {
     /// Every mode.
     pub const ALL: [Self; 5] = [Self::L2, Self::Nat, Self::Ipip, Self::Gue, Self::Local];
 
+    /// Whether replies come back through the balancer and must be rewritten.
+    #[must_use]
+    pub const fn has_replies(self) -> bool {
+        matches!(self, Self::Nat)
+    }
+
     /// Whether packets get an outer header.
     #[must_use]
     pub const fn is_tunnel(self) -> bool {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    dataplane::{Actual, Capacity, Step},
+    dataplane::{Actual, Capacity, Features, Step},
     desired::Desired,
     health::Target,
     model::{Health, TunnelSources},
@@ -187,6 +187,15 @@ impl fmt::Display for Shortage {
             ),
         }
     }
+}
+
+/// What the program must do for `desired`, whatever the health of its backends.
+#[must_use]
+pub fn features(desired: &Desired) -> Features {
+    let services = || desired.services.values();
+    let vips = services().flat_map(|service| &service.vips);
+    let backends = services().flat_map(|service| service.backends.values());
+    Features::of(vips, backends.map(|backend| backend.mode))
 }
 
 /// Plans the way from `input.actual` to what is wanted.

@@ -247,7 +247,7 @@ impl<'a> Planner<'a> {
             let before = self.input.actual.vips.get(vip);
             let unchanged =
                 before.filter(|entry| entry.region == region && entry.service == service);
-            let has_address = self.input.actual.addresses.contains(&vip.address);
+            let has_address = self.input.actual.addresses.contains(&vip.addresses);
             if unchanged.is_none() || !has_address {
                 let entry = VipEntry {
                     region,

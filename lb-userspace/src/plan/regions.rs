@@ -54,7 +54,7 @@ impl Regions {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, sync::Arc};
+    use std::{net::IpAddr, sync::Arc};
 
     use super::*;
     use crate::{
@@ -65,7 +65,7 @@ mod tests {
     fn actual(published: &[Region], retired: &[Region]) -> Actual {
         let vips = published.iter().zip(1..).map(|(region, port)| {
             let vip = Vip {
-                address: Ipv4Addr::new(192, 0, 2, 1).into(),
+                addresses: IpAddr::from([192, 0, 2, 1]).into(),
                 port,
                 protocol: Protocol::Tcp,
             };

@@ -16,14 +16,17 @@ use crate::{
 };
 
 fn any_service() -> impl Strategy<Value = Service> {
-    let vip = (any::<bool>(), 1..u16::MAX, any::<bool>()).prop_map(|(v4, port, tcp)| Vip {
-        address: if v4 {
-            [192, 0, 2, 1].into()
-        } else {
-            [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()
-        },
+    let addresses = prop::sample::select(vec![
+        "192.0.2.1",
+        "2001:db8::1",
+        "203.0.113.0/28",
+        "2001:db8:1::/64",
+    ]);
+    let protocol = prop::sample::select(Protocol::ALL.to_vec());
+    let vip = (addresses, 1..u16::MAX, protocol).prop_map(|(addresses, port, protocol)| Vip {
+        addresses: addresses.parse().unwrap(),
         port,
-        protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
+        protocol,
     });
     let state = prop::sample::select(vec![AdminState::Up, AdminState::Drain, AdminState::Down]);
     let backend = (
@@ -86,15 +89,25 @@ fn any_service() -> impl Strategy<Value = Service> {
         prop::collection::vec(backend, 0..8),
     )
         .prop_map(|(name, vips, nat, table_slots, probe, backends)| {
-            let v4 = vips.iter().all(|vip| vip.address.is_ipv4());
+            let v4 = |vip: &Vip| vip.addresses.is_ipv4() && vip.protocol != Protocol::Sctp;
+            let translatable = vips.iter().all(v4);
             let l2 = |backend: Backend| Backend {
-                mode: if v4 { backend.mode } else { Mode::L2 },
+                mode: if translatable { backend.mode } else { Mode::L2 },
                 ..backend
             };
+            let is_tcp = vips.iter().any(|vip| vip.protocol != Protocol::Sctp);
+            let probe = probe.map(|probe| Probe {
+                port: probe.port.or((!is_tcp).then_some(80)),
+                ..probe
+            });
             Service {
                 name: name.parse().unwrap(),
                 vips,
-                mode: if nat && v4 { Mode::Nat } else { Mode::L2 },
+                mode: if nat && translatable {
+                    Mode::Nat
+                } else {
+                    Mode::L2
+                },
                 table_slots,
                 probe,
                 backends: backends.into_iter().map(|b| (b.address, l2(b))).collect(),

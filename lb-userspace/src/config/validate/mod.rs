@@ -20,7 +20,7 @@ use super::{
 use crate::{
     desired::{
         Desired,
-        rules::{Breach, Part, layout_breaches, repeated},
+        rules::{Breach, Part, layout_breaches, overlaps, repeated},
     },
     model::{AdminState, Backend, Mode, ParseError, Probe, Service, TableSlots, Vip, Weight},
 };
@@ -57,7 +57,7 @@ pub fn config(spec: &ConfigSpec) -> Result<Config, Faults> {
 pub fn service(spec: &ServiceSpec, place: &str) -> Result<Service, Faults> {
     whole(|found| {
         let draft = draft(spec, place, found);
-        repeated_vips(draft.claims, found);
+        clashing_vips(draft.claims, found);
         draft.service
     })
 }
@@ -89,10 +89,10 @@ pub fn vips(texts: &[String], place: &str) -> Result<BTreeSet<Vip>, Faults> {
     whole(|found| {
         let claims = claims(texts, place, found);
         let vips: BTreeSet<Vip> = claims.iter().map(|&(vip, _)| vip).collect();
-        for (_, breach) in layout_breaches(&vips, &BTreeMap::new(), TableSlots::Auto) {
+        for (_, breach) in layout_breaches(&vips, &BTreeMap::new(), TableSlots::Auto, None) {
             found.add(place, breach.to_string());
         }
-        repeated_vips(claims, found);
+        clashing_vips(claims, found);
         Some(vips)
     })
 }
@@ -149,7 +149,7 @@ pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Fault
         found.add(again, message);
     }
     let claims = drafts.iter().flat_map(|draft| draft.claims.clone());
-    repeated_vips(claims, &mut found);
+    clashing_vips(claims.collect(), &mut found);
 
     let services = drafts.into_iter().filter_map(|draft| draft.service);
     let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), s)).collect();
@@ -190,7 +190,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         .as_ref()
         .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
     let (backends, places) = read_backends(&spec.backends, mode, place, found);
-    for (broken, breach) in layout_breaches(&vips, &backends, table_slots) {
+    for (broken, breach) in layout_breaches(&vips, &backends, table_slots, probe.as_ref()) {
         // VIPs were typed, but none could be read: that has been said.
         if breach == Breach::NoVips && !spec.vips.is_empty() {
             continue;
@@ -227,11 +227,19 @@ fn claims(texts: &[String], place: &str, found: &mut Found) -> Vec<(Vip, String)
     claims
 }
 
-fn repeated_vips(claims: impl IntoIterator<Item = (Vip, String)>, found: &mut Found) {
-    for (vip, first, again) in repeated(claims) {
+/// VIPs that stand twice, and prefixes that overlap.
+fn clashing_vips(claims: Vec<(Vip, String)>, found: &mut Found) {
+    for (vip, first, again) in repeated(claims.iter().cloned()) {
         let message =
             format!("VIP {vip} stands already at {first}: a VIP belongs to one service, once");
         found.add(again, message);
+    }
+    for overlap in overlaps(claims) {
+        let message = format!(
+            "VIP {} lies within {} at {}: of overlapping prefixes the longest would take all, so split the wider one, or name single addresses",
+            overlap.inner, overlap.outer, overlap.outer_owner
+        );
+        found.add(overlap.inner_owner, message);
     }
 }
 

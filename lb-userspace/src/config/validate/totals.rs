@@ -3,14 +3,14 @@
 //! Sizes that are not written are not held against the services: the daemon may run with larger ones
 //! from its command line, and refuses by itself what does not fit.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 use lb_common::table::SLOTS_PER_ELEMENT;
 
 use crate::{
     config::{fault::Found, spec::DaemonSpec},
     desired::Desired,
-    model::Vip,
+    model::{Prefix, Vip},
 };
 
 pub(super) fn check(daemon: &DaemonSpec, desired: &Desired, found: &mut Found) {
@@ -37,7 +37,7 @@ pub(super) fn check(daemon: &DaemonSpec, desired: &Desired, found: &mut Found) {
         "one table for each service, and room for the largest to be replaced",
     );
     let what = "one for each VIP and one for each of their addresses, of one IP version";
-    let needed = vips(desired, IpAddr::is_ipv4).max(vips(desired, IpAddr::is_ipv6));
+    let needed = vips(desired, true).max(vips(desired, false));
     fits("max_vips", daemon.max_vips, needed, what);
 }
 
@@ -53,9 +53,12 @@ fn slots(desired: &Desired) -> u64 {
     tables.clone().sum::<u64>() + tables.max().unwrap_or(0)
 }
 
-fn vips(desired: &Desired, version: impl Fn(&IpAddr) -> bool) -> u64 {
+fn vips(desired: &Desired, is_ipv4: bool) -> u64 {
     let vips = desired.services.values().flat_map(|service| &service.vips);
-    let vips: Vec<&Vip> = vips.filter(|vip| version(&vip.address)).collect();
-    let addresses: BTreeSet<IpAddr> = vips.iter().map(|vip| vip.address).collect();
+    let vips: Vec<&Vip> = vips
+        .filter(|vip| vip.addresses.is_ipv4() == is_ipv4)
+        .collect();
+    let addresses = vips.iter().map(|vip| vip.addresses);
+    let addresses: BTreeSet<Prefix> = addresses.filter(|it| it.is_single()).collect();
     (vips.len() + addresses.len()) as u64
 }

@@ -16,7 +16,9 @@ use crate::{
     },
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{
+        AdminState, Backend, Health, Mode, Prefix, Service, TableSlots, TunnelSources, Weight,
+    },
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -196,7 +198,7 @@ impl Lab {
         for pair in held.windows(2) {
             assert!(!overlap(pair[0], pair[1]), "after \"{step}\": {pair:?}");
         }
-        let announced: BTreeSet<IpAddr> = vips.keys().map(|vip| vip.address).collect();
+        let announced: BTreeSet<Prefix> = vips.keys().map(|vip| vip.addresses).collect();
         assert_eq!(*addresses, announced, "after \"{step}\"");
     }
 
