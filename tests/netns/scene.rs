@@ -67,6 +67,17 @@ impl Scene {
         Self { bed, instance }
     }
 
+    /// The numbers of the programs attached to the balancer's interfaces; null where there is none.
+    pub(crate) fn programs(&self) -> Vec<Value> {
+        let shown = self.bed.interfaces().into_iter().map(|interface| {
+            let arguments = ["-json", "link", "show", "dev", &interface];
+            let shown = self.bed.balancer.run("ip", &arguments);
+            let shown: Value = serde_json::from_str(&shown).expect("ip writes JSON");
+            shown.pointer("/0/xdp/prog/id").cloned().unwrap_or_default()
+        });
+        shown.collect()
+    }
+
     /// An HTTP server on a backend.
     pub(crate) fn server(&self, backend: usize) -> Server {
         let host = &self.bed.backends[backend];
