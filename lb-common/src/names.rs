@@ -78,9 +78,9 @@ pub const DECAP_SOURCES_V6: &str = "DECAP_SOURCES_V6";
 pub const DECAP_DESTINATIONS_V4: &str = "DECAP_DESTINATIONS_V4";
 /// Addresses at which tunnels end, IPv6.
 pub const DECAP_DESTINATIONS_V6: &str = "DECAP_DESTINATIONS_V6";
-/// Addresses that packets inside tunnels may be for, IPv4.
+/// What packets inside tunnels may be for, by longest [`Prefix`](crate::prefix::Prefix), IPv4.
 pub const DECAP_VIPS_V4: &str = "DECAP_VIPS_V4";
-/// Addresses that packets inside tunnels may be for, IPv6.
+/// What packets inside tunnels may be for, by longest [`Prefix`](crate::prefix::Prefix), IPv6.
 pub const DECAP_VIPS_V6: &str = "DECAP_VIPS_V6";
 /// `u64` packets by [`DecapOutcome`](crate::decap::DecapOutcome), per CPU.
 pub const DECAP_LEDGER: &str = "DECAP_LEDGER";

@@ -272,16 +272,16 @@ fn lists_of_decap_have_their_types_and_sizes() {
         max_entries,
         flags,
     };
-    let sources = |key| define(PREFIXES, key, 4, 1_024, NO_PREALLOC);
+    let prefixes = |key| define(PREFIXES, key, 4, 1_024, NO_PREALLOC);
     let addresses = |key| define(HASH, key, 4, 1_024, 0);
     let (prefix_v4, prefix_v6) = (size_of::<Prefix<Address4>>(), size_of::<Prefix<Address6>>());
     let wanted = [
-        (names::DECAP_SOURCES_V4, sources(prefix_v4)),
-        (names::DECAP_SOURCES_V6, sources(prefix_v6)),
+        (names::DECAP_SOURCES_V4, prefixes(prefix_v4)),
+        (names::DECAP_SOURCES_V6, prefixes(prefix_v6)),
         (names::DECAP_DESTINATIONS_V4, addresses(4)),
         (names::DECAP_DESTINATIONS_V6, addresses(16)),
-        (names::DECAP_VIPS_V4, addresses(4)),
-        (names::DECAP_VIPS_V6, addresses(16)),
+        (names::DECAP_VIPS_V4, prefixes(prefix_v4)),
+        (names::DECAP_VIPS_V6, prefixes(prefix_v6)),
         (
             names::DECAP_LEDGER,
             define(PER_CPU_ARRAY, 4, 8, LEDGER_CELLS as usize, 0),

@@ -85,12 +85,14 @@ const SETTINGS: DecapSettings = DecapSettings {
 
 fn program(settings: DecapSettings) -> Decap {
     let mut program = Decap::load(settings);
-    for (address, bits) in BALANCERS {
-        program.allow_source(address, bits);
+    for prefix in BALANCERS {
+        program.allow_source(prefix);
     }
     for family in Family::BOTH {
         program.add_destination(host(family));
-        program.add_vip(family.vip());
+        let whole = if family == Family::V4 { 32 } else { 128 };
+        program.add_vip((family.vip(), whole));
+        program.add_vip(family.prefix());
     }
     program
 }

@@ -35,9 +35,9 @@ static DECAP_DESTINATIONS_V4: HashMap<Address4, u32, ENTRIES> = HashMap::new();
 #[btf_map]
 static DECAP_DESTINATIONS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
 #[btf_map]
-static DECAP_VIPS_V4: HashMap<Address4, u32, ENTRIES> = HashMap::new();
+static DECAP_VIPS_V4: LpmTrie<Address4, u32, ENTRIES> = LpmTrie::new();
 #[btf_map]
-static DECAP_VIPS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
+static DECAP_VIPS_V6: LpmTrie<Address6, u32, ENTRIES> = LpmTrie::new();
 #[btf_map]
 static DECAP_LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
 
@@ -51,7 +51,7 @@ pub trait DecapMaps: PrefixFamily {
     #[doc(hidden)]
     fn destinations() -> &'static Addresses<Self::Address>;
     #[doc(hidden)]
-    fn decap_vips() -> &'static Addresses<Self::Address>;
+    fn decap_vips() -> &'static Prefixes<Self::Address>;
 }
 
 impl DecapMaps for V4 {
@@ -64,7 +64,7 @@ impl DecapMaps for V4 {
         &DECAP_DESTINATIONS_V4
     }
     #[inline(always)]
-    fn decap_vips() -> &'static Addresses<Address4> {
+    fn decap_vips() -> &'static Prefixes<Address4> {
         &DECAP_VIPS_V4
     }
 }
@@ -79,7 +79,7 @@ impl DecapMaps for V6 {
         &DECAP_DESTINATIONS_V6
     }
     #[inline(always)]
-    fn decap_vips() -> &'static Addresses<Address6> {
+    fn decap_vips() -> &'static Prefixes<Address6> {
         &DECAP_VIPS_V6
     }
 }
@@ -109,7 +109,7 @@ pub fn is_destination<F: DecapMaps>(destination: F::Address) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn is_vip<F: DecapMaps>(address: F::Address) -> bool {
-    has::<F>(F::decap_vips(), address)
+    longest::<F, _, _>(F::decap_vips(), address).is_some()
 }
 
 #[inline(always)]

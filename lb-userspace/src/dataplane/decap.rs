@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context, Result};
 use aya::{
-    EbpfLoader,
+    Ebpf, EbpfLoader,
     maps::{HashMap, LpmTrie, MapData, MapError, PerCpuArray, lpm_trie::Key},
     programs::Xdp,
 };
@@ -31,7 +31,7 @@ pub struct DecapRules {
     /// Who may tunnel.
     pub sources: Vec<Prefix>,
     /// What packets inside tunnels may be for.
-    pub vips: Vec<IpAddr>,
+    pub vips: Vec<Prefix>,
     /// The UDP port of GUE.
     pub gue_port: u16,
 }
@@ -90,23 +90,10 @@ impl Decap {
         for name in names::MAPS {
             drop(ebpf.take_map(name));
         }
-        let mut sources_v4: LpmTrie<MapData, Address4, u32> =
-            take(&mut ebpf, names::DECAP_SOURCES_V4)?;
-        let mut sources_v6: LpmTrie<MapData, Address6, u32> =
-            take(&mut ebpf, names::DECAP_SOURCES_V6)?;
-        for prefix in &rules.sources {
-            let bits = prefix.bits().into();
-            let done = match prefix.address() {
-                IpAddr::V4(address) => sources_v4.insert(&Key::new(bits, address.into()), 1, 0),
-                IpAddr::V6(address) => sources_v6.insert(&Key::new(bits, address.into()), 1, 0),
-            };
-            done.with_context(|| format!("allow tunnels from {prefix}"))?;
-        }
-        let mut vips_v4 = take(&mut ebpf, names::DECAP_VIPS_V4)?;
-        let mut vips_v6 = take(&mut ebpf, names::DECAP_VIPS_V6)?;
-        for vip in &rules.vips {
-            put(&mut vips_v4, &mut vips_v6, *vip).with_context(|| format!("allow {vip}"))?;
-        }
+        let lists = [names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6];
+        list(&mut ebpf, lists, &rules.sources).context("allow tunnels from the balancers")?;
+        let lists = [names::DECAP_VIPS_V4, names::DECAP_VIPS_V6];
+        list(&mut ebpf, lists, &rules.vips).context("allow packets to the VIPs")?;
         let decap = Self {
             destinations_v4: take(&mut ebpf, names::DECAP_DESTINATIONS_V4)?,
             destinations_v6: take(&mut ebpf, names::DECAP_DESTINATIONS_V6)?,
@@ -152,6 +139,21 @@ impl Decap {
         };
         DecapOutcome::ALL.iter().map(read).collect()
     }
+}
+
+/// Puts `prefixes` on the lists, of IPv4 and of IPv6, with these names.
+fn list(ebpf: &mut Ebpf, [v4, v6]: [&str; 2], prefixes: &[Prefix]) -> Result<()> {
+    let mut v4: LpmTrie<MapData, Address4, u32> = take(ebpf, v4)?;
+    let mut v6: LpmTrie<MapData, Address6, u32> = take(ebpf, v6)?;
+    for prefix in prefixes {
+        let bits = prefix.bits().into();
+        let done = match prefix.address() {
+            IpAddr::V4(address) => v4.insert(&Key::new(bits, address.into()), 1, 0),
+            IpAddr::V6(address) => v6.insert(&Key::new(bits, address.into()), 1, 0),
+        };
+        done.with_context(|| format!("write {prefix}"))?;
+    }
+    Ok(())
 }
 
 fn put(

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, MapData, PerCpuArray},
+    maps::{HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
     programs::Xdp,
 };
 use lb_common::{
@@ -54,26 +54,8 @@ impl Decap {
     }
 
     /// Puts a prefix on the list of balancers.
-    pub fn allow_source(&mut self, address: IpAddr, bits: u32) {
-        let done = match address {
-            IpAddr::V4(address) => {
-                let address = Address4::from(address);
-                self.trie(names::DECAP_SOURCES_V4).insert(
-                    &aya::maps::lpm_trie::Key::new(bits, address),
-                    1,
-                    0,
-                )
-            }
-            IpAddr::V6(address) => {
-                let address = Address6::from(address);
-                self.trie(names::DECAP_SOURCES_V6).insert(
-                    &aya::maps::lpm_trie::Key::new(bits, address),
-                    1,
-                    0,
-                )
-            }
-        };
-        done.expect("writing a prefix");
+    pub fn allow_source(&mut self, prefix: (IpAddr, u8)) {
+        self.allow(prefix, names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6);
     }
 
     /// Lets tunnels end at `address`.
@@ -85,9 +67,9 @@ impl Decap {
         );
     }
 
-    /// Lets packets inside tunnels be for `address`.
-    pub fn add_vip(&mut self, address: IpAddr) {
-        self.list(address, names::DECAP_VIPS_V4, names::DECAP_VIPS_V6);
+    /// Lets packets inside tunnels be for all addresses of a prefix.
+    pub fn add_vip(&mut self, prefix: (IpAddr, u8)) {
+        self.allow(prefix, names::DECAP_VIPS_V4, names::DECAP_VIPS_V6);
     }
 
     /// Gives `frame` to the program.
@@ -130,6 +112,21 @@ impl Decap {
         (0..LEDGER_CELLS).map(cell).collect()
     }
 
+    fn allow(&mut self, (first, bits): (IpAddr, u8), v4: &str, v6: &str) {
+        let bits = bits.into();
+        let done = match first {
+            IpAddr::V4(first) => {
+                let key = Key::new(bits, Address4::from(first));
+                self.trie(v4).insert(&key, 1, 0)
+            }
+            IpAddr::V6(first) => {
+                let key = Key::new(bits, Address6::from(first));
+                self.trie(v6).insert(&key, 1, 0)
+            }
+        };
+        done.expect("writing a prefix");
+    }
+
     fn list(&mut self, address: IpAddr, v4: &str, v6: &str) {
         let done = match address {
             IpAddr::V4(address) => self.hash(v4).insert(Address4::from(address), 1, 0),
@@ -143,7 +140,7 @@ impl Decap {
         map.try_into().expect("a hash map")
     }
 
-    fn trie<K: aya::Pod>(&mut self, name: &str) -> aya::maps::LpmTrie<&mut MapData, K, u32> {
+    fn trie<K: aya::Pod>(&mut self, name: &str) -> LpmTrie<&mut MapData, K, u32> {
         let map = self.ebpf.map_mut(name).expect("a list of prefixes");
         map.try_into().expect("a trie")
     }
