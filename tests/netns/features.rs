@@ -126,22 +126,16 @@ fn a_start_that_needs_more_replaces_the_program_before_it_publishes() {
     });
 }
 
-/// `service` as it stands in a file.
+/// `service` as it stands in a file: JSON's strings and lists are TOML's, too.
 fn text_of(service: &Value) -> String {
-    let list = |vips: &Value| vips.to_string();
-    let mut text = format!(
-        "\n[[service]]\nname = {}\nvips = {}\nmode = {}\n",
-        service["name"],
-        list(&service["vips"]),
-        service["mode"]
-    );
-    for backend in service["backend"].as_array().expect("backends") {
-        text.push_str(&format!(
-            "[[service.backend]]\naddress = {}\n",
-            backend["address"]
-        ));
-    }
-    text
+    let head = ["name", "vips", "mode"].map(|field| format!("{field} = {}\n", service[field]));
+    let backends = service["backend"].as_array().expect("backends").iter();
+    let backends = backends.map(|it| format!("[[service.backend]]\naddress = {}\n", it["address"]));
+    ["[[service]]\n".to_owned()]
+        .into_iter()
+        .chain(head)
+        .chain(backends)
+        .collect()
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl End {
     }
 }
 
-/// Whether ports of transport protocol `protocol` can be translated: SCTP's checksum, a CRC32c of the whole packet
+/// Whether ports of transport protocol `protocol` can be translated: SCTP's checksum, a CRC of the whole packet
 /// (RFC 9260 section 6.8), cannot be updated by what changed.
 #[inline(always)]
 pub(super) const fn translates(protocol: u32) -> bool {

@@ -7,7 +7,7 @@ use network_types::sctp::SctpHdr;
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Sctp {
-    /// Ports, verification tag, CRC32c.
+    /// Ports, verification tag, checksum.
     pub common: SctpHdr,
     kind: u8,
     flags: u8,

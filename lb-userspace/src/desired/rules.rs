@@ -297,8 +297,8 @@ pub fn repeated<K: Ord + Clone, O: Clone>(
     repeated
 }
 
-/// A VIP that is a prefix and lies within another one, or around it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A VIP that is a prefix and lies within another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlap<O> {
     /// The narrower one.
     pub inner: Vip,

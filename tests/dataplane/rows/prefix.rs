@@ -25,11 +25,11 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// `packet` to another address of the same port.
-fn to(packet: &Packet, part: (Family, u8)) -> Packet {
-    let (family, part) = part;
-    let port = packet.destination.port();
-    packet.clone().to((family.in_prefix(part), port).into())
+/// `packet` to the first address of a part of the prefix, the port as it is.
+fn to(packet: &Packet, (family, part): (Family, u8)) -> Packet {
+    let mut packet = packet.clone();
+    packet.destination.set_ip(family.in_prefix(part));
+    packet
 }
 
 fn edges(family: Family) -> Vec<Row> {

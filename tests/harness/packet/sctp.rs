@@ -25,28 +25,26 @@ impl Chunk {
 impl Packet {
     /// Both headers, of a chunk that holds the payload.
     pub(super) fn sctp_headers(&self, Chunk(kind): Chunk) -> Vec<u8> {
-        let mut bytes = self.source.port().to_be_bytes().to_vec();
-        bytes.extend(self.destination.port().to_be_bytes());
-        bytes.extend([0x10, 0x20, 0x30, 0x40, 0, 0, 0, 0]);
+        let mut before = self.source.port().to_be_bytes().to_vec();
+        before.extend(self.destination.port().to_be_bytes());
+        before.extend([0x10, 0x20, 0x30, 0x40]);
         let length = u16::try_from(CHUNK + self.payload.len()).expect("a chunk that fits");
-        bytes.extend([kind, 0]);
-        bytes.extend(length.to_be_bytes());
-        let sum = crc32c(&[bytes.as_slice(), &self.payload].concat());
-        bytes[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
-        bytes
+        let [high, low] = length.to_be_bytes();
+        let chunk = [kind, 0, high, low];
+        let sum = crc32c(&[&before, &[0; 4][..], &chunk, &self.payload].concat());
+        [&before, &sum.to_le_bytes()[..], &chunk].concat()
     }
 }
 
 /// What is wrong with the checksum of an SCTP packet, from its common header on.
 pub(super) fn fault(packet: &[u8]) -> Option<String> {
-    let found = packet.get(CHECKSUM)?.to_vec();
-    let mut unsummed = packet.to_vec();
-    unsummed[CHECKSUM].fill(0);
-    let right = crc32c(&unsummed).to_le_bytes();
+    let (before, found) = (packet.get(..CHECKSUM.start)?, packet.get(CHECKSUM)?);
+    let behind = packet.get(CHECKSUM.end..)?;
+    let right = crc32c(&[before, &[0; 4], behind].concat()).to_le_bytes();
     (found != right).then(|| format!("SCTP checksum is {found:02x?}, not {right:02x?}"))
 }
 
-/// CRC32c (RFC 9260 appendix A), bit by bit.
+/// `CRC32c` (RFC 9260 appendix A), bit by bit.
 fn crc32c(bytes: &[u8]) -> u32 {
     /// The polynomial 0x1EDC6F41 with its bits in the order in which they are sent.
     const POLYNOMIAL: u32 = 0x82f6_3b78;
