@@ -13,10 +13,12 @@
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`progress`] | [`Progress`](progress::Progress) of a flow's ends, for source NAT |
 //! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
+//! | [`translation`] | [`Translation`](translation::Translation): where a CPU works out NAT |
 //! | [`traffic`] | counters per backend |
 //! | [`settings`] | constants set when the program is loaded |
 //! | [`names`] | names of maps, programs and globals, and the ABI's version |
@@ -37,7 +39,9 @@ pub mod hash;
 pub mod names;
 pub mod outcome;
 mod pod;
+pub mod progress;
 pub mod settings;
 pub mod table;
 pub mod traffic;
+pub mod translation;
 pub mod vip;

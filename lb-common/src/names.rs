@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; maps pinned by another version are not adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The program that balances.
 pub const BALANCER: &str = "balancer";
@@ -40,8 +40,13 @@ pub const DEVICES: &str = "DEVICES";
 /// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
+/// [`Translation`](crate::translation::Translation), IPv4, one element per CPU.
+pub const TRANSLATIONS_V4: &str = "TRANSLATIONS_V4";
+/// [`Translation`](crate::translation::Translation), IPv6, one element per CPU.
+pub const TRANSLATIONS_V6: &str = "TRANSLATIONS_V6";
+
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 16] = [
     VIPS_V4,
     VIPS_V6,
     TABLES,
@@ -56,6 +61,8 @@ pub const MAPS: [&str; 14] = [
     LEDGER,
     DEVICES,
     ERROR_BUDGET,
+    TRANSLATIONS_V4,
+    TRANSLATIONS_V6,
 ];
 
 /// The program that strips tunnels off, for backends.

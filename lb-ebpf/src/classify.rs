@@ -1,19 +1,22 @@
 //! Second stage: for a VIP, a reply of a NAT backend, or neither.
 
 use lb_common::{
-    flow::{FlowKey, Reply},
+    flow::FlowKey,
     outcome::Outcome,
     vip::{Vip, VipKey},
 };
 
-use crate::{ip::Ip, maps};
+use crate::{
+    ip::Ip,
+    maps::{self, KnownReply},
+};
 
 /// What a packet is to us.
 pub enum Class<F: Ip> {
     /// A client's packet to a VIP.
     Request(Vip),
-    /// A NAT backend's packet to a client: the VIP it must seem to come from.
-    Reply(Reply<F::Address>),
+    /// A NAT backend's packet to a client: what is remembered of its flow.
+    Reply(KnownReply<F>),
 }
 
 /// Classifies a packet by its flow.
@@ -36,7 +39,7 @@ pub fn classify<F: Ip>(flow: &FlowKey<F::Address>) -> Result<Class<F>, Outcome> 
         }
     }
     if let Some(reply) = maps::reply::<F>(flow) {
-        return Ok(Class::Reply(*reply));
+        return Ok(Class::Reply(reply));
     }
     Err(outcome)
 }

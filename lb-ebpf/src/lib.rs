@@ -35,4 +35,5 @@ pub mod reply;
 pub mod rewrite;
 pub mod route;
 pub mod select;
+pub mod translate;
 pub mod wire;

@@ -8,6 +8,7 @@
 )]
 
 pub mod decap;
+mod replies;
 
 use aya_ebpf::{
     Global,
@@ -23,10 +24,15 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     outcome::{LEDGER_CELLS, Outcome},
-    settings::Settings,
+    settings::{Settings, SourceNat},
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
+    translation::Translation,
     vip::{Vip, VipKey},
+};
+
+pub use replies::{
+    KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation,
 };
 
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
@@ -43,6 +49,7 @@ static SETTINGS: Global<Settings> = Global::new(Settings {
     icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
     gue_port: 6080,
     reserved: 0,
+    snat: SourceNat::NONE,
 });
 
 #[btf_map]
@@ -73,10 +80,15 @@ static LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
 static DEVICES: DevMapHash<256> = DevMapHash::new();
 #[btf_map]
 static ERROR_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
+#[btf_map]
+static TRANSLATIONS_V4: Translations<Address4> = PerCpuArray::new();
+#[btf_map]
+static TRANSLATIONS_V6: Translations<Address6> = PerCpuArray::new();
 
 type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
 type Replies<A> = LruHashMap<FlowKey<A>, Reply<A>, 262_144>;
+type Translations<A> = PerCpuArray<Translation<A>, 1>;
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, 16_384>;
 
 /// A family's own maps.
@@ -89,6 +101,8 @@ pub trait FamilyMaps: Family {
     fn replies() -> &'static Replies<Self::Address>;
     #[doc(hidden)]
     fn fragments() -> &'static Fragments<Self::Address>;
+    #[doc(hidden)]
+    fn translations() -> &'static Translations<Self::Address>;
 }
 
 impl FamilyMaps for V4 {
@@ -107,6 +121,10 @@ impl FamilyMaps for V4 {
     #[inline(always)]
     fn fragments() -> &'static Fragments<Address4> {
         &FRAGMENTS_V4
+    }
+    #[inline(always)]
+    fn translations() -> &'static Translations<Address4> {
+        &TRANSLATIONS_V4
     }
 }
 
@@ -127,13 +145,46 @@ impl FamilyMaps for V6 {
     fn fragments() -> &'static Fragments<Address6> {
         &FRAGMENTS_V6
     }
+    #[inline(always)]
+    fn translations() -> &'static Translations<Address6> {
+        &TRANSLATIONS_V6
+    }
 }
 
-/// The constants that were set at load.
+/// A constant that was set at load. One field at a time: a volatile copy of all would be made on the stack.
+macro_rules! constant {
+    ($($field:ident).+) => {{
+        let settings = (&raw const SETTINGS).cast::<Settings>();
+        // SAFETY: `Global` is transparent. Volatile, as its own `load`: the loader has written what the compiler
+        // cannot know.
+        unsafe { (&raw const (*settings).$($field).+).read_volatile() }
+    }};
+}
+
+/// The constants that were set at load, but for those of source NAT.
 #[inline(always)]
 #[must_use]
 pub fn settings() -> Settings {
-    SETTINGS.load()
+    Settings {
+        hash_seed: constant!(hash_seed),
+        drop_unmatched: constant!(drop_unmatched),
+        icmp_errors_per_second: constant!(icmp_errors_per_second),
+        gue_port: constant!(gue_port),
+        reserved: 0,
+        snat: SourceNat::NONE,
+    }
+}
+
+/// Those of source NAT.
+#[inline(always)]
+fn source_nat() -> SourceNat {
+    SourceNat {
+        first_port: constant!(snat.first_port),
+        ports_per_cpu: constant!(snat.ports_per_cpu),
+        established: constant!(snat.established),
+        transitory: constant!(snat.transitory),
+        udp: constant!(snat.udp),
+    }
 }
 
 /// The VIP published under `key`.
@@ -182,21 +233,6 @@ pub fn remember_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Flow) {
     // A full table evicts; a failure under contention leaves the flow to the lookup table, which gives the
     // same answer until the table changes.
     let _ = F::flows().insert(flow, value, 0);
-}
-
-/// What the packet with 5-tuple `flow` must be rewritten to, if it is a NAT backend's reply.
-#[inline(always)]
-#[must_use]
-pub fn reply<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<&'static Reply<F::Address>> {
-    // SAFETY: the caller copies it before this program writes the map.
-    unsafe { F::replies().get(flow) }
-}
-
-/// Remembers what replies with 5-tuple `flow` must be rewritten to.
-#[inline(always)]
-pub fn remember_reply<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Reply<F::Address>) {
-    // As in `remember_flow`; the client's retransmission finds the flow unknown and tries again.
-    let _ = F::replies().insert(flow, value, 0);
 }
 
 /// What the first fragment of the datagram `key` told.

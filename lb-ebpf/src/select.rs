@@ -2,40 +2,19 @@
 
 use lb_common::{
     backend::{Backend, BackendId, Mode},
-    flow::{Flow, FlowKey, Reply},
+    be::Be16,
+    flow::{Flow, FlowKey},
     hash::{FlowHash, flow_hash},
     outcome::Outcome,
     table::slot_of,
     vip::Vip,
 };
 
-use crate::{ip::Ip, maps, packet::Packet};
-
-/// The backend chosen.
-pub struct Choice {
-    /// Its number.
-    pub id: BackendId,
-    /// Its entry.
-    pub backend: &'static Backend,
-    /// The flow's hash, by which outer headers vary.
-    pub hash: FlowHash,
-    /// What the flow table has to do with it.
-    pub standing: Standing,
-}
-
-/// What is remembered of a flow. A word, not an enum: the niche of `Result<Choice, _>` then lies in the
-/// reference, and no register holds now a pointer, now an error (which the verifier refuses).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Standing(u64);
-
-impl Standing {
-    /// It was remembered before.
-    pub const KNOWN: Self = Self(0);
-    /// It begins with this packet and is to be remembered.
-    pub const NEW: Self = Self(1);
-    /// It is not remembered, and this packet, a TCP RST or FIN, does not begin one.
-    pub const PASSING: Self = Self(2);
-}
+use crate::{
+    ip::Ip,
+    maps,
+    packet::{Choice, Packet, Standing},
+};
 
 /// Chooses the backend for `packet`, which is for `vip`.
 ///
@@ -58,11 +37,12 @@ pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
         id,
         backend,
         hash,
-        standing: if packet.begins_flow {
+        standing: if packet.signal.begins_flow() {
             Standing::NEW
         } else {
             Standing::PASSING
         },
+        source_port: 0,
     })
 }
 
@@ -77,6 +57,7 @@ fn remembered<F: Ip>(flow: &FlowKey<F::Address>, hash: FlowHash) -> Option<Choic
         backend,
         hash,
         standing: Standing::KNOWN,
+        source_port: u64::from(known.source_port.raw()),
     })
 }
 
@@ -87,40 +68,21 @@ fn active(id: BackendId) -> Option<&'static Backend> {
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 
-/// Remembers a new flow, and for a NAT backend what its replies must be rewritten to.
-///
-/// The two stand in two tables, and the one may have been forgotten before the other: for a NAT backend the
-/// second is looked up with every packet, which also keeps it among the recently used.
+/// Remembers a flow that is new, or that in mode `snat` has another port than before towards its backend: `source_port`.
 #[inline(always)]
-pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice) {
-    let Choice {
-        id,
-        backend,
-        standing,
-        ..
-    } = choice;
-    if *standing == Standing::NEW {
+pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice, source_port: Be16) {
+    let source_port = match choice.backend.mode {
+        Mode::SNAT => source_port,
+        _ => Be16::default(),
+    };
+    let has_moved = u64::from(source_port.raw()) != choice.source_port;
+    if choice.standing == Standing::NEW || has_moved {
         let value = Flow {
-            backend: id.0,
-            generation: backend.generation,
-        };
-        maps::remember_flow::<F>(flow, &value);
-    }
-    if backend.mode == Mode::NAT && *standing != Standing::PASSING {
-        let key = FlowKey {
-            source: F::backend_address(backend),
-            destination: flow.source,
-            source_port: backend.port,
-            destination_port: flow.source_port,
-            protocol: flow.protocol,
-        };
-        let seen_by_client = Reply {
-            address: flow.destination,
-            port: flow.destination_port,
+            backend: choice.id.0,
+            generation: choice.backend.generation,
+            source_port,
             reserved: 0,
         };
-        if *standing == Standing::NEW || maps::reply::<F>(&key).is_none() {
-            maps::remember_reply::<F>(&key, &seen_by_client);
-        }
+        maps::remember_flow::<F>(flow, &value);
     }
 }

@@ -16,9 +16,10 @@ use lb_common::{
     fragment::{FragmentKey, FragmentPorts},
     names,
     outcome::LEDGER_CELLS,
-    settings::Settings,
+    settings::{Settings, SourceNat},
     table::{Element, SLOTS_PER_ELEMENT},
     traffic::Traffic,
+    translation::Translation,
     vip::{Vip, VipKey},
 };
 use lb_tests::{
@@ -63,7 +64,12 @@ macro_rules! family_layouts {
                 destination_port: u16,
                 protocol: u32,
             }),
-            layout!(Reply<$address> { address: $address, port: u16, reserved: u16 }),
+            layout!(Reply<$address> {
+                flow: FlowKey<$address>,
+                last_seen: u32,
+                client: u16,
+                backend: u16,
+            }),
         ]
     };
 }
@@ -96,7 +102,9 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
     });
     let flow = layout!(Flow {
         backend: u32,
-        generation: u32
+        generation: u32,
+        source_port: u16,
+        reserved: u16,
     });
     for (vips, flows, replies, [vip_key, flow_key, reply]) in families {
         assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
@@ -119,7 +127,7 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         flags: u8,
         source_bits: u8,
         mtu: u16,
-        tunnel_source: [u32; 4],
+        source: [u32; 4],
     });
     assert_eq!(of(names::BACKENDS, "value"), backend);
     let traffic = layout!(Traffic {
@@ -138,9 +146,18 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
         drop_unmatched: u32,
         icmp_errors_per_second: u32,
         gue_port: u32,
-        reserved: u32
+        reserved: u32,
+        snat: SourceNat,
     });
     assert_eq!(object.fields_of("Settings"), settings);
+    let snat = layout!(SourceNat {
+        first_port: u16,
+        ports_per_cpu: u16,
+        established: u32,
+        transitory: u32,
+        udp: u32,
+    });
+    assert_eq!(object.fields_of("SourceNat"), snat);
     let symbols = object.symbols(".rodata", SymbolKind::Data);
     let wanted = (names::SETTINGS.to_owned(), size_of::<Settings>() as u64);
     assert!(
@@ -242,6 +259,14 @@ fn maps_have_their_types_and_sizes() {
         (
             names::ERROR_BUDGET,
             define(PER_CPU_ARRAY, 4, size_of::<Budget>(), 1, 0),
+        ),
+        (
+            names::TRANSLATIONS_V4,
+            define(PER_CPU_ARRAY, 4, size_of::<Translation<Address4>>(), 1, 0),
+        ),
+        (
+            names::TRANSLATIONS_V6,
+            define(PER_CPU_ARRAY, 4, size_of::<Translation<Address6>>(), 1, 0),
         ),
         // An interface's index, and room for a program's: struct bpf_devmap_val.
         (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),

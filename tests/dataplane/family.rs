@@ -105,7 +105,7 @@ impl Family {
     }
 
     /// Where outer headers come from: the first of a prefix, the low 16 bits are the flow's.
-    pub(crate) const fn tunnel_source(self) -> IpAddr {
+    pub(crate) const fn source(self) -> IpAddr {
         self.address(
             Ipv4Addr::new(10, 99, 0, 0),
             Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 0),

@@ -57,7 +57,7 @@ const SETTINGS: Settings = Settings {
     drop_unmatched: 0,
     icmp_errors_per_second: 0,
     gue_port: GUE_PORT as u32,
-    reserved: 0,
+    ..Settings::DEFAULT
 };
 
 /// Where the backends of the world take GUE.

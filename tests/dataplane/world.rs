@@ -102,7 +102,7 @@ impl World {
     fn entry(&self, member: Member, generation: u32, flags: u8) -> Backend {
         let address = member.address();
         let (version, address_words) = words(address.ip());
-        let (_, tunnel_source) = words(member.family.tunnel_source());
+        let (_, source) = words(member.family.source());
         Backend {
             generation,
             service: 1,
@@ -116,7 +116,7 @@ impl World {
             flags,
             source_bits: SOURCE_BITS,
             mtu: 0,
-            tunnel_source,
+            source,
         }
     }
 

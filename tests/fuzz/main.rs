@@ -63,7 +63,7 @@ fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
         // Whether an error is sent would depend on the clock.
         icmp_errors_per_second: 0,
         gue_port: u32::from(GUE_PORT),
-        reserved: 0,
+        ..Settings::DEFAULT
     };
     in_world(settings, |world| {
         let mut random = Random::new(seed.wrapping_add(index << 32));

@@ -35,7 +35,7 @@ pub(crate) const ANY_PORT_VIPS: [&str; 2] = ["192.0.2.12", "2001:db8::12"];
 /// The port of every backend.
 pub(crate) const BACKEND_PORT: u16 = 8_080;
 /// The sources of outer headers, by IP version, and how many of their low bits vary.
-const TUNNEL_SOURCES: [&str; 2] = ["172.16.0.0", "fd00:77::"];
+const SOURCES: [&str; 2] = ["172.16.0.0", "fd00:77::"];
 const SOURCE_BITS: u8 = 16;
 const SLOTS: usize = 13;
 /// Where backends take GUE.
@@ -137,7 +137,7 @@ impl World {
                 mode,
                 address,
                 hop,
-                tunnel_source: ip(TUNNEL_SOURCES[usize::from(address.is_ipv6())]),
+                source: ip(SOURCES[usize::from(address.is_ipv6())]),
                 source_bits: SOURCE_BITS,
                 mtu: if id < NARROW { 0 } else { MTU },
             };
@@ -201,7 +201,7 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 
 fn entry(backend: &Backend, flags: u8) -> backend::Backend {
     let (version, address) = words(backend.address.ip());
-    let (_, tunnel_source) = words(backend.tunnel_source);
+    let (_, source) = words(backend.source);
     backend::Backend {
         generation: backend.generation,
         service: 1,
@@ -215,7 +215,7 @@ fn entry(backend: &Backend, flags: u8) -> backend::Backend {
         flags,
         source_bits: backend.source_bits,
         mtu: backend.mtu,
-        tunnel_source,
+        source,
     }
 }
 

@@ -9,6 +9,7 @@ use lb_common::{
     flow::FlowKey,
     fragment::{FragmentKey, FragmentPorts},
     outcome::Outcome,
+    progress::Signal,
 };
 
 use crate::{
@@ -79,7 +80,7 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
             protocol: network.protocol as u32,
         },
         hop_limit: network.hop_limit,
-        begins_flow: transport.begins_flow,
+        signal: transport.signal,
         network: offset,
         error: 0,
         transport: network.payload,
@@ -111,7 +112,7 @@ fn later<F: Ip>(
             protocol: known.protocol,
         },
         hop_limit: network.hop_limit,
-        begins_flow: false,
+        signal: Signal::NOTHING,
         network: offset,
         error: 0,
         transport: 0,

@@ -57,8 +57,7 @@ pub fn echo<F: Ip>(
     let header = frame
         .view_mut::<F::Header>(network)
         .ok_or(Outcome::Truncated)?;
-    F::set_source(header, request.vip);
-    F::set_destination(header, request.source);
+    F::set_addresses(header, Some(&request.vip), &request.source);
     F::set_hop_limit(header, HOP_LIMIT);
     let icmp = frame
         .view_mut::<Icmp>(network + size_of::<F::Header>())

@@ -246,7 +246,7 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
         },
         icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
         gue_port: settings.gue_port,
-        reserved: 0,
+        ..Settings::DEFAULT
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
         flags: if entry.active { 0 } else { Backend::INACTIVE },
         source_bits: tunnel.map_or(0, |source| source.bits),
         mtu: entry.next_hop.mtu,
-        tunnel_source: tunnel.map_or([Be32::default(); 4], |source| words(source.address).1),
+        source: tunnel.map_or([Be32::default(); 4], |source| words(source.address).1),
     }
 }
 
@@ -134,7 +134,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
     let address = address_of(value.version, value.address)?;
     let mode = mode_from_map(value.mode)?;
     let tunnel = mode.is_tunnel().then(|| TunnelSource {
-        address: address_of(value.version, value.tunnel_source).unwrap_or(address),
+        address: address_of(value.version, value.source).unwrap_or(address),
         bits: value.source_bits,
     });
     Some(BackendEntry {

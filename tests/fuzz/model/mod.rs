@@ -56,7 +56,7 @@ pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     pub(crate) hop: Hop,
     /// The outer header's source if it is reached by a tunnel, and how many of its low bits vary.
-    pub(crate) tunnel_source: IpAddr,
+    pub(crate) source: IpAddr,
     pub(crate) source_bits: u8,
     /// The largest packet that may go there; 0 for any.
     pub(crate) mtu: u16,

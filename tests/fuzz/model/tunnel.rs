@@ -41,7 +41,7 @@ impl Model {
                 .checked_shl(backend.source_bits.into())
                 .unwrap_or(0);
         let mut out = frame[..parsed.ip - 2].to_vec();
-        match (backend.tunnel_source, backend.address.ip()) {
+        match (backend.source, backend.address.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 out.extend([0x08, 0x00]);
                 let source = Ipv4Addr::from_bits(source.to_bits() | varied);

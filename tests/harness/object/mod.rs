@@ -20,7 +20,9 @@ pub use run::{Action, Ran};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, xdp::DevMap, xdp::DevMapHash},
+    maps::{
+        Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, xdp::DevMap, xdp::DevMapHash,
+    },
     programs::Xdp,
 };
 use lb_common::{
@@ -32,6 +34,7 @@ use lb_common::{
     names,
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
+    translation::Translation,
     vip::{Vip, VipKey},
 };
 
@@ -167,6 +170,24 @@ impl Object {
         clear(&mut self.hash::<FragmentKey<Address6>, FragmentPorts>(names::FRAGMENTS_V6));
     }
 
+    /// Lets `ticks` go by since the last packet of every flow that expects replies.
+    pub fn age_replies(&mut self, ticks: u32) {
+        age(
+            &mut self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4),
+            ticks,
+        );
+        age(
+            &mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6),
+            ticks,
+        );
+    }
+
+    /// Lets every CPU begin its circle of source ports anew.
+    pub fn rewind_ports(&mut self) {
+        rewind::<Address4>(self.write(names::TRANSLATIONS_V4));
+        rewind::<Address6>(self.write(names::TRANSLATIONS_V6));
+    }
+
     /// How many flows are remembered, both families.
     #[must_use]
     pub fn flows(&self) -> usize {
@@ -229,6 +250,31 @@ fn load(settings: &Settings) -> Ebpf {
     loader
         .load(&object_bytes())
         .unwrap_or_else(|error| panic!("loading {}: {error:?}", object_path().display()))
+}
+
+fn age<A>(map: &mut HashMap<&mut MapData, FlowKey<A>, Reply<A>>, ticks: u32)
+where
+    FlowKey<A>: Pod,
+    Reply<A>: Pod,
+{
+    let entries: Vec<(FlowKey<A>, Reply<A>)> = map.iter().filter_map(Result::ok).collect();
+    for (key, mut reply) in entries {
+        reply.last_seen = reply.last_seen.wrapping_sub(ticks);
+        map.insert(key, reply, 0).expect("writing what is there");
+    }
+}
+
+fn rewind<A: Copy>(mut map: PerCpuArray<&mut MapData, Translation<A>>)
+where
+    Translation<A>: Pod,
+{
+    let works = map.get(&0, 0).expect("the only element");
+    let works: Vec<Translation<A>> = works
+        .iter()
+        .map(|work| Translation { place: 0, ..*work })
+        .collect();
+    let works = PerCpuValues::try_from(works).expect("one for each CPU");
+    map.set(0, works, 0).expect("writing the only element");
 }
 
 fn clear<K: Pod, V: Pod>(map: &mut HashMap<&mut MapData, K, V>) {
