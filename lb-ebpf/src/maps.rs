@@ -31,9 +31,7 @@ use lb_common::{
     vip::{Vip, VipKey},
 };
 
-pub use replies::{
-    KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation,
-};
+pub use replies::{KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation};
 
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
 const MMAPABLE: usize = 1 << 10;

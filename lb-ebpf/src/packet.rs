@@ -4,7 +4,12 @@
 //! pieces that straddle words, and the verifier refuses misaligned stack access.
 
 use lb_common::{
-    backend::{Backend, BackendId}, be::Be16, family::Family, flow::FlowKey, hash::FlowHash, progress::Signal,
+    backend::{Backend, BackendId},
+    be::Be16,
+    family::Family,
+    flow::FlowKey,
+    hash::FlowHash,
+    progress::Signal,
 };
 
 use crate::wire::ethernet::{Addresses, IPV4, IPV6};

@@ -58,10 +58,7 @@ const _: () = assert!(
 /// is, or if there is no route (the kernel's answer is the same); [`Outcome::ReplyUnroutable`] if the
 /// route forbids it or forwarding is off on the ingress interface.
 #[inline(always)]
-pub fn to_client<F: Ip>(
-    frame: &Frame,
-    reply: &FlowKey<F::Address>,
-) -> Result<Route, Outcome> {
+pub fn to_client<F: Ip>(frame: &Frame, reply: &FlowKey<F::Address>) -> Result<Route, Outcome> {
     const LENGTH: i32 = 64;
     const { assert!(size_of::<Query>() == LENGTH as usize) };
     let mut query = MaybeUninit::<Query>::uninit();

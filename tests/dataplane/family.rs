@@ -112,6 +112,11 @@ impl Family {
         )
     }
 
+    /// Our own address towards backends in mode `snat`.
+    pub(crate) const fn own(self) -> IpAddr {
+        self.backend(200)
+    }
+
     /// The address of the backend with this number.
     pub(crate) const fn backend(self, host: u8) -> IpAddr {
         self.address(

@@ -17,9 +17,14 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use lb_common::{outcome::Outcome, settings::Settings};
+use lb_common::{
+    outcome::Outcome,
+    settings::{Settings, SourceNat},
+};
 use lb_tests::kernel;
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
+use member::{LAST_PORT, PORTS};
 use row::Row;
 use world::in_world;
 
@@ -58,6 +63,14 @@ const SETTINGS: Settings = Settings {
     icmp_errors_per_second: 0,
     gue_port: GUE_PORT as u32,
     ..Settings::DEFAULT
+};
+
+/// After how many ticks a source port may be given to another flow.
+const TIMEOUTS: SourceNat = SourceNat {
+    established: 7_000,
+    transitory: 200,
+    udp: 300,
+    ..SourceNat::NONE
 };
 
 /// Where the backends of the world take GUE.
@@ -144,6 +157,36 @@ fn replies_of_nat_backends_come_from_the_vip() {
 #[test]
 fn flows_stay_with_their_backend() {
     check(&rows::flow::rows());
+}
+
+/// As [`check`], on one CPU, which has [`PORTS`] source ports to give out.
+fn check_on_one_cpu(rows: &[Row]) {
+    let cpu = sched_getcpu();
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus).expect("staying on a CPU");
+    let before = u16::try_from(cpu).expect("few CPUs") * PORTS;
+    let snat = SourceNat {
+        first_port: LAST_PORT - before,
+        ports_per_cpu: PORTS,
+        ..TIMEOUTS
+    };
+    check_with(Settings { snat, ..SETTINGS }, rows);
+}
+
+#[test]
+fn snat_backends_see_the_balancer_and_nothing_else() {
+    check_on_one_cpu(&rows::snat::packets::rows());
+}
+
+#[test]
+fn source_ports_belong_to_one_flow_until_it_has_been_idle_long_enough() {
+    check_on_one_cpu(&rows::snat::ports::rows());
+}
+
+#[test]
+fn without_source_ports_nothing_goes_to_an_snat_backend() {
+    check(&rows::snat::ports::without());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use lb_common::{
-    backend::{Backend, BackendId},
+    backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
     settings::Settings,
@@ -20,8 +20,9 @@ use crate::{
     member::{
         BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, LOCAL, Member, NAT_BACK,
         NAT_FRONT, NO_DEVICE, PORT_BEYOND, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
-        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
-        PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, TUNNELS, of,
+        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_SNAT_BACK, PORT_SNAT_FRONT,
+        PORT_SNAT_WRONG_FAMILY, PORT_STALE, PORT_STRANGE_MODE, PORT_TUNNELS, PORT_WRONG_FAMILY,
+        SECOND, SNAT_BACK, SNAT_FRONT, STRANGE_MODE, Side, TUNNELS, of,
     },
 };
 
@@ -54,8 +55,10 @@ impl World {
     /// Makes everything as it was at first, and forgets all flows.
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
+        self.object.rewind_ports();
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
         let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
+        let several = several.chain(SNAT_BACK).chain(SNAT_FRONT);
         for member in several.chain(TUNNELS).chain([LOCAL]) {
             self.put(member, 1, 0);
         }
@@ -68,6 +71,9 @@ impl World {
                 (PORT_NAT_BACK, of(family, NAT_BACK).id),
                 (PORT_NAT_FRONT, of(family, NAT_FRONT).id),
                 (PORT_WRONG_FAMILY, of(family.other(), NAT_BACK).id),
+                (PORT_SNAT_BACK, of(family, SNAT_BACK).id),
+                (PORT_SNAT_FRONT, of(family, SNAT_FRONT).id),
+                (PORT_SNAT_WRONG_FAMILY, of(family.other(), SNAT_BACK).id),
                 (PORT_STALE, GONE.id),
                 (PORT_STRANGE_MODE, STRANGE_MODE.id),
                 (PORT_NO_DEVICE, NO_DEVICE.id),
@@ -102,7 +108,11 @@ impl World {
     fn entry(&self, member: Member, generation: u32, flags: u8) -> Backend {
         let address = member.address();
         let (version, address_words) = words(address.ip());
-        let (_, source) = words(member.family.source());
+        let (source, source_bits) = match member.mode {
+            Mode::SNAT => (member.family.own(), 0),
+            _ => (member.family.source(), SOURCE_BITS),
+        };
+        let (_, source) = words(source);
         Backend {
             generation,
             service: 1,
@@ -114,7 +124,7 @@ impl World {
             mode: member.mode,
             version,
             flags,
-            source_bits: SOURCE_BITS,
+            source_bits,
             mtu: 0,
             source,
         }

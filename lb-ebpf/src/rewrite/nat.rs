@@ -50,10 +50,7 @@ pub(super) fn translate<F: Ip>(
 
 /// What other ports change of a checksum.
 #[inline(always)]
-pub(super) const fn ports<F: Ip>(
-    from: &FlowKey<F::Address>,
-    to: &FlowKey<F::Address>,
-) -> Change {
+pub(super) const fn ports<F: Ip>(from: &FlowKey<F::Address>, to: &FlowKey<F::Address>) -> Change {
     Change::none()
         .word(from.source_port, to.source_port)
         .word(from.destination_port, to.destination_port)

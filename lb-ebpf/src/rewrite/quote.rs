@@ -12,7 +12,10 @@ use crate::{
     frame::Frame,
     ip::Ip,
     packet::Packet,
-    wire::{checksum::Change, icmp::{Error, Icmp}},
+    wire::{
+        checksum::Change,
+        icmp::{Error, Icmp},
+    },
 };
 
 /// Where the checksum stands in a TCP header (RFC 9293 section 3.1).
@@ -52,9 +55,7 @@ pub(super) fn translate<F: Ip>(
     let old = F::header_checksum(quoted);
     let inner = F::set_addresses(quoted, Some(&to.destination), &to.source);
     let change = inner.and(ports::<F>(from, to));
-    message = message
-        .and(change)
-        .word(old, F::header_checksum(quoted));
+    message = message.and(change).word(old, F::header_checksum(quoted));
 
     let header = frame
         .view_mut::<UdpHdr>(packet.transport)

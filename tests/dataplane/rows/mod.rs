@@ -14,6 +14,7 @@ pub(crate) mod link;
 pub(crate) mod not_ours;
 pub(crate) mod refused;
 pub(crate) mod reply;
+pub(crate) mod snat;
 pub(crate) mod truncated;
 pub(crate) mod tunnel;
 pub(crate) mod unmatched;
@@ -40,6 +41,9 @@ pub(crate) fn all() -> Vec<Row> {
         checksum::rows(),
         reply::rows(),
         flow::rows(),
+        snat::packets::rows(),
+        snat::ports::rows(),
+        snat::ports::without(),
         tunnel::rows(),
         echo::rows(),
         generated::sent(),

@@ -20,9 +20,7 @@ pub use run::{Action, Ran};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{
-        Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, xdp::DevMap, xdp::DevMapHash,
-    },
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, xdp::DevMap, xdp::DevMapHash},
     programs::Xdp,
 };
 use lb_common::{
