@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The modes of a backend.
-pub(super) const MODES: [&str; 5] = ["l2", "nat", "ipip", "gue", "local"];
+pub(super) const MODES: [&str; 6] = ["l2", "nat", "ipip", "gue", "local", "snat"];
 
 /// The states that an operator gives a backend.
 pub(super) const STATES: [&str; 3] = ["up", "drain", "down"];

@@ -40,6 +40,9 @@ pub struct DaemonSpec {
     /// UDP port that `gue` backends listen on; default 6080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gue_port: Option<u32>,
+    /// The source ports of mode `snat`, as `[daemon.snat]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snat: Option<SnatSpec>,
     /// Flows remembered per IP version; default 262,144. At most 2^24.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_flows: Option<u32>,
@@ -58,6 +61,28 @@ pub struct DaemonSpec {
     /// Group whose members may only read; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only_group: Option<String>,
+}
+
+/// Source ports and addresses of mode `snat`, and how long a flow keeps its own: `[daemon.snat]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnatSpec {
+    /// `FIRST-LAST`; default `10000-32767`. Each backend has all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<String>,
+    /// Where packets come from: a prefix, or an address, per IP version; default the address that the kernel would
+    /// send from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// How long an established TCP connection may be idle and keep its port; default `124m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub established: Option<String>,
+    /// The same for one that is partially open or closing; default `4m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transitory: Option<String>,
+    /// The same for UDP; default `2m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<String>,
 }
 
 /// One service.

@@ -10,10 +10,10 @@ use toml::{
 };
 
 use super::{
-    Config, Fault, Faults,
+    Config, Fault, Faults, Host,
     fault::{Found, part},
     locate::{Lines, span_of},
-    spec::{BackendSpec, ConfigSpec, DaemonSpec, ProbeSpec, ServiceSpec},
+    spec::{BackendSpec, ConfigSpec, DaemonSpec, ProbeSpec, ServiceSpec, SnatSpec},
     validate,
 };
 
@@ -30,15 +30,15 @@ pub fn read(text: &str) -> Result<ConfigSpec, Faults> {
     Ok(spec)
 }
 
-/// Reads and validates a configuration.
+/// Reads and validates a configuration for `host`.
 ///
 /// # Errors
 /// Every fault of syntax; or, if there is none, every other fault. Each with its line and column.
-pub fn load(text: &str) -> Result<Config, Faults> {
+pub fn load(text: &str, host: &Host) -> Result<Config, Faults> {
     let lines = Lines::of(text);
     let root = parse(text, &lines)?;
     let (spec, found) = Reader::new(&lines).config(&root);
-    validate::check(&spec, found).map_err(|faults| located(faults, &root, &lines))
+    validate::check(&spec, host, found).map_err(|faults| located(faults, &root, &lines))
 }
 
 /// So many faults of syntax are reported: one open bracket makes every line behind it look wrong.
@@ -110,6 +110,18 @@ fn one_for_many(value: &DeValue<'_>, message: &str) -> String {
     }
 }
 
+/// `value`, if it is a table, without its own tables `parts`, which are read by themselves.
+fn without<'a>(value: &Spanned<DeValue<'a>>, parts: &[&str]) -> Spanned<DeValue<'a>> {
+    let Some(table) = value.get_ref().as_table() else {
+        return value.clone();
+    };
+    let own = table
+        .iter()
+        .filter(|(key, _)| !parts.contains(&key.get_ref().as_ref()));
+    let own = own.map(|(key, value)| (key.clone(), value.clone()));
+    Spanned::new(value.span(), DeValue::Table(own.collect()))
+}
+
 /// Reads tables and notes what does not fit.
 struct Reader<'t> {
     lines: &'t Lines<'t>,
@@ -128,7 +140,7 @@ impl<'t> Reader<'t> {
         let mut spec = ConfigSpec::default();
         for (key, value) in root.get_ref() {
             match key.get_ref().as_ref() {
-                "daemon" => spec.daemon = Some(self.leaf::<DaemonSpec>(value, "daemon", &[])),
+                "daemon" => spec.daemon = Some(self.daemon(value)),
                 "service" => spec.services = self.list(value, "service", Self::service),
                 unknown => {
                     let message =
@@ -141,16 +153,22 @@ impl<'t> Reader<'t> {
         (spec, self.found)
     }
 
+    fn daemon(&mut self, value: &Spanned<DeValue<'_>>) -> DaemonSpec {
+        let own = without(value, &["snat"]);
+        let mut spec: DaemonSpec = self.leaf(&own, "daemon", &[]);
+        let table = value.get_ref().as_table();
+        spec.snat = table
+            .and_then(|table| table.get("snat"))
+            .map(|snat| self.leaf::<SnatSpec>(snat, "daemon.snat", &[]));
+        spec
+    }
+
     fn service(&mut self, value: &Spanned<DeValue<'_>>, place: &str) -> ServiceSpec {
-        let Some(table) = value.get_ref().as_table() else {
-            return self.leaf(value, place, SERVICE);
-        };
-        let own = table
-            .iter()
-            .filter(|(key, _)| !matches!(key.get_ref().as_ref(), "backend" | "probe"));
-        let own = own.map(|(key, value)| (key.clone(), value.clone()));
-        let own = Spanned::new(value.span(), DeValue::Table(own.collect()));
+        let own = without(value, &["backend", "probe"]);
         let mut spec: ServiceSpec = self.leaf(&own, place, SERVICE);
+        let Some(table) = value.get_ref().as_table() else {
+            return spec;
+        };
         spec.probe = table
             .get("probe")
             .map(|probe| self.leaf::<ProbeSpec>(probe, &part(place, "probe"), PROBE));

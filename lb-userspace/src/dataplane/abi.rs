@@ -12,7 +12,7 @@ use lb_common::{
 
 use super::{BackendEntry, Region, ServiceId, VipEntry};
 use crate::{
-    model::{Mode, Protocol, TunnelSource, Vip},
+    model::{Mode, Protocol, Source, Vip},
     neighbor::NextHop,
 };
 
@@ -87,7 +87,6 @@ pub(super) fn vip_from_map(value: &vip::Vip) -> VipEntry {
 
 pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
     let (version, address) = words(entry.address.ip());
-    let tunnel = entry.tunnel;
     Backend {
         generation: entry.generation,
         service: entry.service.0,
@@ -99,9 +98,11 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
         mode: mode_to_map(entry.mode),
         version,
         flags: if entry.active { 0 } else { Backend::INACTIVE },
-        source_bits: tunnel.map_or(0, |source| source.bits),
+        source_bits: entry.source.map_or(0, |source| source.bits),
         mtu: entry.next_hop.mtu,
-        source: tunnel.map_or([Be32::default(); 4], |source| words(source.address).1),
+        source: entry
+            .source
+            .map_or([Be32::default(); 4], |source| words(source.address).1),
     }
 }
 
@@ -133,7 +134,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
     }
     let address = address_of(value.version, value.address)?;
     let mode = mode_from_map(value.mode)?;
-    let tunnel = mode.is_tunnel().then(|| TunnelSource {
+    let source = mode.has_source().then(|| Source {
         address: address_of(value.version, value.source).unwrap_or(address),
         bits: value.source_bits,
     });
@@ -151,7 +152,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
             source: None,
             mtu: value.mtu,
         },
-        tunnel,
+        source,
         active: value.flags & Backend::INACTIVE == 0,
     })
 }
@@ -163,6 +164,7 @@ const fn mode_to_map(mode: Mode) -> backend::Mode {
         Mode::Ipip => backend::Mode::IPIP,
         Mode::Gue => backend::Mode::GUE,
         Mode::Local => backend::Mode::LOCAL,
+        Mode::Snat => backend::Mode::SNAT,
     }
 }
 
@@ -173,6 +175,7 @@ const fn mode_from_map(mode: backend::Mode) -> Option<Mode> {
         backend::Mode::IPIP => Some(Mode::Ipip),
         backend::Mode::GUE => Some(Mode::Gue),
         backend::Mode::LOCAL => Some(Mode::Local),
+        backend::Mode::SNAT => Some(Mode::Snat),
         _ => None,
     }
 }
@@ -188,12 +191,13 @@ mod tests {
 
     #[test]
     fn entries_survive_the_way_into_the_maps_and_back() {
-        for (address, mode, tunnel) in [
+        for (address, mode, source) in [
             ("10.0.0.11:80", Mode::Nat, None),
             ("[fd00::11]:8080", Mode::L2, None),
             ("10.0.0.11:80", Mode::Ipip, Some("10.99.0.0/16")),
             ("[fd00::11]:80", Mode::Gue, Some("fd00:99::1/128")),
             ("10.0.0.1:80", Mode::Local, None),
+            ("[fd00::11]:80", Mode::Snat, Some("fd00::1/128")),
         ] {
             let entry = BackendEntry {
                 generation: 7,
@@ -208,7 +212,7 @@ mod tests {
                     source: None,
                     mtu: 1_492,
                 },
-                tunnel: tunnel.map(|source| source.parse().unwrap()),
+                source: source.map(|source| source.parse().unwrap()),
                 active: false,
             };
             assert_eq!(backend_from_map(&backend_to_map(&entry)), Some(entry));

@@ -25,7 +25,7 @@ use lb_common::{
 };
 
 use crate::{
-    model::{Mode, TunnelSource, Vip},
+    model::{Mode, Source, Vip},
     neighbor::NextHop,
 };
 
@@ -77,8 +77,8 @@ pub struct BackendEntry {
     pub mode: Mode,
     /// Where its packets go.
     pub next_hop: NextHop,
-    /// Where the outer headers of its packets come from; only in modes with a tunnel.
-    pub tunnel: Option<TunnelSource>,
+    /// Where its packets, or their outer headers, come from; only in modes in which that is an address of ours.
+    pub source: Option<Source>,
     /// Whether remembered flows may still go to it.
     pub active: bool,
 }

@@ -63,14 +63,22 @@ pub enum Breach {
     )]
     TableTooSmall { slots: u32, backends: usize },
     #[error(
-        "mode nat cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
+        "mode {mode} cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
         version(vip.address.is_ipv4()), version(backend.is_ipv4())
     )]
-    OtherVersion { backend: SocketAddr, vip: Vip },
+    OtherVersion {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
     #[error(
-        "mode nat gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
+        "mode {mode} gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
     )]
-    AnyPort { backend: SocketAddr, vip: Vip },
+    AnyPort {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
     #[error("backend {backend} is filed under {key}")]
     Misfiled {
         backend: SocketAddr,
@@ -174,16 +182,16 @@ fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> O
     let other = |vip: &&Vip| vip.address.is_ipv4() != address.is_ipv4();
     let any = |vip: &&Vip| vip.port == Vip::ANY_PORT;
     let breach = |vip: &Vip| {
-        let (backend, vip) = (address, *vip);
+        let (mode, backend, vip) = (backend.mode, address, *vip);
         if other(&&vip) {
-            Breach::OtherVersion { backend, vip }
+            Breach::OtherVersion { mode, backend, vip }
         } else {
-            Breach::AnyPort { backend, vip }
+            Breach::AnyPort { mode, backend, vip }
         }
     };
     match backend.mode {
         Mode::L2 | Mode::Ipip | Mode::Gue | Mode::Local => None,
-        Mode::Nat => {
+        Mode::Nat | Mode::Snat => {
             let unfit = vips.iter().find(other).or_else(|| vips.iter().find(any));
             unfit.map(breach)
         }

@@ -7,14 +7,14 @@ mod backend;
 mod prefix;
 mod probe;
 mod service;
-mod tunnel;
+mod source;
 mod vip;
 
 pub use backend::{AdminState, Backend, Mode, Weight};
 pub use prefix::Prefix;
 pub use probe::{Health, Probe, ProbeKind, StatusRange};
 pub use service::{Service, ServiceName, TableSlots};
-pub use tunnel::{TunnelSource, TunnelSources};
+pub use source::{ChosenSources, Source, Sources};
 pub use vip::{Protocol, Vip};
 
 /// A text that is not a value of the type asked for: says what was expected.

@@ -19,7 +19,7 @@ use crate::{
     dataplane::{Actual, Capacity, Step},
     desired::Desired,
     health::Target,
-    model::{Health, TunnelSources},
+    model::{ChosenSources, Health, Mode},
     neighbor::{NextHops, Unresolved},
 };
 
@@ -38,7 +38,7 @@ pub struct Input<'a> {
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
     /// Where outer headers come from, if the operator has chosen.
-    pub tunnel_sources: TunnelSources,
+    pub sources: ChosenSources,
     /// What the kernel holds.
     pub actual: &'a Actual,
     /// How much it can hold.
@@ -96,8 +96,8 @@ pub enum NotServing {
     BehindGateway,
     /// Mode `local` needs an address of this host, and this is none.
     NotThisHost,
-    /// This host has no address that its tunnel could begin at.
-    NoTunnelSource,
+    /// This host has no address that its packets, in this mode, could come from.
+    NoSource(Mode),
     /// See [`Plan::shortages`].
     NoRoom,
 }
@@ -117,8 +117,14 @@ impl fmt::Display for NotServing {
             Self::NotThisHost => {
                 f.write_str("mode local needs an address of this host, and this is another's")
             }
-            Self::NoTunnelSource => f.write_str(
-                "this host has no address to send its tunnel from: name one in tunnel_sources",
+            Self::NoSource(mode) => write!(
+                f,
+                "this host has no address to send to it from: name one in {}",
+                if mode.is_tunnel() {
+                    "tunnel_sources"
+                } else {
+                    "sources of [daemon.snat]"
+                }
             ),
             Self::NoRoom => f.write_str("no room in the maps"),
         }

@@ -14,12 +14,12 @@ use super::{
 use crate::{
     dataplane::{BackendEntry, Region, ServiceId, Step, VipEntry},
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TunnelSource, Vip},
+    model::{AdminState, Backend, Health, Mode, Service, Source, Vip},
     neighbor::{NextHop, Unresolved},
 };
 
 /// Where a backend's packets go, and where the outer headers of a tunnel to it come from.
-type Way = (NextHop, Option<TunnelSource>);
+type Way = (NextHop, Option<Source>);
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
@@ -130,8 +130,8 @@ impl<'a> Planner<'a> {
         let way = self.way(backend, before);
         let why_not = serves.err().or(way.clone().err());
         // A known backend whose next hop is lost keeps the old one for the flows it has.
-        let before_way = before.map(|entry| (entry.next_hop, entry.tunnel));
-        let Some((next_hop, tunnel)) = way.ok().or(before_way) else {
+        let before_way = before.map(|entry| (entry.next_hop, entry.source));
+        let Some((next_hop, source)) = way.ok().or(before_way) else {
             return Err(why_not.unwrap_or(NotServing::NextHopPending));
         };
         let id = match known {
@@ -149,7 +149,7 @@ impl<'a> Planner<'a> {
                 source: None,
                 ..next_hop
             },
-            tunnel,
+            source,
             active: backend.state != AdminState::Down && health != Health::Down,
         };
         self.backends.insert(id);
@@ -173,13 +173,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Where packets to `backend` go and, in a tunnel, come from. What has not been asked for yet is what it was before: at a restart
+    /// Where packets to `backend` go and, in modes with a source of our own, come from. What has not been asked for yet is what it was before: at a restart
     /// nothing moves only because the answers are late.
     fn way(&self, backend: &Backend, before: Option<BackendEntry>) -> Result<Way, NotServing> {
         let address = backend.address.ip();
         match self.input.next_hops.get(&address) {
             None => before
-                .map(|entry| (entry.next_hop, entry.tunnel))
+                .map(|entry| (entry.next_hop, entry.source))
                 .ok_or(NotServing::NextHopPending),
             Some(Err(Unresolved::Local)) if backend.mode == Mode::Local => {
                 Ok((NextHop::default(), None))
@@ -189,10 +189,10 @@ impl<'a> Planner<'a> {
             Some(Ok(hop)) if backend.mode == Mode::L2 && !hop.on_link => {
                 Err(NotServing::BehindGateway)
             }
-            Some(Ok(hop)) if backend.mode.is_tunnel() => {
-                let chosen = self.input.tunnel_sources.towards(address);
-                let source = chosen.or_else(|| hop.source.map(TunnelSource::from));
-                let source = source.ok_or(NotServing::NoTunnelSource)?;
+            Some(Ok(hop)) if backend.mode.has_source() => {
+                let chosen = self.input.sources.towards(backend.mode, address);
+                let source = chosen.or_else(|| hop.source.map(Source::from));
+                let source = source.ok_or(NotServing::NoSource(backend.mode))?;
                 Ok((*hop, Some(source)))
             }
             Some(Ok(hop)) => Ok((*hop, None)),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
-    model::{AdminState, Backend, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{AdminState, Backend, ChosenSources, Mode, Service, TableSlots, Weight},
     neighbor::NextHop,
 };
 
@@ -65,7 +65,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
-            tunnel_sources: TunnelSources::default(),
+            sources: ChosenSources::default(),
         };
         (&self.desired, world, &mut self.reconciler)
     }

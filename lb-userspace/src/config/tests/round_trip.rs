@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::sized;
 use crate::{
     config::{
+        Host,
         spec::ConfigSpec,
         text,
         validate::{self, config, config_spec_of, spec_of},
@@ -105,7 +106,7 @@ fn any_service() -> impl Strategy<Value = Service> {
 #[test]
 fn backends_in_removal_are_written_as_draining() {
     let spec: ConfigSpec = toml::from_str(&sized("", 1, 1)).unwrap();
-    let mut desired = config(&spec).unwrap().desired;
+    let mut desired = config(&spec, &Host::default()).unwrap().desired;
     let service = desired.services.values_mut().next().unwrap();
     for backend in service.backends.values_mut() {
         backend.state = AdminState::Drain;
@@ -124,6 +125,6 @@ proptest! {
         let spec = config_spec_of(&desired);
         let text = toml::to_string(&spec).unwrap();
         prop_assert_eq!(text::read(&text).unwrap(), spec);
-        prop_assert_eq!(text::load(&text).unwrap().desired, desired);
+        prop_assert_eq!(text::load(&text, &Host::default()).unwrap().desired, desired);
     }
 }

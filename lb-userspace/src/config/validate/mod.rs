@@ -13,8 +13,9 @@ use std::{
 use humantime_serde::re::humantime;
 
 use super::{
-    DaemonSettings, Faults, daemon,
+    DaemonSettings, Faults, Host, daemon,
     fault::{Found, part},
+    snat,
     spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec},
 };
 use crate::{
@@ -42,12 +43,12 @@ pub struct Config {
 /// The longest duration that is taken: a year.
 const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 
-/// Validates a whole configuration.
+/// Validates a whole configuration for `host`.
 ///
 /// # Errors
 /// Every fault.
-pub fn config(spec: &ConfigSpec) -> Result<Config, Faults> {
-    check(spec, Found::default())
+pub fn config(spec: &ConfigSpec, host: &Host) -> Result<Config, Faults> {
+    check(spec, host, Found::default())
 }
 
 /// Validates one service; `place` is where it stands, empty if it stands alone.
@@ -129,8 +130,8 @@ pub fn duration(text: &str, place: &str) -> Result<Duration, Faults> {
     whole(|found| found.keep(place, read_duration(text)))
 }
 
-/// Validates `spec`; `found` are the faults known of its text.
-pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Faults> {
+/// Validates `spec` for `host`; `found` are the faults known of its text.
+pub(super) fn check(spec: &ConfigSpec, host: &Host, mut found: Found) -> Result<Config, Faults> {
     let daemon_spec = spec.daemon.clone().unwrap_or_default();
     let daemon = daemon::settings(&daemon_spec, &mut found);
     let drafts: Vec<Draft> = spec
@@ -155,6 +156,10 @@ pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Fault
     let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), s)).collect();
     let desired = Desired { services };
     totals::check(&daemon_spec, &desired, &mut found);
+    // The default is nobody's fault as long as nobody needs it.
+    if daemon_spec.snat.is_some() || snat::is_used(&desired) {
+        snat::check(&daemon.snat, &desired, host, &mut found);
+    }
     found.faults().map(|()| Config { daemon, desired })
 }
 
@@ -294,7 +299,7 @@ fn read_backend(
     })
 }
 
-fn read_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn read_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration <= MAX_DURATION => Ok(duration),
         Ok(_) => Err(format!("`{text}` is too long: write at most 365days")),

@@ -16,7 +16,7 @@ use crate::{
     },
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{AdminState, Backend, ChosenSources, Health, Mode, Service, TableSlots, Weight},
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Lab {
     pub(super) health: BTreeMap<Target, Health>,
     pub(super) next_hops: NextHops,
     pub(super) interfaces: BTreeSet<u32>,
-    pub(super) tunnel_sources: TunnelSources,
+    pub(super) sources: ChosenSources,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -50,7 +50,7 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: NextHops::new(),
             interfaces: BTreeSet::new(),
-            tunnel_sources: TunnelSources::default(),
+            sources: ChosenSources::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -102,7 +102,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
-            tunnel_sources: self.tunnel_sources,
+            sources: self.sources,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
