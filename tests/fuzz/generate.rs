@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     random::Random,
-    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, PORTS, VIPS, ip},
+    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, PORTS, SOURCE_PORTS, VIPS, ip},
 };
 
 const CLIENTS: [[&str; 6]; 2] = [
@@ -53,6 +53,9 @@ const OTHERS: [[&str; 10]; 2] = [
     ],
 ];
 const NAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.3", "10.0.0.5"], ["fd00:b::4", "fd00:b::6"]];
+const SNAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.24", "10.0.0.26"], ["fd00:b::25", "fd00:b::27"]];
+/// Ours towards them.
+const OWN: [[&str; 2]; 2] = [["172.17.0.2", "172.17.0.3"], ["fd00:78::2", "fd00:78::3"]];
 const CLIENT_PORTS: [u16; 3] = [40_000, 40_001, 40_002];
 const TTLS: [u8; 12] = [0, 1, 2, 2, 64, 64, 64, 64, 64, 64, 255, 255];
 const PROTOCOLS: [u8; 20] = [
@@ -127,6 +130,16 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
         random.pick(&CLIENTS[family])
     };
     let client_port = random.pick(&CLIENT_PORTS);
+    if is_reply && random.once_in(2) {
+        let backend = random.pick(&SNAT_BACKENDS[family]);
+        // Those that are given out first.
+        let port = SOURCE_PORTS.start + u16::try_from(random.below(20)).expect("a port");
+        return (
+            ip(backend),
+            ip(random.pick(&OWN[family])),
+            [BACKEND_PORT, port],
+        );
+    }
     if is_reply {
         let backend = random.pick(&NAT_BACKENDS[family]);
         return (ip(backend), ip(client), [BACKEND_PORT, client_port]);

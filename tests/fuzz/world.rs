@@ -1,6 +1,9 @@
 //! A namespace, the loaded program and the model, all told the same.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::{Range, RangeInclusive},
+};
 
 use lb_common::{
     backend::{self, BackendId, Mode},
@@ -37,12 +40,16 @@ pub(crate) const BACKEND_PORT: u16 = 8_080;
 /// The sources of outer headers, by IP version, and how many of their low bits vary.
 const SOURCES: [&str; 2] = ["172.16.0.0", "fd00:77::"];
 const SOURCE_BITS: u8 = 16;
+/// The first of our two addresses towards `snat` backends.
+const OWN: [&str; 2] = ["172.17.0.2", "fd00:78::2"];
+/// The source ports that a world gives out.
+pub(crate) const SOURCE_PORTS: Range<u16> = 20_000..20_064;
 const SLOTS: usize = 13;
 /// Where backends take GUE.
 pub(crate) const GUE_PORT: u16 = 6_080;
 
 /// Number, mode, address, interface, flags.
-const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
+const BACKENDS: [(u32, Mode, &str, usize, u8); 25] = [
     (1, Mode::L2, "10.0.0.1", FRONT, 0),
     (2, Mode::L2, "fd00:b::2", BACK, 0),
     (3, Mode::NAT, "10.0.0.3", BACK, 0),
@@ -64,18 +71,25 @@ const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
     (21, Mode::L2, "10.0.0.21", FRONT, 0),
     (22, Mode::IPIP, "10.0.0.22", BACK, 0),
     (23, Mode::GUE, "fd00:b::23", BACK, 0),
+    (24, Mode::SNAT, "10.0.0.24", BACK, 0),
+    (25, Mode::SNAT, "fd00:b::25", BACK, 0),
+    (26, Mode::SNAT, "10.0.0.26", FRONT, 0),
+    (27, Mode::SNAT, "fd00:b::27", FRONT, 0),
 ];
-/// The last backends, to which only short packets may go, and how short.
-const NARROW: u32 = 21;
+/// Backends to which only short packets may go, and how short.
+const NARROW: RangeInclusive<u32> = 21..=23;
 const MTU: u16 = 120;
 
 /// A port of each VIP, and the backends in its table: IPv4, IPv6. None: no live backend.
-const SERVICES: [(u16, [&[u32]; 2]); 18] = [
+const SERVICES: [(u16, [&[u32]; 2]); 21] = [
     (80, [&[1], &[1]]),
     (81, [&[2], &[2]]),
     (90, [&[3], &[4]]),
     (91, [&[5], &[6]]),
     (92, [&[4], &[3]]),
+    (93, [&[24], &[25]]),
+    (94, [&[26], &[27]]),
+    (95, [&[25], &[24]]),
     (100, [&[], &[]]),
     // Nobody has number 9.
     (101, [&[9], &[9]]),
@@ -90,12 +104,18 @@ const SERVICES: [(u16, [&[u32]; 2]); 18] = [
     (202, [&[16, 17], &[16, 17]]),
     (203, [&[18, 19], &[18, 19]]),
     (204, [&[21, 22, 23], &[21, 22, 23]]),
-    (443, [&[1, 2, 3, 5, 8, 12, 19], &[1, 2, 4, 6, 8, 13, 18]]),
+    (
+        443,
+        [
+            &[1, 2, 3, 5, 8, 12, 19, 24, 26],
+            &[1, 2, 4, 6, 8, 13, 18, 25, 27],
+        ],
+    ),
 ];
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 21] = [
-    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 443, 443,
-    9_999, 0,
+pub(crate) const PORTS: [u16; 26] = [
+    80, 81, 90, 91, 92, 93, 93, 94, 94, 95, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203,
+    204, 443, 443, 9_999, 0,
 ];
 const PROTOCOLS: [u8; 2] = [6, 17];
 
@@ -111,6 +131,7 @@ impl World {
     /// Forgets all flows on both sides.
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
+        self.object.rewind_ports();
         self.model.forget_flows();
     }
 
@@ -137,9 +158,11 @@ impl World {
                 mode,
                 address,
                 hop,
-                source: ip(SOURCES[usize::from(address.is_ipv6())]),
-                source_bits: SOURCE_BITS,
-                mtu: if id < NARROW { 0 } else { MTU },
+                source: ip(
+                    if mode == Mode::SNAT { OWN } else { SOURCES }[usize::from(address.is_ipv6())]
+                ),
+                source_bits: if mode == Mode::SNAT { 1 } else { SOURCE_BITS },
+                mtu: if NARROW.contains(&id) { MTU } else { 0 },
             };
             self.model.backends.insert(id, backend);
             self.object

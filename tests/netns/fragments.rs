@@ -36,7 +36,7 @@ fn carries(mode: Mode) {
         let _udp: Vec<Server> = hosts
             .map(|host| {
                 let address = match mode {
-                    Mode::Nat => host.address_like(vip),
+                    Mode::Nat | Mode::Snat => host.address_like(vip),
                     Mode::L2 | Mode::Ipip | Mode::Gue => vip,
                 };
                 Server::udp(&host.namespace, (address, PORT).into(), &answer)

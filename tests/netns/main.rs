@@ -16,4 +16,5 @@ mod path_mtu;
 mod reload;
 mod restart;
 mod scene;
+mod snat;
 mod tunnel;

@@ -35,6 +35,7 @@ pub(crate) enum Mode {
     Nat,
     Ipip,
     Gue,
+    Snat,
 }
 
 impl Mode {
@@ -44,14 +45,15 @@ impl Mode {
             Self::Nat => "nat",
             Self::Ipip => "ipip",
             Self::Gue => "gue",
+            Self::Snat => "snat",
         }
     }
 
-    /// The port of the VIP: another one than the servers' in mode `nat`.
+    /// The port of the VIP: another one than the servers' in modes `nat` and `snat`.
     pub(crate) const fn port(self) -> u16 {
         match self {
             Self::L2 | Self::Ipip | Self::Gue => PORT,
-            Self::Nat => 80,
+            Self::Nat | Self::Snat => 80,
         }
     }
 }
@@ -80,12 +82,13 @@ impl Scene {
             .collect()
     }
 
-    /// A UDP server on every backend: on the backend's own address in mode `nat`, else on the VIP.
+    /// A UDP server on every backend: on the backend's own address in modes `nat` and `snat`, else on
+    /// the VIP.
     pub(crate) fn udp_servers(&self, mode: Mode, vip: IpAddr) -> Vec<Server> {
         let server = |host: &lb_tests::bed::Host| {
             let address = match mode {
                 Mode::L2 | Mode::Ipip | Mode::Gue => vip,
-                Mode::Nat => host.address_like(vip),
+                Mode::Nat | Mode::Snat => host.address_like(vip),
             };
             Server::udp(&host.namespace, (address, PORT).into(), &host.name)
         };

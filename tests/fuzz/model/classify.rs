@@ -1,4 +1,4 @@
-//! Whose packet it is: a service's, a `nat` backend's, or none of ours.
+//! Whose packet it is: a service's, a `nat` or `snat` backend's, or none of ours.
 
 use lb_common::outcome::Outcome;
 
@@ -8,12 +8,12 @@ impl Model {
     /// Not for a VIP: nothing is wrong with it that concerns us.
     pub(super) fn addressee(&self, parsed: &Parsed) -> Result<Addressee, Outcome> {
         if !self.addresses.contains(&parsed.destination) {
-            let vip = parsed
+            let flow = parsed
                 .content
                 .ok()
                 .and_then(|_| self.replies.get(&parsed.flow));
-            return vip
-                .map(|vip| Addressee::Client(*vip))
+            return flow
+                .map(|flow| Addressee::Client(*flow))
                 .ok_or(Outcome::NotVip);
         }
         let protocol = parsed.content?;
