@@ -191,11 +191,38 @@ impl World {
             Route::by(ip("2001:db8:c::7"), client(FRONT)),
             Route::by(ip("198.51.101.7"), client(ASIDE)),
             Route::by(ip("2001:db8:e::7"), client(ASIDE)),
-            Route::unresolved(ip("198.51.100.8")),
-            Route::unresolved(ip("2001:db8:c::8")),
-            Route::refused(ip("203.0.114.7")),
-            Route::refused(ip("2001:db8:f::7")),
         ];
+        // This host's own addresses, and in IPv4 the first and the last of a network (RFC 919), in IPv6 the first
+        // (RFC 4291 section 2.6.1).
+        let own = [
+            "198.51.100.0",
+            "198.51.100.1",
+            "198.51.100.255",
+            "198.51.101.0",
+            "198.51.101.1",
+            "198.51.101.255",
+            "10.0.0.0",
+            "10.0.0.1",
+            "10.0.0.255",
+            "2001:db8:c::",
+            "2001:db8:c::1",
+            "2001:db8:e::",
+            "2001:db8:e::1",
+            "fd00:b::",
+            "fd00:b::1",
+        ];
+        let own = own.into_iter().map(|text| Route::own(ip(text)));
+        self.model.routes.extend(own);
+        self.model.routes.extend([
+            Route::unresolved(ip("198.51.100.0"), 8),
+            Route::unresolved(ip("198.51.101.0"), 8),
+            Route::unresolved(ip("10.0.0.0"), 8),
+            Route::unresolved(ip("2001:db8:c::"), 64),
+            Route::unresolved(ip("2001:db8:e::"), 64),
+            Route::unresolved(ip("fd00:b::"), 64),
+            Route::refused(ip("203.0.114.0"), 8),
+            Route::refused(ip("2001:db8:f::"), 64),
+        ]);
     }
 
     fn serve(&mut self, end: SocketAddr, members: &[u32], offset: u32) {
