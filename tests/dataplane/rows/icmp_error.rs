@@ -62,7 +62,7 @@ fn kinds(family: Family) -> [Message; 4] {
 }
 
 /// "Destination unreachable".
-pub(super) fn unreachable(family: Family) -> Message {
+fn unreachable(family: Family) -> Message {
     kinds(family)[0]
 }
 

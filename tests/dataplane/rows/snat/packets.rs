@@ -221,7 +221,7 @@ fn errors_to_backends(family: Family) -> Vec<Row> {
     for (side, member, port, action) in sides(family) {
         for (protocol, request) in [("tcp", tcp(family, port)), ("udp", udp(family, port))] {
             for (who, source) in [("router", family.router()), ("client", family.client())] {
-                for bytes in [LEAST, 17, 18, ALL] {
+                for bytes in [LEAST, 18, ALL] {
                     let sent = error(source, &answer(&request), bytes);
                     let own = answer(&request)
                         .from(member.address())
@@ -229,16 +229,6 @@ fn errors_to_backends(family: Family) -> Vec<Row> {
                     let out = error(family.own(), &own, bytes)
                         .macs(member.egress_mac(), member.mac())
                         .ttl(sent.ttl - 1);
-                    // Of half a checksum nothing can be told, and it stays.
-                    let out = if bytes == 17 && protocol == "tcp" {
-                        let quoted = answer(&request).quote(bytes);
-                        let mut quote = own.quote(bytes);
-                        let last = quote.len() - 1;
-                        quote[last] = quoted[last];
-                        requote(&out, &own, &quote)
-                    } else {
-                        out
-                    };
                     rows.push(
                         asked(
                             format!(
@@ -255,18 +245,6 @@ fn errors_to_backends(family: Family) -> Vec<Row> {
         }
     }
     rows
-}
-
-/// The error `out` about `quoted`, with other bytes for the quote.
-fn requote(out: &Packet, quoted: &Packet, quote: &[u8]) -> Packet {
-    let message = crate::rows::icmp_error::unreachable(if out.source.is_ipv4() {
-        Family::V4
-    } else {
-        Family::V6
-    });
-    let mut made = Packet::icmp(out.source.ip(), quoted.source.ip(), message, quote).ttl(out.ttl);
-    (made.source_mac, made.destination_mac) = (out.source_mac, out.destination_mac);
-    made
 }
 
 /// Errors about what we have sent to the backend.

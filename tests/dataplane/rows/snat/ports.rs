@@ -67,8 +67,10 @@ fn filled(mut row: Row, member: Member, packet: &Packet) -> Row {
     goes(row, member, &other(packet, LAST_PORT), LAST_PORT)
 }
 
-fn age(by: fn(&mut World)) -> impl Fn(Row) -> Row {
-    move |row| row.then(by)
+/// The flow of `packet` begins, the first towards its backend.
+fn begun(name: &str, family: Family, packet: &Packet) -> Row {
+    let row = row(format!("{family:?}: {name}"));
+    goes(row, of(family, SNAT_BACK), packet, FIRST_PORT)
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -76,6 +78,8 @@ pub(crate) fn rows() -> Vec<Row> {
     for family in Family::BOTH {
         rows.extend(exhaustion(family));
         rows.extend(owners(family));
+        rows.extend(changes(family));
+        rows.push(refreshed(family));
         rows.extend(udp_expiry(family));
         rows.extend(tcp_expiry(family));
     }
@@ -96,15 +100,7 @@ pub(crate) fn without() -> Vec<Row> {
 fn exhaustion(family: Family) -> Vec<Row> {
     let (back, front) = (of(family, SNAT_BACK), of(family, SNAT_FRONT));
     let (segment, datagram) = (tcp(family, PORT_SNAT_BACK), udp(family, PORT_SNAT_BACK));
-    let all = |name: &str| {
-        let first = goes(
-            row(format!("{family:?}: {name}")),
-            back,
-            &segment,
-            FIRST_PORT,
-        );
-        filled(first, back, &segment)
-    };
+    let all = |name: &str| filled(begun(name, family, &segment), back, &segment);
     let late = other(&segment, 0);
     let elsewhere = tcp(family, PORT_SNAT_FRONT);
     vec![
@@ -138,23 +134,15 @@ fn exhaustion(family: Family) -> Vec<Row> {
 /// A port never leads one client's packets to another.
 fn owners(family: Family) -> Vec<Row> {
     let member = of(family, SNAT_BACK);
-    let (segment, datagram) = (tcp(family, PORT_SNAT_BACK), udp(family, PORT_SNAT_BACK));
+    let datagram = udp(family, PORT_SNAT_BACK);
     let next = other(&datagram, 1);
-    let begun = |name: &str, packet: &Packet| {
-        goes(
-            row(format!("{family:?}: {name}")),
-            member,
-            packet,
-            FIRST_PORT,
-        )
-    };
-    let aged = age(|world| world.object.age_replies(TIMEOUTS.udp + 1));
     // The first flow's port has become the fifth's.
     let reused = |name: &str| {
-        let row = aged(filled(begun(name, &datagram), member, &datagram));
-        goes(row, member, &next, FIRST_PORT)
+        let row = filled(begun(name, family, &datagram), member, &datagram);
+        let aged = row.then(|world| world.object.age_replies(TIMEOUTS.udp + 1));
+        goes(aged, member, &next, FIRST_PORT)
     };
-    let refreshed = age(|world| world.object.age_replies(TIMEOUTS.udp - 1));
+    let moved = |name: &str| goes(reused(name), member, &datagram, FIRST_PORT + 1);
     vec![
         comes_back(
             reused("a reused port leads to its new owner"),
@@ -163,86 +151,64 @@ fn owners(family: Family) -> Vec<Row> {
             FIRST_PORT,
             None,
         ),
+        moved("who lost its port gets another one"),
         goes(
-            reused("who lost its port gets another one"),
-            member,
-            &datagram,
-            FIRST_PORT + 1,
-        ),
-        goes(
-            goes(
-                reused("who got another port keeps it"),
-                member,
-                &datagram,
-                FIRST_PORT + 1,
-            ),
+            moved("who got another port keeps it"),
             member,
             &datagram,
             FIRST_PORT + 1,
         )
         .remembers(5, 4),
+    ]
+}
+
+/// What becomes of a flow's port when something else changes.
+fn changes(family: Family) -> Vec<Row> {
+    let member = of(family, SNAT_BACK);
+    let segment = tcp(family, PORT_SNAT_BACK);
+    let ack = segment.clone().flags(Flags::ACK);
+    let forgotten = begun(
+        "a forgotten reply is remembered again, under its port",
+        family,
+        &segment,
+    )
+    .then(|world| world.object.forget_replies());
+    let recycled = begun("a recycled backend is a new one", family, &segment).then(|world| {
+        for member in SNAT_BACK {
+            world.put(member, 2, 0);
+        }
+    });
+    let drained = begun(
+        "a drained backend keeps its flows and their ports",
+        family,
+        &segment,
+    )
+    .then(|world| {
+        for family in Family::BOTH {
+            world.publish(family, PORT_SNAT_BACK, 0, 0);
+        }
+    });
+    vec![
         goes(
-            goes(
-                begun(
-                    "a forgotten reply is remembered again, under its port",
-                    &segment,
-                )
-                .then(|world| world.object.forget_replies()),
-                member,
-                &segment.clone().flags(Flags::ACK),
-                FIRST_PORT,
-            )
-            .remembers(1, 1),
+            goes(forgotten, member, &ack, FIRST_PORT).remembers(1, 1),
             member,
             &other(&segment, 1),
             FIRST_PORT + 1,
         ),
-        goes(
-            begun("a recycled backend is a new one", &segment).then(|world| {
-                for member in SNAT_BACK {
-                    world.put(member, 2, 0);
-                }
-            }),
-            member,
-            &segment,
-            FIRST_PORT + 1,
-        )
-        .remembers(1, 2),
-        goes(
-            begun(
-                "a drained backend keeps its flows and their ports",
-                &segment,
-            )
-            .then(|world| {
-                for family in Family::BOTH {
-                    world.publish(family, PORT_SNAT_BACK, 0, 0);
-                }
-            }),
-            member,
-            &segment.clone().flags(Flags::ACK),
-            FIRST_PORT,
-        )
-        .drops(&other(&segment, 1), Outcome::NoBackend),
-        // Idle, in parts, for longer than the time-out, and never for all of it.
-        filled(
-            comes_back(
-                refreshed(goes(
-                    refreshed(begun("packets of both directions keep a port", &datagram)),
-                    member,
-                    &datagram,
-                    FIRST_PORT,
-                )),
-                member,
-                &datagram,
-                FIRST_PORT,
-                None,
-            )
-            .then(|world| world.object.age_replies(TIMEOUTS.udp - 1)),
-            member,
-            &datagram,
-        )
-        .drops(&next, Outcome::PortsExhausted),
+        goes(recycled, member, &segment, FIRST_PORT + 1).remembers(1, 2),
+        goes(drained, member, &ack, FIRST_PORT).drops(&other(&segment, 1), Outcome::NoBackend),
     ]
+}
+
+/// Idle, in parts, for longer than the time-out, and never for all of it.
+fn refreshed(family: Family) -> Row {
+    let member = of(family, SNAT_BACK);
+    let datagram = udp(family, PORT_SNAT_BACK);
+    let idle = |row: Row| row.then(|world| world.object.age_replies(TIMEOUTS.udp - 1));
+    let row = begun("packets of both directions keep a port", family, &datagram);
+    let row = goes(idle(row), member, &datagram, FIRST_PORT);
+    let row = comes_back(idle(row), member, &datagram, FIRST_PORT, None);
+    filled(idle(row), member, &datagram).drops(&other(&datagram, 1), Outcome::PortsExhausted)
 }
 
 fn udp_expiry(family: Family) -> Vec<Row> {
@@ -250,13 +216,7 @@ fn udp_expiry(family: Family) -> Vec<Row> {
     let datagram = udp(family, PORT_SNAT_BACK);
     let next = other(&datagram, 1);
     let idle = |name: &str, by: fn(&mut World)| {
-        let first = goes(
-            row(format!("{family:?}: {name}")),
-            member,
-            &datagram,
-            FIRST_PORT,
-        );
-        filled(first.then(by), member, &datagram)
+        filled(begun(name, family, &datagram).then(by), member, &datagram)
     };
     vec![
         idle("a datagram's flow that is idle not long enough", |world| {
