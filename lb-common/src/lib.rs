@@ -13,6 +13,7 @@
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`quic`] | [`ServerIdKey`](quic::ServerIdKey), [`Server`](quic::Server) |
 //! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
@@ -37,6 +38,7 @@ pub mod hash;
 pub mod names;
 pub mod outcome;
 mod pod;
+pub mod quic;
 pub mod settings;
 pub mod table;
 pub mod traffic;

@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; maps pinned by another version are not adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The program that balances.
 pub const BALANCER: &str = "balancer";
@@ -19,6 +19,8 @@ pub const VIPS_V6: &str = "VIPS_V6";
 pub const TABLES: &str = "TABLES";
 /// [`Backend`](crate::backend::Backend) by [`BackendId`](crate::backend::BackendId).
 pub const BACKENDS: &str = "BACKENDS";
+/// [`ServerIdKey`](crate::quic::ServerIdKey) -> [`Server`](crate::quic::Server).
+pub const SERVER_IDS: &str = "SERVER_IDS";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv4.
 pub const FLOWS_V4: &str = "FLOWS_V4";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv6.
@@ -41,11 +43,12 @@ pub const DEVICES: &str = "DEVICES";
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 15] = [
     VIPS_V4,
     VIPS_V6,
     TABLES,
     BACKENDS,
+    SERVER_IDS,
     FLOWS_V4,
     FLOWS_V6,
     REPLIES_V4,

@@ -87,7 +87,8 @@ fn request<F: Ip>(
         parse::source::<F>(frame, packet.network)?,
         packet.flow.destination,
     )?;
-    let choice = select::select(vip, packet)?;
+    let named = parse::server_id(frame, packet, vip).and_then(|id| maps::server(&id));
+    let choice = select::select(vip, packet, named.unwrap_or_default())?;
     if choice.backend.mode == Mode::LOCAL {
         remember(packet, &choice, frame.len());
         return Err(Outcome::Local);

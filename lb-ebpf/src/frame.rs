@@ -32,6 +32,8 @@ unsafe impl View for network_types::tcp::TcpHdr {}
 // SAFETY: as above.
 unsafe impl View for network_types::udp::UdpHdr {}
 // SAFETY: bytes.
+unsafe impl View for [u8; 16] {}
+// SAFETY: as above.
 unsafe impl View for [u8; 4] {}
 // SAFETY: as above.
 unsafe impl View for [u8; 2] {}
@@ -47,6 +49,8 @@ unsafe impl View for crate::wire::extension::Extension {}
 unsafe impl View for crate::wire::gue::Gue {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::icmp::Icmp {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::quic::LongHeader {}
 // SAFETY: as above; one view after another, both of alignment 1.
 unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
 

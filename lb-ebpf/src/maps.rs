@@ -23,12 +23,15 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     outcome::{LEDGER_CELLS, Outcome},
+    quic::{Server, ServerIdKey},
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
     vip::{Vip, VipKey},
 };
 
+/// `BPF_F_NO_PREALLOC`: only what is in use takes memory.
+const NO_PREALLOC: usize = 1;
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
 const MMAPABLE: usize = 1 << 10;
 
@@ -53,6 +56,8 @@ static VIPS_V6: HashMap<VipKey<Address6>, Vip, 4096> = HashMap::new();
 static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
 #[btf_map]
 static BACKENDS: Array<Backend, 4096> = Array::new();
+#[btf_map]
+static SERVER_IDS: HashMap<ServerIdKey, Server, 8192, NO_PREALLOC> = HashMap::new();
 #[btf_map]
 static FLOWS_V4: LruHashMap<FlowKey<Address4>, Flow, 262_144> = LruHashMap::new();
 #[btf_map]
@@ -165,6 +170,15 @@ pub fn slot(index: u32) -> Option<Slot> {
 #[must_use]
 pub fn backend(id: BackendId) -> Option<&'static Backend> {
     BACKENDS.get(id.0)
+}
+
+/// Who has the server id `key`.
+#[inline(always)]
+#[must_use]
+pub fn server(key: &ServerIdKey) -> Option<Server> {
+    // SAFETY: copied at once; an element that is reused in between can only give the backend of another server id,
+    // with its generation.
+    unsafe { SERVER_IDS.get(key) }.copied()
 }
 
 /// Where `flow` went before.

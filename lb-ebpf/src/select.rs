@@ -1,10 +1,12 @@
-//! Fourth stage: which backend a flow goes to. The flow table first, then the lookup table.
+//! Fourth stage: which backend a packet goes to. The one that its QUIC connection id names, else the flow table's, else
+//! the lookup table's.
 
 use lb_common::{
     backend::{Backend, BackendId, Mode},
     flow::{Flow, FlowKey, Reply},
     hash::{FlowHash, flow_hash},
     outcome::Outcome,
+    quic::Server,
     table::slot_of,
     vip::Vip,
 };
@@ -37,53 +39,62 @@ impl Standing {
     pub const PASSING: Self = Self(2);
 }
 
-/// Chooses the backend for `packet`, which is for `vip`.
+/// Chooses the backend for `packet`, which is for `vip` and whose connection id names `named`.
 ///
 /// # Errors
 /// [`Outcome::NoBackend`], [`Outcome::StaleTable`].
 #[inline(always)]
-pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
+pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>, named: Server) -> Result<Choice, Outcome> {
     let hash = flow_hash::<F>(&packet.flow, maps::settings().hash_seed);
-    if let Some(choice) = remembered::<F>(&packet.flow, hash) {
-        return Ok(choice);
+    let known = maps::flow::<F>(&packet.flow).unwrap_or_default();
+    let remembered = taking(known.backend, known.generation);
+    let choice = |id, backend, standing| Choice {
+        id: BackendId(id),
+        backend,
+        hash,
+        standing,
+    };
+    // A flow may carry connections to several servers; what is remembered of it is for packets without an id: it
+    // stays as it is, for anybody can send an id of any server.
+    if let Some(backend) = taking(named.backend, named.generation) {
+        let standing = match remembered {
+            Some(_) => Standing::KNOWN,
+            None => Standing::NEW,
+        };
+        return Ok(choice(named.backend, backend, standing));
+    }
+    if let Some(backend) = remembered {
+        return Ok(choice(known.backend, backend, Standing::KNOWN));
     }
     if vip.table_slots == 0 {
         return Err(Outcome::NoBackend);
     }
     let slot =
         maps::slot(vip.table_offset + slot_of(hash, vip.table_slots)).ok_or(Outcome::StaleTable)?;
-    let id = slot.backend();
+    let BackendId(id) = slot.backend();
     let backend = active(id).ok_or(Outcome::StaleTable)?;
-    Ok(Choice {
-        id,
-        backend,
-        hash,
-        standing: if packet.begins_flow {
-            Standing::NEW
-        } else {
-            Standing::PASSING
-        },
-    })
+    let standing = if packet.begins_flow {
+        Standing::NEW
+    } else {
+        Standing::PASSING
+    };
+    Ok(choice(id, backend, standing))
 }
 
-/// The backend that the flow went to before, if it still takes its packets.
+/// The entry of the backend `id`, if it still takes packets and is the one that had the number in `generation`.
+/// Number 0 is nobody's.
 #[inline(always)]
-fn remembered<F: Ip>(flow: &FlowKey<F::Address>, hash: FlowHash) -> Option<Choice> {
-    let known = maps::flow::<F>(flow)?;
-    let id = BackendId(known.backend);
-    let backend = active(id)?;
-    (backend.generation == known.generation).then_some(Choice {
-        id,
-        backend,
-        hash,
-        standing: Standing::KNOWN,
-    })
+fn taking(id: u32, generation: u32) -> Option<&'static Backend> {
+    if id == 0 {
+        return None;
+    }
+    active(id).filter(|backend| backend.generation == generation)
 }
 
 /// The entry of a backend that is in use.
 #[inline(always)]
-fn active(id: BackendId) -> Option<&'static Backend> {
-    maps::backend(id)
+fn active(id: u32) -> Option<&'static Backend> {
+    maps::backend(BackendId(id))
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 

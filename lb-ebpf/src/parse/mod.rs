@@ -3,6 +3,7 @@
 mod icmp;
 mod link;
 mod network;
+mod quic;
 mod transport;
 
 use lb_common::{
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use link::link;
+pub use quic::server_id;
 
 /// The destination of the IP packet at `offset`.
 ///
