@@ -16,6 +16,7 @@ use lb_common::{
     fragment::{FragmentKey, FragmentPorts},
     names,
     outcome::LEDGER_CELLS,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT},
     traffic::Traffic,
@@ -92,7 +93,7 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         generation: u32,
         service: u32,
         flags: u32,
-        reserved: u32,
+        quic: u32,
     });
     let flow = layout!(Flow {
         backend: u32,
@@ -122,6 +123,17 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         tunnel_source: [u32; 4],
     });
     assert_eq!(of(names::BACKENDS, "value"), backend);
+    let server_id = layout!(ServerIdKey {
+        service: u32,
+        length: u32,
+        id: [u64; 2],
+    });
+    let server = layout!(Server {
+        backend: u32,
+        generation: u32
+    });
+    assert_eq!(of(names::SERVER_IDS, "key"), server_id);
+    assert_eq!(of(names::SERVER_IDS, "value"), server);
     let traffic = layout!(Traffic {
         packets: u64,
         bytes: u64,
@@ -194,6 +206,16 @@ fn maps_have_their_types_and_sizes() {
         (
             names::BACKENDS,
             define(ARRAY, 4, size_of::<Backend>(), backends, 0),
+        ),
+        (
+            names::SERVER_IDS,
+            define(
+                HASH,
+                size_of::<ServerIdKey>(),
+                size_of::<Server>(),
+                entries(default.server_ids()),
+                NO_PREALLOC,
+            ),
         ),
         (
             names::FLOWS_V4,

@@ -147,6 +147,11 @@ fn flows_stay_with_their_backend() {
 }
 
 #[test]
+fn quic_packets_go_to_the_server_that_their_connection_id_names() {
+    check(&rows::quic::rows());
+}
+
+#[test]
 fn tunnels_carry_every_packet_whole() {
     check(&rows::tunnel::rows());
 }

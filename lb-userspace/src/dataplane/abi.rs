@@ -70,7 +70,7 @@ pub(super) fn vip_to_map(entry: &VipEntry) -> vip::Vip {
         generation: entry.generation,
         service: entry.service.0,
         flags: 0,
-        reserved: 0,
+        quic: 0,
     }
 }
 

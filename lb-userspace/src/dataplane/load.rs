@@ -143,6 +143,7 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .map_max_entries(names::VIPS_V6, capacity.vips)
         .map_max_entries(names::TABLES, abi::elements(capacity.slots))
         .map_max_entries(names::BACKENDS, capacity.backends)
+        .map_max_entries(names::SERVER_IDS, capacity.server_ids())
         .map_max_entries(names::TRAFFIC, capacity.backends)
         .map_max_entries(names::FLOWS_V4, capacity.flows)
         .map_max_entries(names::FLOWS_V6, capacity.flows)

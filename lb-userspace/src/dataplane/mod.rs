@@ -193,6 +193,14 @@ pub struct Capacity {
     pub flows: u32,
 }
 
+impl Capacity {
+    /// QUIC server ids of all services: two for each backend, so that each can have an old and a new one.
+    #[must_use]
+    pub const fn server_ids(&self) -> u32 {
+        self.backends.saturating_mul(2)
+    }
+}
+
 impl Default for Capacity {
     fn default() -> Self {
         Self {

@@ -12,6 +12,7 @@ pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod link;
 pub(crate) mod not_ours;
+pub(crate) mod quic;
 pub(crate) mod refused;
 pub(crate) mod reply;
 pub(crate) mod truncated;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Row> {
         checksum::rows(),
         reply::rows(),
         flow::rows(),
+        quic::rows(),
         tunnel::rows(),
         echo::rows(),
         generated::sent(),

@@ -30,6 +30,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     names,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     vip::{Vip, VipKey},
@@ -37,6 +38,8 @@ use lb_common::{
 
 /// Room for backends, devices and so on in a test's maps.
 const ENTRIES: u32 = 64;
+/// Room for server ids: several for each backend.
+const SERVER_IDS: u32 = 4 * ENTRIES;
 /// Room for flows of one IP version.
 const FLOWS: u32 = 1_024;
 
@@ -123,6 +126,24 @@ impl Object {
     pub fn put_backend(&mut self, id: BackendId, backend: Backend) {
         let mut backends: Array<&mut MapData, Backend> = self.write(names::BACKENDS);
         backends.set(id.0, backend, 0).expect("writing a backend");
+    }
+
+    /// Writes who has a server id, of 1 to 15 bytes, of the service with this number.
+    ///
+    /// # Panics
+    /// If it has other than 1 to 15 bytes.
+    pub fn put_server(&mut self, service: u32, server_id: &[u8], server: Server) {
+        let mut number = [0; 16];
+        number[16 - server_id.len()..].copy_from_slice(server_id);
+        let number = u128::from_be_bytes(number);
+        let key = ServerIdKey {
+            service,
+            length: u32::try_from(server_id.len()).expect("at most 15 bytes"),
+            id: [number >> 64, number & u128::from(u64::MAX)]
+                .map(|half| u64::try_from(half).expect("a half")),
+        };
+        let mut servers = self.hash(names::SERVER_IDS);
+        servers.insert(key, server, 0).expect("writing a server id");
     }
 
     /// Writes a lookup table at `offset`, a multiple of [`SLOTS_PER_ELEMENT`].
@@ -216,6 +237,7 @@ fn load(settings: &Settings) -> Ebpf {
     ] {
         loader.map_max_entries(name, ENTRIES);
     }
+    loader.map_max_entries(names::SERVER_IDS, SERVER_IDS);
     for name in [
         names::FLOWS_V4,
         names::FLOWS_V6,
