@@ -13,22 +13,22 @@ use lb_common::{
 use lb_tests::object::Action;
 
 use super::{
-    Backend, FlowKey, Model, Verdict,
+    Backend, FlowKey, Model, Service, Verdict,
     checksum::{End, decrement, readdress},
     guard,
     parse::Parsed,
-    tunnel,
+    quic, tunnel,
 };
 impl Model {
     pub(super) fn forward(
         &mut self,
         frame: &[u8],
         parsed: &Parsed,
-        table: &[u32],
+        service: &Service,
         ingress: u32,
     ) -> Result<Verdict, Outcome> {
         guard::source(parsed)?;
-        let (id, backend, is_known) = self.choice(&parsed.flow, table)?;
+        let (id, backend, is_known) = self.choice(frame, parsed, service)?;
         let (outcome, action, out) = if backend.mode == Mode::LOCAL {
             (Outcome::Local, Action::Pass, frame.to_vec())
         } else {
@@ -64,14 +64,24 @@ impl Model {
         })
     }
 
-    /// A flow stays where it was; a new one goes by the lookup table.
-    fn choice(&self, key: &FlowKey, table: &[u32]) -> Result<(u32, Backend, bool), Outcome> {
-        if let Some((id, generation)) = self.flows.get(key)
-            && let Some(backend) = self.backends.get(id)
-            && backend.generation == *generation
-            && !backend.is_inactive
-        {
-            return Ok((*id, *backend, true));
+    /// A QUIC packet goes to the server that it names; a flow stays where it was; a new one goes by the lookup table.
+    fn choice(
+        &self,
+        frame: &[u8],
+        parsed: &Parsed,
+        service: &Service,
+    ) -> Result<(u32, Backend, bool), Outcome> {
+        let Service { table, quic } = service;
+        let key = &parsed.flow;
+        let believed = |(id, generation): &(u32, u32)| {
+            let backend = *self.backends.get(id)?;
+            let is_same = backend.generation == *generation && !backend.is_inactive;
+            is_same.then_some((*id, backend))
+        };
+        let known = self.flows.get(key).and_then(believed);
+        let named = quic::server_id(frame, parsed, quic).and_then(|id| self.servers.get(id));
+        if let Some((id, backend)) = named.and_then(believed).or(known) {
+            return Ok((id, backend, known.is_some()));
         }
         let slots = u32::try_from(table.len()).expect("a small table");
         if slots == 0 {

@@ -20,6 +20,7 @@ mod echo;
 mod forward;
 mod guard;
 mod parse;
+mod quic;
 mod reply;
 mod route;
 mod tunnel;
@@ -37,6 +38,7 @@ use lb_common::{
 use lb_tests::{object::Action, packet::Mac};
 
 use parse::Parsed;
+pub(crate) use quic::QuicConfig;
 pub(crate) use route::{Hop, Route};
 
 /// A flow, as the packets of one direction show it.
@@ -62,6 +64,15 @@ pub(crate) struct Backend {
     pub(crate) mtu: u16,
 }
 
+/// A service, as the packets to one of its VIPs see it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Service {
+    /// The lookup table.
+    pub(crate) table: Vec<u32>,
+    /// The QUIC-LB configurations, by number; without any, connection ids are not read.
+    pub(crate) quic: BTreeMap<u8, QuicConfig>,
+}
+
 /// What is said of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -81,8 +92,10 @@ pub(crate) struct Model {
     pub(crate) settings: Settings,
     /// The addresses that are VIPs, whatever the port.
     pub(crate) addresses: BTreeSet<IpAddr>,
-    /// Address, port and protocol of a service, and its lookup table.
-    pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Vec<u32>>,
+    /// By address, port and protocol.
+    pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Service>,
+    /// Backend and generation, by QUIC server id; there is one service with QUIC-LB.
+    pub(crate) servers: BTreeMap<Vec<u8>, (u32, u32)>,
     pub(crate) backends: BTreeMap<u32, Backend>,
     /// Interfaces that frames may be redirected to.
     pub(crate) devices: BTreeSet<u32>,
@@ -102,7 +115,7 @@ pub(crate) fn knows(frame: &[u8]) -> bool {
 
 /// Whose packet it is.
 enum Addressee {
-    Service(Vec<u32>),
+    Service(Service),
     Client(SocketAddr),
     Ourselves,
 }
@@ -117,7 +130,7 @@ impl Model {
     fn journey(&mut self, frame: &[u8], ingress: u32) -> Result<Verdict, Outcome> {
         let parsed = parse::parse(frame)?;
         match self.addressee(&parsed)? {
-            Addressee::Service(table) => self.forward(frame, &parsed, &table, ingress),
+            Addressee::Service(service) => self.forward(frame, &parsed, &service, ingress),
             Addressee::Client(vip) => self.answer(frame, &parsed, vip, ingress),
             Addressee::Ourselves => echo::echo(frame, &parsed),
         }
