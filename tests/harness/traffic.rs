@@ -67,7 +67,8 @@ impl Server {
     }
 
     /// Starts a thread in the namespace; `bind` opens the sockets, what it gives serves them.
-    fn start<B, F, S>(namespace: &Namespace, bind: B) -> Self
+    #[must_use]
+    pub fn start<B, F, S>(namespace: &Namespace, bind: B) -> Self
     where
         B: FnOnce() -> F + Send + 'static,
         F: Future<Output = io::Result<S>>,

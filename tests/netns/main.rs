@@ -13,6 +13,7 @@ mod fragments;
 mod heal;
 mod health;
 mod path_mtu;
+mod quic;
 mod reload;
 mod restart;
 mod scene;
