@@ -216,7 +216,7 @@ impl Network {
 
     /// Connections to every VIP, whose clients then move: to another port, to another address, and back to the
     /// first one. `between` is called before the first move, with 1, and after the last, with 2.
-    fn clients(&self, between: impl Fn(u32) + Send) -> Vec<Trip> {
+    fn clients(&self, between: impl Fn(u32) + Send + Sync) -> Vec<Trip> {
         let Self {
             scene,
             mode,
