@@ -207,7 +207,8 @@ impl Network {
         let mut service = self.scene.service(self.mode, vip);
         let backends = service["backend"].as_array_mut().expect("a list");
         for (number, backend) in backends.iter_mut().enumerate() {
-            let hex = |id: Vec<u8>| id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let byte = |byte: &u8| format!("{byte:02x}");
+            let hex = |id: Vec<u8>| id.iter().map(byte).collect::<Vec<_>>().concat();
             let ids: [String; 2] = server_ids(number).map(hex);
             backend["server_ids"] = json!(ids);
         }

@@ -114,14 +114,14 @@ pub(super) fn server_key_from_map(key: &ServerIdKey) -> Option<ServerKey> {
     (server_key_to_map(&key_read) == *key).then_some(key_read)
 }
 
-pub(super) const fn server_to_map(entry: &ServerEntry) -> Server {
+pub(super) const fn server_to_map(entry: ServerEntry) -> Server {
     Server {
         backend: entry.backend.0,
         generation: entry.generation,
     }
 }
 
-pub(super) const fn server_from_map(value: &Server) -> ServerEntry {
+pub(super) const fn server_from_map(value: Server) -> ServerEntry {
     ServerEntry {
         backend: BackendId(value.backend),
         generation: value.generation,

@@ -103,10 +103,10 @@ impl Kernel {
                 actual.backends.insert(BackendId(number), entry);
             }
         }
-        for element in self.servers.iter() {
+        for element in &self.servers {
             let (key, server) = element?;
             if let Some(key) = abi::server_key_from_map(&key) {
-                actual.servers.insert(key, abi::server_from_map(&server));
+                actual.servers.insert(key, abi::server_from_map(server));
             }
         }
         let regions: BTreeSet<Region> = actual
@@ -171,7 +171,7 @@ impl Kernel {
             }
             Step::RemoveBackend(id) => self.backends.set(id.0, Backend::default(), 0)?,
             Step::PutServer(key, entry) => {
-                let (key, server) = (abi::server_key_to_map(key), abi::server_to_map(entry));
+                let (key, server) = (abi::server_key_to_map(key), abi::server_to_map(*entry));
                 self.servers.insert(key, server, 0)?;
             }
             Step::RemoveServer(key) => {

@@ -133,9 +133,10 @@ impl Object {
     /// # Panics
     /// If it has other than 1 to 15 bytes.
     pub fn put_server(&mut self, service: u32, server_id: &[u8], server: Server) {
-        let mut number = [0; 16];
-        number[16 - server_id.len()..].copy_from_slice(server_id);
-        let number = u128::from_be_bytes(number);
+        assert!((1..=15).contains(&server_id.len()), "{server_id:?}");
+        let number = server_id
+            .iter()
+            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
         let key = ServerIdKey {
             service,
             length: u32::try_from(server_id.len()).expect("at most 15 bytes"),
