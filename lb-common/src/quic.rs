@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn a_server_id_is_the_end_of_the_bytes_whatever_stands_before() {
-        let bytes: [u8; 16] = core::array::from_fn(|index| 0xf0 + index as u8);
+        let bytes = [
+            0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd,
+            0xfe, 0xff,
+        ];
         for length in 1..=MAX_SERVER_ID {
             let mut alone = [0; 16];
             let begin = 16 - length as usize;
