@@ -152,9 +152,9 @@ fn server_ids_beyond_the_maps_size_are_a_fault_of_that_size() {
     text += "[[service.quic_lb]]\nconfig_id = 0\nserver_id_length = 2\n";
     for host in 1..=3 {
         let ids = ids.join(",").replace("\"00", &format!("\"{host:02x}"));
-        text += &format!(
-            "[[service.backend]]\naddress = \"10.0.0.{host}:443\"\nserver_ids = [{ids}]\n"
-        );
+        let backend = format!("address = \"10.0.0.{host}:443\"\nserver_ids = [{ids}]\n");
+        text += "[[service.backend]]\n";
+        text += &backend;
     }
     let found = faults(&text);
     assert_eq!(found.len(), 1, "{found:?}");
