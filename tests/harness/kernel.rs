@@ -6,6 +6,17 @@ use std::{io::Write as _, thread};
 /// by loopback), and no generic XDP program with a map of devices whose values have room for a program.
 #[must_use]
 pub fn is_5_15() -> bool {
+    version() >= (5, 15)
+}
+
+/// Whether this kernel takes XDP programs for jumbo frames: those from 5.18 on do.
+#[must_use]
+pub fn takes_jumbo_frames() -> bool {
+    version() >= (5, 18)
+}
+
+/// The first two numbers of the release.
+fn version() -> (u32, u32) {
     let release = rustix::system::uname();
     let release = release.release().to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -13,7 +24,7 @@ pub fn is_5_15() -> bool {
         let number = numbers.next().and_then(|it| it.parse().ok());
         number.expect("a kernel release")
     };
-    (number(), number()) >= (5, 15)
+    (number(), number())
 }
 
 /// Tells whoever runs the tests that the calling test was skipped.

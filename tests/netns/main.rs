@@ -12,6 +12,7 @@ mod forwarding;
 mod fragments;
 mod heal;
 mod health;
+mod jumbo;
 mod path_mtu;
 mod reload;
 mod restart;

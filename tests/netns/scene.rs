@@ -8,7 +8,7 @@ use std::{
 };
 
 use lb_tests::{
-    bed::{Bed, VIPS},
+    bed::{Bed, Host, VIPS},
     control::Control,
     daemon::Instance,
     netns::{Namespace, join},
@@ -54,6 +54,14 @@ impl Mode {
             Self::Nat => 80,
         }
     }
+
+    /// Where a server on `host` gets what clients send to `vip`.
+    pub(crate) const fn server_address(self, host: &Host, vip: IpAddr) -> IpAddr {
+        match self {
+            Self::Nat => host.address_like(vip),
+            Self::L2 | Self::Ipip | Self::Gue => vip,
+        }
+    }
 }
 
 impl Scene {
@@ -82,11 +90,8 @@ impl Scene {
 
     /// A UDP server on every backend: on the backend's own address in mode `nat`, else on the VIP.
     pub(crate) fn udp_servers(&self, mode: Mode, vip: IpAddr) -> Vec<Server> {
-        let server = |host: &lb_tests::bed::Host| {
-            let address = match mode {
-                Mode::L2 | Mode::Ipip | Mode::Gue => vip,
-                Mode::Nat => host.address_like(vip),
-            };
+        let server = |host: &Host| {
+            let address = mode.server_address(host, vip);
             Server::udp(&host.namespace, (address, PORT).into(), &host.name)
         };
         self.bed.backends.iter().map(server).collect()

@@ -10,6 +10,7 @@ pub(crate) mod guard;
 pub(crate) mod icmp_error;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
+pub(crate) mod jumbo;
 pub(crate) mod link;
 pub(crate) mod not_ours;
 pub(crate) mod refused;
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<Row> {
         reply::rows(),
         flow::rows(),
         tunnel::rows(),
+        jumbo::rows(),
         echo::rows(),
         generated::sent(),
         generated::untold(),
