@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod demo;
 mod ebpf;
@@ -52,6 +53,9 @@ enum Task {
     Test(test::Options),
     /// Give random frames to the program and to its model, and compare (as root)
     Fuzz(fuzz::Options),
+    /// Measure one part of the product
+    #[command(subcommand)]
+    Bench(bench::Benchmark),
     /// Check the rules of the architecture
     Tidy,
     /// Check licences, sources and duplicates of the dependencies
@@ -86,6 +90,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Verify { json } => verify::run(json.as_deref()),
         Task::Test(options) => test::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Bench(benchmark) => bench::run(benchmark),
         Task::Tidy => tidy::run(),
         Task::Deny => ci::deny(),
         Task::Ci => ci::run(),
