@@ -14,6 +14,7 @@ mod shell;
 mod test;
 mod tidy;
 mod verify;
+mod vm;
 mod workspace;
 
 use shell::{AlreadySaid, Ended};
@@ -57,6 +58,9 @@ enum Task {
     /// Parts that the demo plays by starting this program again
     #[command(subcommand, hide = true)]
     Demo(demo::Role),
+    /// The first process of a guest
+    #[command(hide = true)]
+    Guest,
 }
 
 fn main() -> ExitCode {
@@ -86,5 +90,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Deny => ci::deny(),
         Task::Ci => ci::run(),
         Task::Demo(role) => role.play(),
+        Task::Guest => vm::guest(),
     }
 }
