@@ -143,8 +143,8 @@ impl Connection {
     }
 
     fn open_here(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&to, LIMIT)?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        let stream = TcpStream::connect_timeout(&to, wait::patient(LIMIT))?;
+        stream.set_read_timeout(Some(wait::patient(LIMIT)))?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(stream),
@@ -194,7 +194,7 @@ pub fn ask_udp(namespace: &Namespace, to: SocketAddr, count: usize) -> Vec<io::R
     let one = || {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any)?;
-        socket.set_read_timeout(Some(LIMIT))?;
+        socket.set_read_timeout(Some(wait::patient(LIMIT)))?;
         socket.connect(to)?;
         socket.send(b"who is there?")?;
         let mut buffer = [0; 64];

@@ -17,7 +17,7 @@ mod report;
 use crate::{
     ebpf, setup,
     shell::{self, AlreadySaid},
-    vm::{self, Kernel},
+    vm::{self, Extent, Kernel},
     workspace,
 };
 use leftovers::Leftovers;
@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// newest
     #[arg(long, value_name = "KERNEL", num_args = 1..)]
     pub(crate) vm: Vec<Kernel>,
+    /// How much of the fixtures is run there
+    #[arg(skip)]
+    pub(crate) extent: Extent,
 }
 
 /// A suite: its name and what `cargo test` needs to run it.
@@ -66,11 +69,15 @@ const fn suite(name: &'static str, arguments: &'static [&'static str]) -> Select
 /// Runs every suite and prints the counts.
 ///
 /// # Errors
-/// Something could not be built, a test failed, none ran, or something was left behind.
+/// Something could not be built, a test failed, none ran, something was left behind, or a kernel that was asked for
+/// could not be had.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let report = counted(options)?;
     println!("\n{report}");
-    let verdict = report.verdict();
+    let mut verdict = report.verdict();
+    if let Some(kernel) = report.untried().next() {
+        verdict = verdict.and_then(|()| bail!("not every kernel could be tried: {kernel}"));
+    }
     if let Err(error) = &verdict {
         println!("{error}");
     }
@@ -94,7 +101,7 @@ pub(crate) fn counted(options: &Options) -> Result<Report> {
         here(options)?
     } else {
         let mut report = Report::new(BTreeMap::new(), Vec::new());
-        report.add_kernels(vm::matrix(&options.vm, options.filter.as_deref())?);
+        report.add_kernels(vm::matrix(options)?);
         report
     };
     if let Some(file) = &options.json {

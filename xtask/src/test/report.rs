@@ -130,9 +130,10 @@ impl Report {
         }
     }
 
-    /// Kernels that could not be had, and why.
-    pub(crate) const fn unavailable(&self) -> &BTreeMap<String, String> {
-        &self.unavailable
+    /// Kernels that could not be had, each with the reason.
+    pub(crate) fn untried(&self) -> impl Iterator<Item = String> {
+        let reasons = self.unavailable.iter();
+        reasons.map(|(kernel, why)| format!("kernel {kernel}: {why}"))
     }
 
     /// The line that a run closes with.
@@ -165,7 +166,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let here = self.suites.iter().map(|(name, suite)| (name.clone(), suite));
+        let here = self
+            .suites
+            .iter()
+            .map(|(name, suite)| (name.clone(), suite));
         let there = self.kernels.iter().flat_map(|(kernel, counts)| {
             let named = move |(name, suite)| (format!("{kernel}/{name}"), suite);
             counts.suites.iter().map(named)
@@ -189,8 +193,8 @@ impl fmt::Display for Report {
                 writeln!(f, "failed: {name}: {failure}")?;
             }
         }
-        for (kernel, why) in &self.unavailable {
-            writeln!(f, "NOT TRIED: kernel {kernel}: {why}")?;
+        for kernel in self.untried() {
+            writeln!(f, "NOT TRIED: {kernel}")?;
         }
         for left in &self.left_behind {
             writeln!(f, "left behind: {left}")?;

@@ -63,9 +63,7 @@ impl Mirrors {
                 } else {
                     &self.archive
                 };
-                Some(format!(
-                    "deb [signed-by={KEYRING}] {mirror} {suite} main\n"
-                ))
+                Some(format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))
             })
             .collect()
     }

@@ -91,14 +91,18 @@ impl Image {
         let mut paths: Vec<PathBuf> = Vec::new();
         for module in BOOT_MODULES {
             let mut modprobe = Command::new("modprobe");
-            modprobe
-                .arg("-d")
-                .arg(&self.base)
-                .args(["-S", &self.release, "--show-depends", module]);
-            let shown = shell::output(&mut modprobe).with_context(|| {
-                format!("kernel {} has no module {module}", self.release)
-            })?;
-            for path in shown.lines().filter_map(|line| line.strip_prefix("insmod ")) {
+            modprobe.arg("-d").arg(&self.base).args([
+                "-S",
+                &self.release,
+                "--show-depends",
+                module,
+            ]);
+            let shown = shell::output(&mut modprobe)
+                .with_context(|| format!("kernel {} has no module {module}", self.release))?;
+            for path in shown
+                .lines()
+                .filter_map(|line| line.strip_prefix("insmod "))
+            {
                 // Parameters may follow.
                 let path = PathBuf::from(path.split(' ').next().unwrap_or_default());
                 if !paths.contains(&path) {
@@ -122,9 +126,18 @@ fn module(path: &Path) -> Result<Vec<u8>> {
         .arg("-dc")
         .arg(path)
         .output()
-        .with_context(|| format!("decompressing {}: could not start {program}", path.display()))?;
+        .with_context(|| {
+            format!(
+                "decompressing {}: could not start {program}",
+                path.display()
+            )
+        })?;
     if !output.status.success() {
-        bail!("decompressing {} failed ({})", path.display(), output.status);
+        bail!(
+            "decompressing {} failed ({})",
+            path.display(),
+            output.status
+        );
     }
     Ok(output.stdout)
 }

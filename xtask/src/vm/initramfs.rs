@@ -41,10 +41,7 @@ pub(super) fn build(image: &Image, job: &Job) -> Result<Vec<u8>> {
         files.push((library, bytes));
     }
     for (number, module) in image.boot_modules()?.into_iter().enumerate() {
-        files.push((
-            Path::new(MODULES).join(format!("{number:02}.ko")),
-            module,
-        ));
+        files.push((Path::new(MODULES).join(format!("{number:02}.ko")), module));
     }
     files.push((JOB.into(), serde_json::to_vec(job)?));
 
@@ -154,7 +151,10 @@ mod tests {
                       \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
                       \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         let paths: Vec<&str> = library_paths(listed).collect();
-        let wanted = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"];
+        let wanted = [
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            "/lib64/ld-linux-x86-64.so.2",
+        ];
         assert_eq!(paths, wanted);
     }
 }

@@ -28,7 +28,7 @@ mod suites;
 mod tools;
 
 use crate::{
-    test::{Reader, Suite},
+    test::{self, Reader, Suite},
     workspace,
 };
 pub(crate) use guest::run as guest;
@@ -39,7 +39,7 @@ use qemu::Guest;
 use suites::VERIFY;
 
 /// How long a guest may take for a step on a busy machine; an idle one takes a fifth.
-const STEP_LIMIT: Duration = Duration::from_secs(600);
+const STEP_LIMIT: Duration = Duration::from_mins(10);
 
 /// What one kernel made of the suites.
 #[derive(Debug, Default, Serialize)]
@@ -64,11 +64,22 @@ pub(crate) struct Counts {
 /// What every kernel made of the suites, by its name as asked for; or why it cannot be had.
 pub(crate) type Matrix = BTreeMap<Kernel, Result<Counts, String>>;
 
-/// Runs the suites on each kernel: tests whose names contain `filter`, or those that are essential.
+/// How much is run in a guest if no filter says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All fixtures, and the end-to-end tests that say something of the kernel.
+    #[default]
+    Whole,
+    /// Of the fixtures, too, only those: for every change.
+    Essential,
+}
+
+/// Runs the suites on each kernel that `options` names: tests whose names contain its filter, or those of its extent.
 ///
 /// # Errors
 /// Something could not be built. That a kernel cannot be had stands in its place in the matrix.
-pub(crate) fn matrix(kernels: &[Kernel], filter: Option<&str>) -> Result<Matrix> {
+pub(crate) fn matrix(options: &test::Options) -> Result<Matrix> {
+    let kernels = &options.vm;
     let images = match tools::ensure().and_then(|()| archive::fetch(kernels)) {
         Ok(images) => images,
         Err(error) => {
@@ -76,7 +87,7 @@ pub(crate) fn matrix(kernels: &[Kernel], filter: Option<&str>) -> Result<Matrix>
             return Ok(kernels.iter().map(all_without).collect());
         }
     };
-    let job = suites::job(filter)?;
+    let job = suites::job(options.extent, options.filter.as_deref())?;
     let mut matrix = Matrix::new();
     for (kernel, image) in images {
         let counts = match image {
@@ -133,7 +144,10 @@ impl<'a> Progress<'a> {
 
     /// The suite that is run or would be next.
     fn suite(&self) -> Option<&'a str> {
-        self.job.steps.get(self.done).map(|step| step.suite.as_str())
+        self.job
+            .steps
+            .get(self.done)
+            .map(|step| step.suite.as_str())
     }
 
     fn read(&mut self, line: &str) {
@@ -252,6 +266,9 @@ mod tests {
         let counts = progress.finish(verdict);
         assert_eq!(counts.failed, 1);
         let failures = &counts.suites["netns"].failures;
-        assert!(failures[1].contains("before it had finished suite netns"), "{failures:?}");
+        assert!(
+            failures[1].contains("before it had finished suite netns"),
+            "{failures:?}"
+        );
     }
 }

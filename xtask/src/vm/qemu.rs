@@ -119,7 +119,14 @@ impl Drop for Guest {
 fn command(image: &Image, initramfs: &Path, log: &Path) -> Command {
     let mut command = Command::new(QEMU);
     command
-        .args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"])
+        .args([
+            "-machine",
+            "q35",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max",
+        ])
         .args(["-smp", "2", "-m", MEMORY])
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none"]);

@@ -1,1 +1,0 @@
-//! What the host's kernel may lack: real tunnel devices as receivers, 802.1Q devices, bad links by netem.
