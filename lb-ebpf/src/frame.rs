@@ -80,6 +80,33 @@ pub fn forget_range(offset: usize) -> usize {
     usize::from(u16::from_le(number))
 }
 
+/// `offset`, which is at most [`MAX_OFFSET`], as a value of which every verifier knows that.
+///
+/// A compiler that runs out of registers checks one copy of an offset and adds another, which it reads back from the
+/// stack. Newer kernels know the two to be equal; 5.10 does not, and takes the sum for one that may leave any frame
+/// (its `find_good_pkt_pointers` grants no range beyond 2^16). The compiler cannot part this from the addition.
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn bounded(mut offset: usize) -> usize {
+    // SAFETY: one instruction on one register; it changes nothing, for `MAX_OFFSET` is all ones.
+    unsafe {
+        core::arch::asm!(
+            "{offset} &= {MAX_OFFSET}",
+            offset = inout(reg) offset,
+            MAX_OFFSET = const MAX_OFFSET,
+            options(nomem, nostack)
+        );
+    }
+    offset
+}
+
+/// Where no verifier looks.
+#[cfg(not(target_arch = "bpf"))]
+#[inline(always)]
+const fn bounded(offset: usize) -> usize {
+    offset
+}
+
 /// One received frame.
 pub struct Frame {
     context: *mut xdp_md,
@@ -183,7 +210,7 @@ impl Frame {
         if offset > MAX_OFFSET {
             return None;
         }
-        let start = self.start() + offset;
+        let start = self.start() + bounded(offset);
         if start + size_of::<T>() > self.end() {
             return None;
         }

@@ -146,8 +146,8 @@ impl Connection {
     }
 
     fn open_here(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&to, LIMIT)?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        let stream = TcpStream::connect_timeout(&to, wait::patient(LIMIT))?;
+        stream.set_read_timeout(Some(wait::patient(LIMIT)))?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(stream),
@@ -212,7 +212,7 @@ pub fn ask_by(namespace: &Namespace, to: SocketAddr, question: &[u8]) -> io::Res
 fn answer(to: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(LIMIT))?;
+    socket.set_read_timeout(Some(wait::patient(LIMIT)))?;
     socket.connect(to)?;
     socket.send(question)?;
     let mut buffer = vec![0; DATAGRAM];

@@ -5,6 +5,7 @@
 )]
 
 mod bad_input;
+mod bad_link;
 mod bad_start;
 mod bed;
 mod changes;
@@ -13,8 +14,10 @@ mod fragments;
 mod heal;
 mod health;
 mod jumbo;
+mod kernel_tunnel;
 mod path_mtu;
 mod reload;
 mod restart;
 mod scene;
 mod tunnel;
+mod vlan_device;

@@ -118,7 +118,7 @@ impl Scene {
             "name": name(vip),
             "vips": [format!("{at}/tcp"), format!("{at}/udp")],
             "mode": mode.word(),
-            "probe": {"type": "http", "interval": "250ms", "timeout": "250ms", "rise": 1, "fall": 2},
+            "probe": {"type": "http", "interval": probe_time(), "timeout": probe_time(), "rise": 1, "fall": 2},
             "backend": backends,
         })
     }
@@ -132,6 +132,12 @@ impl Scene {
             wait_serving(control, &name(vip), self.bed.backends.len());
         }
     }
+}
+
+/// How often backends are probed, and how long they may take to answer.
+pub(crate) fn probe_time() -> String {
+    let time = wait::patient(Duration::from_millis(250));
+    format!("{}ms", time.as_millis())
 }
 
 /// The name of the service on `vip`.
