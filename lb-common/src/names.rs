@@ -5,8 +5,10 @@
 /// layout or a meaning; maps pinned by another version are not adopted.
 pub const ABI_VERSION: u32 = 3;
 
-/// The program that balances.
+/// The program that balances, for frames in one buffer.
 pub const BALANCER: &str = "balancer";
+/// The same for jumbo frames: kernels from 5.18 on load it.
+pub const BALANCER_FRAGS: &str = "balancer_frags";
 
 /// [`Settings`](crate::settings::Settings), a global in `.rodata`.
 pub const SETTINGS: &str = "SETTINGS";
@@ -63,6 +65,8 @@ pub const MAPS: [&str; 15] = [
 
 /// The program that strips tunnels off, for backends.
 pub const DECAP: &str = "decap";
+/// The same for jumbo frames: kernels from 5.18 on load it.
+pub const DECAP_FRAGS: &str = "decap_frags";
 
 /// [`DecapSettings`](crate::decap::DecapSettings), a global in `.rodata`.
 pub const DECAP_SETTINGS: &str = "DECAP_SETTINGS";

@@ -90,7 +90,7 @@ fn request<F: Ip>(
     let named = parse::server_id(frame, packet, vip).and_then(|id| maps::server(&id));
     let choice = select::select(vip, packet, named.unwrap_or_default())?;
     if choice.backend.mode == Mode::LOCAL {
-        remember(packet, &choice, frame.len());
+        remember(packet, &choice, frame.len(packet.end));
         return Err(Outcome::Local);
     }
     // One place for all errors: what makes them is long, and is compiled in for each place and IP version.
@@ -118,7 +118,7 @@ fn balance<F: Ip>(
     packet: &Packet<F>,
     choice: &Choice,
 ) -> Result<Sent, Outcome> {
-    let bytes = frame.len();
+    let bytes = frame.len(packet.end);
     let link = rewrite::request(frame, link, packet, choice.backend, choice.hash)?;
     let action = emit::emit(frame, &link, &NextHop::from(choice.backend))?;
     remember(packet, choice, bytes);

@@ -2,6 +2,9 @@
 //!
 //! The only module that touches packet pointers. A view borrows the frame, so none outlives a resize:
 //! [`Frame::shrink`], [`Frame::grow`] and [`Frame::trim`] take the frame mutably.
+//!
+//! A jumbo frame may stand in several buffers. Its headers are in the first, all that views reach; what lies in the
+//! others is only counted, and only when the first has not got all of a packet.
 #![expect(
     unsafe_code,
     reason = "packet bytes are reached by pointers that the verifier checks"
@@ -11,7 +14,7 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     bindings::xdp_md,
-    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len},
 };
 use lb_common::outcome::Outcome;
 
@@ -81,17 +84,60 @@ pub fn forget_range(offset: usize) -> usize {
     usize::from(u16::from_le(number))
 }
 
+/// `offset`, which is at most [`MAX_OFFSET`], as a value of which every verifier knows that.
+///
+/// A compiler that runs out of registers checks one copy of an offset and adds another, which it reads back from the
+/// stack. Newer kernels know the two to be equal; 5.10 does not, and takes the sum for one that may leave any frame
+/// (its `find_good_pkt_pointers` grants no range beyond 2^16). The compiler cannot part this from the addition.
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn bounded(mut offset: usize) -> usize {
+    // SAFETY: one instruction on one register; it changes nothing, for `MAX_OFFSET` is all ones.
+    unsafe {
+        core::arch::asm!(
+            "{offset} &= {MAX_OFFSET}",
+            offset = inout(reg) offset,
+            MAX_OFFSET = const MAX_OFFSET,
+            options(nomem, nostack)
+        );
+    }
+    offset
+}
+
+/// Where no verifier looks.
+#[cfg(not(target_arch = "bpf"))]
+#[inline(always)]
+const fn bounded(offset: usize) -> usize {
+    offset
+}
+
 /// One received frame.
 pub struct Frame {
     context: *mut xdp_md,
+    /// A constant in each program, so that one that has single buffers does not even hold the call that kernels
+    /// before 5.18 lack.
+    has_fragments: bool,
 }
 
 impl Frame {
-    /// The frame that the kernel called the program for.
+    /// The frame that the kernel called the program for: all of it in one buffer.
     #[inline(always)]
     #[must_use]
     pub const fn new(context: *mut xdp_md) -> Self {
-        Self { context }
+        Self {
+            context,
+            has_fragments: false,
+        }
+    }
+
+    /// The frame that the kernel called a program for that takes frames of several buffers.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_fragments(context: *mut xdp_md) -> Self {
+        Self {
+            context,
+            has_fragments: true,
+        }
     }
 
     #[inline(always)]
@@ -121,12 +167,45 @@ impl Frame {
         self.context
     }
 
-    /// Bytes in the frame, the Ethernet header included.
+    /// Bytes in the first buffer, the Ethernet header included.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a frame is never empty")]
-    pub fn len(&self) -> usize {
+    pub fn first_buffer(&self) -> usize {
         self.end() - self.start()
+    }
+
+    /// Bytes in all buffers.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "64 bits wide, as the target's words are"
+    )]
+    fn all_buffers(&self) -> usize {
+        if self.has_fragments {
+            // SAFETY: the context is valid (see `start`); the helper only reads it.
+            unsafe { bpf_xdp_get_buff_len(self.context) as usize }
+        } else {
+            self.first_buffer()
+        }
+    }
+
+    /// Whether the frame goes on for `end` bytes from its start.
+    #[inline(always)]
+    #[must_use]
+    pub fn reaches(&self, end: usize) -> bool {
+        end <= self.first_buffer() || self.has_fragments && end <= self.all_buffers()
+    }
+
+    /// Bytes of the frame, which holds a packet that ends at `end`. Padding in further buffers, where none is, does not
+    /// count.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self, end: usize) -> usize {
+        if end <= self.first_buffer() {
+            self.first_buffer()
+        } else {
+            self.all_buffers()
+        }
     }
 
     #[inline(always)]
@@ -135,7 +214,7 @@ impl Frame {
         if offset > MAX_OFFSET {
             return None;
         }
-        let start = self.start() + offset;
+        let start = self.start() + bounded(offset);
         if start + size_of::<T>() > self.end() {
             return None;
         }
@@ -214,7 +293,7 @@ impl Frame {
         Ok(())
     }
 
-    /// Cuts the frame off after `len` bytes, which it has.
+    /// Cuts the frame off after `len` bytes, which it has, if it does not end there.
     ///
     /// # Errors
     /// [`Outcome::NoRoom`] if the kernel refuses; the frame is then as before.
@@ -225,7 +304,13 @@ impl Frame {
         reason = "a frame is shorter than 2^31 bytes"
     )]
     pub fn trim(&mut self, len: usize) -> Result<(), Outcome> {
-        let by = len as i32 - self.len() as i32;
+        if len == self.first_buffer() {
+            return Ok(());
+        }
+        let by = len as i32 - self.all_buffers() as i32;
+        if by == 0 {
+            return Ok(());
+        }
         // SAFETY: as in `move_start`.
         match unsafe { bpf_xdp_adjust_tail(self.context, by) } {
             0 => Ok(()),

@@ -25,7 +25,7 @@ use lb_common::{
 use lb_tests::{
     bpffs::Bpffs,
     netns::command,
-    object::{Object, object_path},
+    object::{Form, Object, object_path},
 };
 use lb_userspace::dataplane::Capacity;
 use object::SymbolKind;
@@ -321,9 +321,14 @@ fn lists_of_decap_have_their_types_and_sizes() {
 
 #[test]
 fn programs_are_named_as_the_daemon_calls_them() {
+    let object = ObjectFile::read();
     assert_eq!(
-        ObjectFile::read().functions("xdp"),
+        object.functions("xdp"),
         [names::BALANCER, names::DECAP, "pass"]
+    );
+    assert_eq!(
+        object.functions("xdp.frags"),
+        [names::BALANCER_FRAGS, names::DECAP_FRAGS, "pass_frags"]
     );
 }
 
@@ -346,7 +351,7 @@ fn licence_is_one_that_the_kernel_takes_for_gpl_compatible() {
 
 #[test]
 fn map_dumps_are_typed() {
-    let mut object = Object::load(Settings::default());
+    let mut object = Object::load(Settings::default(), Form::Plain);
     let vip = Vip {
         table_slots: 1_021,
         ..Vip::default()

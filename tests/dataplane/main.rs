@@ -18,7 +18,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use lb_common::{outcome::Outcome, settings::Settings};
-use lb_tests::kernel;
+use lb_tests::{kernel, object::Form};
 
 use row::Row;
 use world::in_world;
@@ -34,22 +34,28 @@ fn check(rows: &[Row]) {
 }
 
 fn check_with(settings: Settings, rows: &[Row]) {
+    check_in(Form::all(), settings, rows);
+}
+
+fn check_in(forms: &[Form], settings: Settings, rows: &[Row]) {
     if !kernel::is_5_15() {
         kernel::skipped(
             "this kernel lets nobody choose a test frame's ingress interface (5.15 does)",
         );
         return;
     }
-    let failures: Vec<String> = in_world(settings, |world| {
-        rows.iter().filter_map(|row| row.failure(world)).collect()
-    });
-    assert!(
-        failures.is_empty(),
-        "{} of {} rows failed:\n\n{}",
-        failures.len(),
-        rows.len(),
-        failures.join("\n\n")
-    );
+    for form in forms {
+        let failures: Vec<String> = in_world(settings, *form, |world| {
+            rows.iter().filter_map(|row| row.failure(world)).collect()
+        });
+        assert!(
+            failures.is_empty(),
+            "{} of {} rows failed with the program {form:?}:\n\n{}",
+            failures.len(),
+            rows.len(),
+            failures.join("\n\n")
+        );
+    }
 }
 
 const SETTINGS: Settings = Settings {
@@ -157,6 +163,15 @@ fn tunnels_carry_every_packet_whole() {
 }
 
 #[test]
+fn jumbo_frames_are_handled_like_others() {
+    if kernel::takes_jumbo_frames() {
+        check_in(&[Form::Jumbo], GENEROUS, &rows::jumbo::rows());
+    } else {
+        kernel::skipped("this kernel takes no XDP program for jumbo frames (5.18 does)");
+    }
+}
+
+#[test]
 fn echo_requests_to_vips_are_answered_at_every_length_and_sum() {
     check(&rows::echo::rows());
 }
@@ -182,7 +197,7 @@ fn errors_beyond_the_budget_are_not_sent() {
         icmp_errors_per_second: 1,
         ..Settings::default()
     };
-    in_world(settings, rows::generated::exhausts_the_budget);
+    in_world(settings, Form::Plain, rows::generated::exhausts_the_budget);
 }
 
 #[test]

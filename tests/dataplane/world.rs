@@ -13,7 +13,7 @@ use lb_common::{
 };
 use lb_tests::{
     netns::{Namespace, join},
-    object::Object,
+    object::{Form, Object},
 };
 
 use crate::{
@@ -247,6 +247,7 @@ fn words(address: IpAddr) -> (u8, [Be32; 4]) {
 /// Calls `inside` with a world of its own, in a namespace of its own.
 pub(crate) fn in_world<T: Send>(
     settings: Settings,
+    form: Form,
     inside: impl FnOnce(&mut World) -> T + Send,
 ) -> T {
     let namespace = Namespace::new("world");
@@ -284,7 +285,7 @@ pub(crate) fn in_world<T: Send>(
     let [(front, _), (back, _), (side, _)] =
         ["front", "back", "aside"].map(|interface| namespace.interface(interface));
     namespace.enter(|| {
-        let mut object = Object::load(settings);
+        let mut object = Object::load(settings, form);
         object.allow_device(front);
         object.allow_device(back);
         let mut world = World {

@@ -21,7 +21,7 @@ use std::{
 };
 
 use lb_common::{outcome::Outcome, settings::Settings};
-use lb_tests::kernel;
+use lb_tests::{kernel, object::Form};
 
 use compare::{Batch, Difference};
 use random::Random;
@@ -30,7 +30,8 @@ use world::{GUE_PORT, in_world};
 /// Packets of a run without a time of its own.
 const PACKETS: u64 = 1_000_000;
 const SEED: u64 = 0x6c62_0001;
-/// As many worlds, each with a thread; in every second one unmatched packets are dropped.
+/// As many worlds, each with a thread. In every second one unmatched packets are dropped, and the program is the one
+/// for jumbo frames.
 const WORLDS: u64 = 2;
 /// Outcomes of what the model does not know: fragments, a budget for errors, a driver without room.
 const UNREACHABLE: [Outcome; 4] = [
@@ -57,15 +58,21 @@ struct Tally {
 }
 
 fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
+    let is_odd = index % 2 == 1;
     let settings = Settings {
         hash_seed: seed,
-        drop_unmatched: u32::from(index % 2 == 1),
+        drop_unmatched: u32::from(is_odd),
         // Whether an error is sent would depend on the clock.
         icmp_errors_per_second: 0,
         gue_port: u32::from(GUE_PORT),
         reserved: 0,
     };
-    in_world(settings, |world| {
+    let form = if is_odd && kernel::takes_jumbo_frames() {
+        Form::Jumbo
+    } else {
+        Form::Plain
+    };
+    in_world(settings, form, |world| {
         let mut random = Random::new(seed.wrapping_add(index << 32));
         let mut tally = Tally::default();
         let goes_on = |tally: &Tally| {

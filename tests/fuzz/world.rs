@@ -13,7 +13,7 @@ use lb_common::{
 };
 use lb_tests::{
     netns::{Namespace, join},
-    object::Object,
+    object::{Form, Object},
     packet::Mac,
 };
 
@@ -288,6 +288,7 @@ fn words(address: IpAddr) -> (u8, [Be32; 4]) {
 /// Calls `inside` with a world of its own, in a namespace of its own.
 pub(crate) fn in_world<T: Send>(
     settings: Settings,
+    form: Form,
     inside: impl FnOnce(&mut World) -> T + Send,
 ) -> T {
     let namespace = Namespace::new("fuzz");
@@ -319,7 +320,7 @@ pub(crate) fn in_world<T: Send>(
     let interfaces = INTERFACES.map(|(interface, _)| namespace.interface(interface).0);
     namespace.enter(|| {
         let mut world = World {
-            object: Object::load(settings),
+            object: Object::load(settings, form),
             model: Model {
                 settings,
                 ..Model::default()

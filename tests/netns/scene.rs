@@ -8,7 +8,7 @@ use std::{
 };
 
 use lb_tests::{
-    bed::{Bed, VIPS},
+    bed::{Bed, Host, VIPS},
     control::Control,
     daemon::Instance,
     netns::{Namespace, join},
@@ -54,6 +54,14 @@ impl Mode {
             Self::Nat => 80,
         }
     }
+
+    /// Where a server on `host` gets what clients send to `vip`.
+    pub(crate) const fn server_address(self, host: &Host, vip: IpAddr) -> IpAddr {
+        match self {
+            Self::Nat => host.address_like(vip),
+            Self::L2 | Self::Ipip | Self::Gue => vip,
+        }
+    }
 }
 
 impl Scene {
@@ -82,11 +90,8 @@ impl Scene {
 
     /// A UDP server on every backend: on the backend's own address in mode `nat`, else on the VIP.
     pub(crate) fn udp_servers(&self, mode: Mode, vip: IpAddr) -> Vec<Server> {
-        let server = |host: &lb_tests::bed::Host| {
-            let address = match mode {
-                Mode::L2 | Mode::Ipip | Mode::Gue => vip,
-                Mode::Nat => host.address_like(vip),
-            };
+        let server = |host: &Host| {
+            let address = mode.server_address(host, vip);
             Server::udp(&host.namespace, (address, PORT).into(), &host.name)
         };
         self.bed.backends.iter().map(server).collect()
@@ -113,7 +118,7 @@ impl Scene {
             "name": name(vip),
             "vips": [format!("{at}/tcp"), format!("{at}/udp")],
             "mode": mode.word(),
-            "probe": {"type": "http", "interval": "250ms", "timeout": "250ms", "rise": 1, "fall": 2},
+            "probe": {"type": "http", "interval": probe_time(), "timeout": probe_time(), "rise": 1, "fall": 2},
             "backend": backends,
         })
     }
@@ -127,6 +132,12 @@ impl Scene {
             wait_serving(control, &name(vip), self.bed.backends.len());
         }
     }
+}
+
+/// How often backends are probed, and how long they may take to answer.
+pub(crate) fn probe_time() -> String {
+    let time = wait::patient(Duration::from_millis(250));
+    format!("{}ms", time.as_millis())
 }
 
 /// The name of the service on `vip`.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::scene::{Mode, PORT, Scene, name, names, set, wait_serving};
 
 /// The balancer's addresses on its links to backends.
-const BALANCER: [&str; 2] = ["10.2.0.0/16", "fd02::/16"];
+pub(crate) const BALANCER: [&str; 2] = ["10.2.0.0/16", "fd02::/16"];
 /// Where the balancer's outer headers come from, if it is told to vary them.
 const SOURCES: [&str; 2] = ["10.99.0.0/16", "fd00:99::/96"];
 

@@ -62,14 +62,14 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
         }
         return match icmp::error::<F>(frame, header, &network, offset) {
             // What is not steered must be as whole as the rest.
-            Err(Outcome::Icmp) if network.end > frame.len() => Err(Outcome::Malformed),
+            Err(Outcome::Icmp) if !frame.reaches(network.end) => Err(Outcome::Malformed),
             other => other,
         };
     }
     let transport = transport::transport(frame, &network)?;
     // After the headers: a frame that ends inside one is truncated, one that ends after them contradicts
     // its IP length.
-    if network.end > frame.len() {
+    if !frame.reaches(network.end) {
         return Err(Outcome::Malformed);
     }
     Ok(Packet {
@@ -98,7 +98,7 @@ fn later<F: Ip>(
     offset: usize,
     network: &Network,
 ) -> Result<Packet<F>, Outcome> {
-    if network.end > frame.len() {
+    if !frame.reaches(network.end) {
         return Err(Outcome::Malformed);
     }
     let (source, destination) = (F::source(header), F::destination(header));

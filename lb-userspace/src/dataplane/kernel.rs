@@ -86,7 +86,7 @@ impl Kernel {
         kernel.refresh().context("read the adopted maps")?;
         Ok((
             kernel,
-            Attachments::new(ebpf, names::BALANCER, pins),
+            Attachments::new(ebpf, loaded.program, pins),
             loaded.adopted,
         ))
     }

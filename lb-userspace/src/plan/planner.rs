@@ -9,8 +9,8 @@ use std::{
 use lb_common::{backend::BackendId, table::Slot};
 
 use super::{
-    Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, servers::Servers, tables,
-    vips::Vips,
+    Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, servers::Servers,
+    tables::Members, vips::Vips,
 };
 use crate::{
     dataplane::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry},
@@ -69,30 +69,27 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn service(&mut self, id: ServiceId, service: &Service, tables: &mut Tables) {
-        let mut members = Vec::new();
+        let mut members = Members::default();
+        let mut serving = Vec::new();
         for backend in service.backends.values() {
             let target = Target::of(service, backend.address);
-            let serving = match self.backend(id, service, backend, &target) {
-                Ok(number) => {
-                    members.push((target, tables::Member::new(backend, number)));
-                    continue;
+            let number = self.backend(id, service, backend, &target);
+            members.push(backend, number.as_ref().ok().copied());
+            match number {
+                Ok(number) => serving.push((target, number)),
+                Err(why) => {
+                    self.plan.serving.insert(target, Serving::No(why));
                 }
-                Err(why) => Serving::No(why),
-            };
-            self.plan.serving.insert(target, serving);
+            }
         }
         let slots = service.table_slots.slots(service.backends.len());
-        let table = tables.table(
-            id,
-            slots,
-            members.iter().map(|(_, member)| member.clone()).collect(),
-        );
+        let table = tables.table(id, slots, members);
         let mut counts: BTreeMap<BackendId, u32> = BTreeMap::new();
         for slot in table.iter() {
             *counts.entry(slot.backend()).or_default() += 1;
         }
-        for (target, member) in members {
-            let slots = counts.get(&member.id).copied().unwrap_or_default();
+        for (target, number) in serving {
+            let slots = counts.get(&number).copied().unwrap_or_default();
             self.plan.serving.insert(target, Serving::Slots(slots));
         }
         let vips: Vec<Vip> = service

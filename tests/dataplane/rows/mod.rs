@@ -10,6 +10,7 @@ pub(crate) mod guard;
 pub(crate) mod icmp_error;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
+pub(crate) mod jumbo;
 pub(crate) mod link;
 pub(crate) mod not_ours;
 pub(crate) mod quic;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<Row> {
         flow::rows(),
         quic::rows(),
         tunnel::rows(),
+        jumbo::rows(),
         echo::rows(),
         generated::sent(),
         generated::untold(),

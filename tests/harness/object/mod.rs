@@ -18,6 +18,8 @@ pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
 pub use run::{Action, Ran};
 
+use crate::kernel;
+
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, xdp::DevMap, xdp::DevMapHash},
@@ -76,24 +78,63 @@ pub fn object_bytes() -> Vec<u8> {
     })
 }
 
+/// The two forms in which the object has each program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For frames in one buffer.
+    Plain,
+    /// For jumbo frames.
+    Jumbo,
+}
+
+impl Form {
+    /// Those that this kernel takes; the last is the one that the daemons choose.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        if kernel::takes_jumbo_frames() {
+            &[Self::Plain, Self::Jumbo]
+        } else {
+            &[Self::Plain]
+        }
+    }
+
+    const fn of(self, plain: &'static str, jumbo: &'static str) -> &'static str {
+        match self {
+            Self::Plain => plain,
+            Self::Jumbo => jumbo,
+        }
+    }
+}
+
+/// Loads one program of the object.
+fn load_program(ebpf: &mut Ebpf, name: &str) {
+    let program: &mut Xdp = xdp(ebpf, name);
+    if let Err(error) = program.load() {
+        panic!("the verifier refuses `{name}`: {error:?}");
+    }
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
+    let program = ebpf.program_mut(name);
+    let program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
+    program.try_into().expect("an XDP program")
+}
+
 /// The program with its maps.
 #[derive(Debug)]
 pub struct Object {
     ebpf: Ebpf,
+    program: &'static str,
 }
 
 impl Object {
     /// Loads the balancer with `settings`.
     #[must_use]
-    pub fn load(settings: Settings) -> Self {
+    pub fn load(settings: Settings, form: Form) -> Self {
         let mut ebpf = load(&settings);
-        let program: &mut Xdp = ebpf
-            .program_mut(names::BALANCER)
-            .expect("a program named balancer")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("the verifier accepts the program");
-        Self { ebpf }
+        let program = form.of(names::BALANCER, names::BALANCER_FRAGS);
+        load_program(&mut ebpf, program);
+        Self { ebpf, program }
     }
 
     /// Pins a map for other tools to look at.
