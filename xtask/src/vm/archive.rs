@@ -152,7 +152,8 @@ impl Apt {
             .with_context(|| format!("{META} {version} names no kernel"))?
             .to_owned();
         let shown = self.asked("show", &image)?;
-        let parts = ["linux-binary-", "linux-modules-"]
+        // The base has the list of what is built in, without which modprobe takes it for missing.
+        let parts = ["linux-base-", "linux-binary-", "linux-modules-"]
             .into_iter()
             .flat_map(|prefix| dependencies(&shown, prefix))
             .map(str::to_owned);
