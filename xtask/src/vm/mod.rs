@@ -67,7 +67,7 @@ pub(crate) struct Counts {
 pub(crate) type Matrix = BTreeMap<Kernel, Result<Counts, String>>;
 
 /// How much is run in a guest if no filter says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// All fixtures, and the end-to-end tests that say something of the kernel.
     #[default]
