@@ -189,7 +189,8 @@ pub(super) fn load_program(
     };
     load(plain)?.with_context(|| format!("load the program `{plain}` into the kernel"))?;
     tracing::info!(
-        "this kernel takes no XDP program for jumbo frames (5.18 and newer do): {refusal}"
+        "jumbo frames are not taken: kernels before 5.18 have no such programs, and the maps of a program without them \
+         cannot be used by one with them ({refusal})"
     );
     Ok(plain)
 }
