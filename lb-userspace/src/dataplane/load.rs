@@ -189,8 +189,7 @@ pub(super) fn load_program(
     };
     load(plain)?.with_context(|| format!("load the program `{plain}` into the kernel"))?;
     tracing::info!(
-        "jumbo frames are not taken: kernels before 5.18 have no such programs, and the maps of a program without them \
-         cannot be used by one with them ({refusal})"
+        "jumbo frames are not taken: kernels before 5.18 have no programs for them ({refusal})"
     );
     Ok(plain)
 }
