@@ -145,8 +145,9 @@ pub fn settings() -> Settings {
 #[inline(always)]
 #[must_use]
 pub fn vip<F: FamilyMaps>(key: &VipKey<F::Address>) -> Option<&'static Vip> {
-    // SAFETY: the daemon replaces elements, never writes into them, and the kernel frees a replaced one
-    // only after every program that may hold it has ended (RCU). The program does not write this map.
+    // SAFETY: the element's memory stays the map's. The daemon replaces elements, but the kernel keeps a replaced one
+    // for the next write on the same CPU and does not wait for readers: the caller copies it at once, and what
+    // was written in between, by two changes within the time of a few instructions, is at worst another VIP's.
     unsafe { F::vips().get(key) }
 }
 

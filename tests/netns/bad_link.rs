@@ -1,15 +1,9 @@
 //! A link that delays, loses and reorders what clients send and get: TCP must get everything across all the same, and
 //! every packet of a connection must come to the same backend.
 
-use lb_tests::{
-    bed::VIPS,
-    kernel,
-    netns::Namespace,
-    traffic::{Connection, Server},
-};
-use serde_json::json;
+use lb_tests::{bed::VIPS, kernel, netns::Namespace, traffic::Connection};
 
-use crate::scene::{Mode, PORT, Scene, name, probe_time, wait_serving};
+use crate::scene::{Mode, Scene};
 
 /// Some thousand packets, of which some are lost and many come out of order.
 const TRANSFER: usize = 2 << 20;
@@ -30,20 +24,11 @@ fn transfers(mode: Mode) {
         return;
     }
     let scene = Scene::new(2);
-    let body = "x".repeat(TRANSFER);
-    let hosts = scene.bed.backends.iter();
-    let _servers: Vec<Server> = hosts
-        .map(|host| Server::http(&host.namespace, PORT, &body))
-        .collect();
+    let _servers = scene.download_servers(TRANSFER);
     let daemon = scene.instance.start();
     let mut control = daemon.control();
     for vip in VIPS {
-        let mut service = scene.service(mode, vip);
-        // A probe would fetch it all.
-        service["probe"] =
-            json!({"type": "tcp", "interval": probe_time(), "timeout": probe_time(), "rise": 1});
-        control.must("service.add", &service);
-        wait_serving(&mut control, &name(vip), 2);
+        scene.serve_downloads(&mut control, mode, vip);
     }
     let (client, balancer) = (&scene.bed.client, &scene.bed.balancer);
     spoil(client, "eth0");

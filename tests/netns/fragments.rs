@@ -1,11 +1,8 @@
 //! Datagrams that are longer than a link carries: the kernels cut and join them, the balancer forwards the pieces.
 
-use lb_tests::{
-    bed::VIPS,
-    traffic::{self, Server},
-};
+use lb_tests::{bed::VIPS, traffic};
 
-use crate::scene::{Mode, PORT, Scene, name, wait_serving};
+use crate::scene::{Mode, Scene, name, wait_serving};
 
 /// Bytes of a question: six pieces.
 const QUESTION: usize = 8_000;
@@ -29,13 +26,7 @@ fn carries(mode: Mode) {
     let daemon = scene.instance.start();
     let mut control = daemon.control();
     for vip in VIPS {
-        let hosts = scene.bed.backends.iter();
-        let _udp: Vec<Server> = hosts
-            .map(|host| {
-                let address = mode.server_address(host, vip);
-                Server::udp(&host.namespace, (address, PORT).into(), &answer)
-            })
-            .collect();
+        let _udp = scene.udp_servers_of(mode, vip, |_| &answer);
         control.must("service.add", &scene.service(mode, vip));
         wait_serving(&mut control, &name(vip), 2);
         let to = (vip, mode.port()).into();

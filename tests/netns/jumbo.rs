@@ -3,13 +3,12 @@
 use lb_tests::{
     bed::{Bed, VIPS},
     decap::Decap,
-    kernel,
-    traffic::{self, Server},
+    kernel, traffic,
 };
 use serde_json::json;
 
 use crate::{
-    scene::{Mode, PORT, Scene, name, wait_serving},
+    scene::{Mode, Scene, name, wait_serving},
     tunnel::BALANCER,
 };
 
@@ -58,13 +57,7 @@ fn carries(mode: Mode) {
     let daemon = scene.instance.start();
     let mut control = daemon.control();
     for vip in VIPS {
-        let hosts = scene.bed.backends.iter();
-        let _udp: Vec<Server> = hosts
-            .map(|host| {
-                let address = mode.server_address(host, vip);
-                Server::udp(&host.namespace, (address, PORT).into(), &answer)
-            })
-            .collect();
+        let _udp = scene.udp_servers_of(mode, vip, |_| &answer);
         control.must("service.add", &scene.service(mode, vip));
         wait_serving(&mut control, &name(vip), 2);
         let to = (vip, mode.port()).into();

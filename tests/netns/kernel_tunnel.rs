@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use lb_tests::{
     bed::{Host, VIP_V4, VIP_V6},
-    kernel, traffic,
+    kernel,
 };
 use serde_json::json;
 
-use crate::scene::{Mode, PORT, Scene, name, names, set, wait_serving};
+use crate::scene::{Mode, PORT, Scene, name, wait_serving};
 
 /// Devices for IPv4 in IPv4, IPv6 in IPv4, and both in IPv6.
 const DEVICES: [&str; 3] = ["ipip", "sit", "ip6_tunnel"];
@@ -44,12 +44,7 @@ fn serves(mode: Mode) {
             let before = received(&scene, vip, like);
             control.must("service.add", &scene.service_by(mode, vip, like));
             wait_serving(&mut control, &name(vip), scene.bed.backends.len());
-            let everybody = set(&["b0", "b1"]);
-            let to = (vip, PORT).into();
-            let tcp = names(traffic::ask(&scene.bed.client, to, 40));
-            assert_eq!(tcp, everybody, "tcp to {vip}, backends like {like}");
-            let udp = names(traffic::ask_udp(&scene.bed.client, to, 40));
-            assert_eq!(udp, everybody, "udp to {vip}, backends like {like}");
+            scene.everybody_answers((vip, PORT).into(), 40);
             // 40 requests by TCP with 5 packets at least, and 40 datagrams.
             let through = received(&scene, vip, like) - before;
             assert!(

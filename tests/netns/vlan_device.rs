@@ -7,9 +7,9 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use lb_tests::{bed::VIPS, kernel, netns::Namespace, traffic, wait};
+use lb_tests::{bed::VIPS, kernel, netns::Namespace, wait};
 
-use crate::scene::{LIMIT, Mode, Scene, destinations, names, set};
+use crate::scene::{LIMIT, Mode, Scene, destinations};
 
 #[test]
 fn tagged_clients_are_served_and_answered_with_their_tag() {
@@ -25,9 +25,7 @@ fn tagged_clients_are_served_and_answered_with_their_tag() {
     scene.serve(&mut control, Mode::L2);
     let client = &scene.bed.client;
     for to in destinations(Mode::L2) {
-        let everybody = set(&["b0", "b1"]);
-        assert_eq!(names(traffic::ask(client, to, 40)), everybody, "{to}");
-        assert_eq!(names(traffic::ask_udp(client, to, 40)), everybody, "{to}");
+        scene.everybody_answers(to, 40);
     }
     for to in destinations(Mode::L2) {
         let before = time_exceeded(client, to.ip());

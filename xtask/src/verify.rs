@@ -13,7 +13,7 @@ use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{Program, ProgramError, Xdp},
 };
-use aya_obj::{EbpfSectionKind, Object};
+use aya_obj::{EbpfSectionKind, Object, ProgramSection};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
@@ -106,10 +106,34 @@ fn costs(bytes: &[u8], log: Option<&Path>) -> Result<Vec<Cost>> {
     let mut log = log.map(Log::create).transpose()?;
     let mut names: Vec<String> = object.programs.keys().cloned().collect();
     names.sort();
-    names
+    let (fitting, others): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| {
+        let program = object.programs.get(name);
+        program.is_some_and(|program| fits(&program.section, kernel_version()))
+    });
+    for name in others {
+        println!("{name}: for jumbo frames, which XDP has from kernel 5.18 on");
+    }
+    fitting
         .into_iter()
         .map(|name| cost(name, &object, &mut ebpf, log.as_mut()))
         .collect()
+}
+
+/// Whether kernels of this version have such programs; the product loads others on those that do not.
+fn fits(section: &ProgramSection, version: (u32, u32)) -> bool {
+    !matches!(section, ProgramSection::Xdp { frags: true, .. }) || version >= (5, 18)
+}
+
+/// The first two numbers of this kernel's release.
+fn kernel_version() -> (u32, u32) {
+    version(&rustix::system::uname().release().to_string_lossy())
+}
+
+/// The first two numbers of `release`; 0 for one that is not there.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0);
+    (number(), number())
 }
 
 /// Where the verifier's words go.
@@ -301,6 +325,21 @@ mod tests {
 
     const LOG: &str = "verification time 1234 usec\nstack depth 232+0+16\nprocessed 411 insns \
                        (limit 1000000) max_states_per_insn 1 total_states 20\n";
+
+    #[test]
+    fn programs_for_jumbo_frames_are_left_out_where_the_kernel_has_none() {
+        let jumbo: ProgramSection = "xdp.frags".parse().unwrap();
+        let plain: ProgramSection = "xdp".parse().unwrap();
+        for (release, has_jumbo) in [
+            ("5.10.0-46-amd64", false),
+            ("5.17.15", false),
+            ("5.18.0", true),
+            ("6.1.0-50-amd64", true),
+        ] {
+            assert!(fits(&plain, version(release)), "{release}");
+            assert_eq!(fits(&jumbo, version(release)), has_jumbo, "{release}");
+        }
+    }
 
     #[test]
     fn the_verifiers_figures_are_read_from_its_log() {

@@ -190,7 +190,7 @@ pub(super) fn load_program(
     };
     load(plain)?.with_context(|| format!("load the program `{plain}` into the kernel"))?;
     tracing::info!(
-        "this kernel takes no XDP program for jumbo frames (5.18 and newer do): {refusal}"
+        "jumbo frames are not taken: kernels before 5.18 have no programs for them ({refusal})"
     );
     Ok(plain)
 }

@@ -17,8 +17,9 @@ pub struct Member {
 
 /// The table over all members at their configured weights.
 ///
-/// Every slot is owned if anybody has weight, and shares follow the weights to within one slot. Who owns a slot
-/// depends on the set of members, not on their order. The number of slots should be a prime (a size of
+/// Every slot is owned if anybody has weight, and shares follow the weights as nearly as whole slots allow: a member may
+/// be off by one, and by one more for each time that its weight holds the average. Who owns a slot depends on the set
+/// of members, not on their order. The number of slots should be a prime (a size of
 /// [`TableSlots`](crate::model::TableSlots)): then permutations are independent of each other.
 #[derive(Clone, Debug)]
 pub struct Base {

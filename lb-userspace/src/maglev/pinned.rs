@@ -8,8 +8,9 @@ use super::{base::Base, quota::quotas};
 const FREE: u32 = u32::MAX;
 /// How many members a free slot asks before it goes to whoever needs it most.
 const ASKED: u64 = 64;
-/// A member takes free slots until it has its exact share and one in so many more. The more, the fewer slots find
-/// their first choices full, and the less moves when one more member fails; 24 keeps the busiest within 4.2 %.
+/// A member takes free slots until it has its exact share and one in so many more. The more room, the fewer slots find
+/// their first choices full, and the less moves when one more member fails; with 24 whoever has as many slots stays
+/// within 4.2 % of its share.
 const SURPLUS: u64 = 24;
 
 impl Base {

@@ -10,7 +10,7 @@ use super::{cut, echo, generated, reply, tunnel};
 use crate::{
     family::{Family, tcp, udp},
     member::{
-        L2_BACK, L2_FRONT, LOCAL, NAT_BACK, NAT_FRONT, PORT_L2_BACK, PORT_L2_FRONT, PORT_LOCAL,
+        L2_BACK, L2_FRONT, NAT_BACK, NAT_FRONT, PORT_L2_BACK, PORT_L2_FRONT, PORT_LOCAL,
         PORT_NAT_BACK, PORT_NAT_FRONT, PORT_TUNNELS, Side, TUNNELS, of,
     },
     row::{Row, row},
@@ -84,7 +84,7 @@ fn forwarded(family: Family) -> Vec<Row> {
         }
     }
     for (what, packet) in packets(family, PORT_LOCAL) {
-        let row = row(name(&format!("to this host itself, {}", LOCAL.id), what));
+        let row = row(name("to this host itself", what));
         rows.push(row.passes(&packet, Outcome::Local));
     }
     rows

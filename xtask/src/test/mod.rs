@@ -36,8 +36,8 @@ pub(crate) struct Options {
     /// newest
     #[arg(long, value_name = "KERNEL", num_args = 1..)]
     pub(crate) vm: Vec<Kernel>,
-    /// How much of the fixtures is run there
-    #[arg(skip)]
+    /// How much is run there; `ci` runs what is essential
+    #[arg(long, value_enum, default_value_t, requires = "vm")]
     pub(crate) extent: Extent,
 }
 

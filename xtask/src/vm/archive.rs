@@ -3,12 +3,14 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::{image::Image, kernel::Kernel};
 use crate::{shell, workspace};
@@ -150,7 +152,8 @@ impl Apt {
             .with_context(|| format!("{META} {version} names no kernel"))?
             .to_owned();
         let shown = self.asked("show", &image)?;
-        let parts = ["linux-binary-", "linux-modules-"]
+        // The base has the list of what is built in, without which modprobe takes it for missing.
+        let parts = ["linux-base-", "linux-binary-", "linux-modules-"]
             .into_iter()
             .flat_map(|prefix| dependencies(&shown, prefix))
             .map(str::to_owned);
@@ -203,6 +206,7 @@ pub(super) fn fetch(kernels: &[Kernel]) -> Result<Vec<(Kernel, Result<Image>)>> 
         bail!("{KEYRING} is missing; it is in the package debian-archive-keyring");
     }
     let directory = workspace::target().join("vm");
+    let _lock = locked(&directory)?;
     let suites: BTreeSet<String> = kernels
         .iter()
         .flat_map(|kernel| [Some(kernel.suite().to_owned()), kernel.security_suite()])
@@ -214,6 +218,15 @@ pub(super) fn fetch(kernels: &[Kernel]) -> Result<Vec<(Kernel, Result<Image>)>> 
         .iter()
         .map(|&kernel| (kernel, image(&apt, kernel, &directory.join("kernels"))));
     Ok(images.collect())
+}
+
+/// A lock on a directory, which another run may use: held until what is returned is dropped.
+fn locked(directory: &Path) -> Result<File> {
+    fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    let lock = File::open(directory).with_context(|| format!("opening {}", directory.display()))?;
+    flock(&lock, FlockOperation::LockExclusive)
+        .with_context(|| format!("locking {}", directory.display()))?;
+    Ok(lock)
 }
 
 fn image(apt: &Apt, kernel: Kernel, directory: &Path) -> Result<Image> {

@@ -140,7 +140,11 @@ mod tests {
         let header = std::str::from_utf8(&bytes[..110]).unwrap();
         assert!(header.starts_with("07070100000001000081ed"), "{header}");
         assert_eq!(&header[54..62], "00000005", "the size of the content");
-        assert_eq!(&header[94..102], "00000006", "the length of the name");
+        assert_eq!(
+            &header[94..102],
+            "00000005",
+            "the length of the name and its end"
+        );
         assert_eq!(&bytes[110..124], b"init\0\0hello\0\0\0");
         assert!(bytes.len().is_multiple_of(4));
     }

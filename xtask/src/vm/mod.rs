@@ -11,10 +11,12 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Serialize;
 
 mod archive;
@@ -65,7 +67,7 @@ pub(crate) struct Counts {
 pub(crate) type Matrix = BTreeMap<Kernel, Result<Counts, String>>;
 
 /// How much is run in a guest if no filter says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// All fixtures, and the end-to-end tests that say something of the kernel.
     #[default]
@@ -88,13 +90,32 @@ pub(crate) fn matrix(options: &test::Options) -> Result<Matrix> {
         }
     };
     let job = suites::job(options.extent, options.filter.as_deref())?;
-    let mut matrix = Matrix::new();
-    for (kernel, image) in images {
+    let tried = |(kernel, image): &(Kernel, Result<Image>)| {
         let counts = match image {
-            Ok(image) => Ok(run(kernel, &image, &job)),
+            Ok(image) => Ok(run(*kernel, image, &job)),
             Err(error) => Err(format!("{error:#}")),
         };
-        matrix.insert(kernel, counts);
+        (*kernel, counts)
+    };
+    // An emulated machine keeps one processor busy, whatever it has been given.
+    let at_once = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut matrix = Matrix::new();
+    for images in images.chunks(at_once) {
+        thread::scope(|scope| {
+            let guests: Vec<_> = images
+                .iter()
+                .map(|image| scope.spawn(|| tried(image)))
+                .collect();
+            let ended = guests.into_iter().map(|guest| {
+                let panicked = |_| anyhow!("following a guest: a thread panicked");
+                guest.join().map_err(panicked)
+            });
+            for guest in ended {
+                let (kernel, counts) = guest?;
+                matrix.insert(kernel, counts);
+            }
+            anyhow::Ok(())
+        })?;
     }
     Ok(matrix)
 }
@@ -152,19 +173,24 @@ impl<'a> Progress<'a> {
 
     fn read(&mut self, line: &str) {
         match Event::read(line) {
-            Some(Event::Up(release)) => println!("\nkernel {} is up: {release}", self.kernel),
+            Some(Event::Up(release)) => self.print(&format!("up: {release}")),
             Some(Event::Begun) => {
-                println!("\n== {} on {} ==", self.suite().unwrap_or("?"), self.kernel);
+                self.print(&format!("== {} ==", self.suite().unwrap_or("?")));
                 self.reader = Reader::default();
             }
             Some(Event::Ended(ending)) => self.end_step(ending),
             Some(Event::Broken(why)) => self.broken = Some(why),
             None if line.is_empty() => {}
             None => {
-                println!("{line}");
+                self.print(line);
                 self.reader.read(line);
             }
         }
+    }
+
+    /// Several guests may run at once: each line tells of which it is.
+    fn print(&self, line: &str) {
+        println!("{:>6}: {line}", self.kernel);
     }
 
     fn end_step(&mut self, ending: Ending) {
@@ -198,7 +224,7 @@ impl<'a> Progress<'a> {
 
     fn finish(mut self, ending: Result<()>) -> Counts {
         if let Err(error) = ending {
-            println!("{error:#}");
+            self.print(&format!("{error:#}"));
             let suite = self.suite().unwrap_or("guest");
             let mut counted = std::mem::take(&mut self.reader).finish(suite, false, true);
             counted.failures.push(format!("{error:#}"));

@@ -24,17 +24,6 @@ struct Selection {
 
 const SUITES: [Selection; 2] = [
     Selection {
-        name: "dataplane",
-        essential: &[
-            "packets_reach_backends_in_both_modes",
-            "tunnels_carry_every_packet_whole",
-            "vlan_tags_are_parsed_and_kept",
-            "used_up_hops_and_big_packets",
-            "decap::tunnels_are_taken_off",
-        ],
-        is_wholly_useful: true,
-    },
-    Selection {
         name: "netns",
         essential: &[
             "l2_serves_tcp_and_udp",
@@ -47,6 +36,17 @@ const SUITES: [Selection; 2] = [
             "bad_link::",
         ],
         is_wholly_useful: false,
+    },
+    Selection {
+        name: "dataplane",
+        essential: &[
+            "packets_reach_backends_in_both_modes",
+            "tunnels_carry_every_packet_whole",
+            "vlan_tags_are_parsed_and_kept",
+            "used_up_hops_and_big_packets",
+            "decap::tunnels_are_taken_off",
+        ],
+        is_wholly_useful: true,
     },
 ];
 
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn only_fixtures_are_run_as_a_whole() {
-        let [dataplane, netns] = SUITES;
+        let [netns, dataplane] = SUITES;
         assert!(dataplane.filters(Extent::Whole).is_empty());
         assert!(!dataplane.filters(Extent::Essential).is_empty());
         assert_eq!(
