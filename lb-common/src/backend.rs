@@ -119,6 +119,8 @@ impl Backend {
     #[must_use]
     #[inline]
     pub const fn address_v6(&self) -> Address6 {
-        Address(self.address)
+        // Word by word: what is copied as a whole may become a call to `memmove`.
+        let [a, b, c, d] = self.address;
+        Address([a, b, c, d])
     }
 }

@@ -14,6 +14,7 @@
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
 //! | [`progress`] | [`Progress`](progress::Progress) of a flow's ends, for source NAT |
+//! | [`quic`] | [`ServerIdKey`](quic::ServerIdKey), [`Server`](quic::Server) |
 //! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
@@ -40,6 +41,7 @@ pub mod names;
 pub mod outcome;
 mod pod;
 pub mod progress;
+pub mod quic;
 pub mod settings;
 pub mod table;
 pub mod traffic;

@@ -9,6 +9,7 @@ use crate::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     progress::Progress,
+    quic::{Server, ServerIdKey},
     settings::{Settings, SourceNat},
     table::Slot,
     traffic::Traffic,
@@ -54,6 +55,8 @@ plain_data! {
     FragmentKey<Address4> = [Address<1>, Address<1>, u32, u32];
     FragmentKey<Address6> = [Address<4>, Address<4>, u32, u32];
     FragmentPorts = [Be16, Be16, u32];
+    ServerIdKey = [u32, u32, [u64; 2]];
+    Server = [u32, u32];
     Traffic = [u64, u64, u64];
     Budget = [u64];
     Settings = [u64, u32, u32, u32, u32, SourceNat];

@@ -86,9 +86,15 @@ fn request<F: Ip>(
         parse::source::<F>(frame, packet.network)?,
         packet.flow.destination,
     )?;
-    let choice = select::select(vip, packet)?;
+    let named = parse::server_id(frame, packet, vip).and_then(|id| maps::server(&id));
+    let choice = select::select(vip, packet, named.unwrap_or_default())?;
     if choice.backend.mode == Mode::LOCAL {
-        remember(packet, &choice, packet.flow.source_port, frame.len());
+        remember(
+            packet,
+            &choice,
+            packet.flow.source_port,
+            frame.len(packet.end),
+        );
         return Err(Outcome::Local);
     }
     // One place for all errors: what makes them is long, and is compiled in for each place and IP version.
@@ -116,7 +122,7 @@ fn balance<F: Ip>(
     packet: &Packet<F>,
     choice: &Choice,
 ) -> Result<Sent, Outcome> {
-    let bytes = frame.len();
+    let bytes = frame.len(packet.end);
     let (link, source_port) = if choice.backend.mode.translates() {
         let to = translate::request(packet, choice)?;
         rewrite::translate(frame, packet, to, choice.backend.mode == Mode::SNAT)?;

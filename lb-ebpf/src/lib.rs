@@ -16,6 +16,7 @@
 //! (`pointer arithmetic on pkt_end prohibited`). Small functions of values and map values are, too, where
 //! they would else be called once per packet.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![expect(
     clippy::inline_always,
     reason = "see the crate's documentation: the verifier wants one function"

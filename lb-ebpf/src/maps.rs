@@ -24,6 +24,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     outcome::{LEDGER_CELLS, Outcome},
+    quic::{Server, ServerIdKey},
     settings::{Settings, SourceNat},
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
@@ -31,6 +32,8 @@ use lb_common::{
     vip::{Vip, VipKey},
 };
 
+/// `BPF_F_NO_PREALLOC`: only what is in use takes memory.
+const NO_PREALLOC: usize = 1;
 pub use replies::{KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation};
 
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
@@ -58,6 +61,8 @@ static VIPS_V6: HashMap<VipKey<Address6>, Vip, 4096> = HashMap::new();
 static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
 #[btf_map]
 static BACKENDS: Array<Backend, 4096> = Array::new();
+#[btf_map]
+static SERVER_IDS: HashMap<ServerIdKey, Server, 8192, NO_PREALLOC> = HashMap::new();
 #[btf_map]
 static FLOWS_V4: LruHashMap<FlowKey<Address4>, Flow, 262_144> = LruHashMap::new();
 #[btf_map]
@@ -189,8 +194,9 @@ fn source_nat() -> SourceNat {
 #[inline(always)]
 #[must_use]
 pub fn vip<F: FamilyMaps>(key: &VipKey<F::Address>) -> Option<&'static Vip> {
-    // SAFETY: the daemon replaces elements, never writes into them, and the kernel frees a replaced one
-    // only after every program that may hold it has ended (RCU). The program does not write this map.
+    // SAFETY: the element's memory stays the map's. The daemon replaces elements, but the kernel keeps a replaced one
+    // for the next write on the same CPU and does not wait for readers: the caller copies it at once, and what
+    // was written in between, by two changes within the time of a few instructions, is at worst another VIP's.
     unsafe { F::vips().get(key) }
 }
 
@@ -214,6 +220,15 @@ pub fn slot(index: u32) -> Option<Slot> {
 #[must_use]
 pub fn backend(id: BackendId) -> Option<&'static Backend> {
     BACKENDS.get(id.0)
+}
+
+/// Who has the server id `key`.
+#[inline(always)]
+#[must_use]
+pub fn server(key: &ServerIdKey) -> Option<Server> {
+    // SAFETY: copied at once; an element that is reused in between can only give the backend of another server id,
+    // with its generation.
+    unsafe { SERVER_IDS.get(key) }.copied()
 }
 
 /// Where `flow` went before.

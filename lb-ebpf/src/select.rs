@@ -1,11 +1,13 @@
-//! Fourth stage: which backend a flow goes to. The flow table first, then the lookup table.
+//! Fourth stage: which backend a packet goes to. The one that its QUIC connection id names, else the flow table's, else
+//! the lookup table's.
 
 use lb_common::{
     backend::{Backend, BackendId, Mode},
     be::Be16,
     flow::{Flow, FlowKey},
-    hash::{FlowHash, flow_hash},
+    hash::flow_hash,
     outcome::Outcome,
+    quic::Server,
     table::slot_of,
     vip::Vip,
 };
@@ -16,55 +18,69 @@ use crate::{
     packet::{Choice, Packet, Standing},
 };
 
-/// Chooses the backend for `packet`, which is for `vip`.
+/// Chooses the backend for `packet`, which is for `vip` and whose connection id names `named`.
 ///
 /// # Errors
 /// [`Outcome::NoBackend`], [`Outcome::StaleTable`].
 #[inline(always)]
-pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
+pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>, named: Server) -> Result<Choice, Outcome> {
     let hash = flow_hash::<F>(&packet.flow, maps::settings().hash_seed);
-    if let Some(choice) = remembered::<F>(&packet.flow, hash) {
-        return Ok(choice);
+    let known = maps::flow::<F>(&packet.flow).unwrap_or_default();
+    let remembered = taking(known.backend, known.generation);
+    let choice = |id, backend, standing| Choice {
+        id: BackendId(id),
+        backend,
+        hash,
+        standing,
+        source_port: 0,
+    };
+    // A flow may carry connections to several servers; what is remembered of it is for packets without an id: it
+    // stays as it is, for anybody can send an id of any server. In mode `snat` a flow has a source port for one server
+    // alone, and keeps to it.
+    if let Some(backend) = taking(named.backend, named.generation)
+        && (backend.mode != Mode::SNAT || remembered.is_none())
+    {
+        let standing = match remembered {
+            Some(_) => Standing::KNOWN,
+            None => Standing::NEW,
+        };
+        return Ok(choice(named.backend, backend, standing));
+    }
+    if let Some(backend) = remembered {
+        return Ok(Choice {
+            source_port: u64::from(known.source_port.raw()),
+            ..choice(known.backend, backend, Standing::KNOWN)
+        });
     }
     if vip.table_slots == 0 {
         return Err(Outcome::NoBackend);
     }
     let slot =
         maps::slot(vip.table_offset + slot_of(hash, vip.table_slots)).ok_or(Outcome::StaleTable)?;
-    let id = slot.backend();
+    let BackendId(id) = slot.backend();
     let backend = active(id).ok_or(Outcome::StaleTable)?;
-    Ok(Choice {
-        id,
-        backend,
-        hash,
-        standing: if packet.signal.begins_flow() {
-            Standing::NEW
-        } else {
-            Standing::PASSING
-        },
-        source_port: 0,
-    })
+    let standing = if packet.signal.begins_flow() {
+        Standing::NEW
+    } else {
+        Standing::PASSING
+    };
+    Ok(choice(id, backend, standing))
 }
 
-/// The backend that the flow went to before, if it still takes its packets.
+/// The entry of the backend `id`, if it still takes packets and is the one that had the number in `generation`.
+/// Number 0 is nobody's.
 #[inline(always)]
-fn remembered<F: Ip>(flow: &FlowKey<F::Address>, hash: FlowHash) -> Option<Choice> {
-    let known = maps::flow::<F>(flow)?;
-    let id = BackendId(known.backend);
-    let backend = active(id)?;
-    (backend.generation == known.generation).then_some(Choice {
-        id,
-        backend,
-        hash,
-        standing: Standing::KNOWN,
-        source_port: u64::from(known.source_port.raw()),
-    })
+fn taking(id: u32, generation: u32) -> Option<&'static Backend> {
+    if id == 0 {
+        return None;
+    }
+    active(id).filter(|backend| backend.generation == generation)
 }
 
 /// The entry of a backend that is in use.
 #[inline(always)]
-fn active(id: BackendId) -> Option<&'static Backend> {
-    maps::backend(id)
+fn active(id: u32) -> Option<&'static Backend> {
+    maps::backend(BackendId(id))
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 

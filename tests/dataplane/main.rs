@@ -21,7 +21,7 @@ use lb_common::{
     outcome::Outcome,
     settings::{Settings, SourceNat},
 };
-use lb_tests::kernel;
+use lb_tests::{kernel, object::Form};
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
 use member::{LAST_PORT, PORTS};
@@ -39,22 +39,28 @@ fn check(rows: &[Row]) {
 }
 
 fn check_with(settings: Settings, rows: &[Row]) {
+    check_in(Form::all(), settings, rows);
+}
+
+fn check_in(forms: &[Form], settings: Settings, rows: &[Row]) {
     if !kernel::is_5_15() {
         kernel::skipped(
             "this kernel lets nobody choose a test frame's ingress interface (5.15 does)",
         );
         return;
     }
-    let failures: Vec<String> = in_world(settings, |world| {
-        rows.iter().filter_map(|row| row.failure(world)).collect()
-    });
-    assert!(
-        failures.is_empty(),
-        "{} of {} rows failed:\n\n{}",
-        failures.len(),
-        rows.len(),
-        failures.join("\n\n")
-    );
+    for form in forms {
+        let failures: Vec<String> = in_world(settings, *form, |world| {
+            rows.iter().filter_map(|row| row.failure(world)).collect()
+        });
+        assert!(
+            failures.is_empty(),
+            "{} of {} rows failed with the program {form:?}:\n\n{}",
+            failures.len(),
+            rows.len(),
+            failures.join("\n\n")
+        );
+    }
 }
 
 const SETTINGS: Settings = Settings {
@@ -190,8 +196,22 @@ fn without_source_ports_nothing_goes_to_an_snat_backend() {
 }
 
 #[test]
+fn quic_packets_go_to_the_server_that_their_connection_id_names() {
+    check(&rows::quic::rows());
+}
+
+#[test]
 fn tunnels_carry_every_packet_whole() {
     check(&rows::tunnel::rows());
+}
+
+#[test]
+fn jumbo_frames_are_handled_like_others() {
+    if kernel::takes_jumbo_frames() {
+        check_in(&[Form::Jumbo], GENEROUS, &rows::jumbo::rows());
+    } else {
+        kernel::skipped("this kernel takes no XDP program for jumbo frames (5.18 does)");
+    }
 }
 
 #[test]
@@ -220,7 +240,7 @@ fn errors_beyond_the_budget_are_not_sent() {
         icmp_errors_per_second: 1,
         ..Settings::default()
     };
-    in_world(settings, rows::generated::exhausts_the_budget);
+    in_world(settings, Form::Plain, rows::generated::exhausts_the_budget);
 }
 
 #[test]

@@ -191,6 +191,10 @@ pub(crate) const PORT_CHANGING: u16 = 104;
 pub(crate) const PORT_BEYOND: u16 = 105;
 /// In mode `local`.
 pub(crate) const PORT_LOCAL: u16 = 106;
+/// QUIC, UDP and TCP: [`FIRST`], but for packets whose connection id names another ([`crate::world::SERVER_IDS`]).
+pub(crate) const PORT_QUIC: u16 = 107;
+/// As [`PORT_QUIC`], but no live backend.
+pub(crate) const PORT_QUIC_EMPTY: u16 = 108;
 /// The first of [`TUNNELS`]; the others follow.
 pub(crate) const PORT_TUNNELS: u16 = 200;
 /// No service.

@@ -6,13 +6,14 @@ use lb_common::{
     backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    quic::Server,
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     vip::Vip,
 };
 use lb_tests::{
     netns::{Namespace, join},
-    object::Object,
+    object::{Form, Object},
 };
 
 use crate::{
@@ -20,9 +21,10 @@ use crate::{
     member::{
         BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, LOCAL, Member, NAT_BACK,
         NAT_FRONT, NO_DEVICE, PORT_BEYOND, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
-        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_SNAT_BACK, PORT_SNAT_FRONT,
-        PORT_SNAT_WRONG_FAMILY, PORT_STALE, PORT_STRANGE_MODE, PORT_TUNNELS, PORT_WRONG_FAMILY,
-        SECOND, SNAT_BACK, SNAT_FRONT, STRANGE_MODE, Side, TUNNELS, of,
+        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_QUIC, PORT_QUIC_EMPTY,
+        PORT_SNAT_BACK, PORT_SNAT_FRONT, PORT_SNAT_WRONG_FAMILY, PORT_STALE, PORT_STRANGE_MODE,
+        PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, SNAT_BACK, SNAT_FRONT, STRANGE_MODE, Side,
+        TUNNELS, of,
     },
 };
 
@@ -31,6 +33,25 @@ const SLOTS: u32 = 13;
 /// Low bits of outer sources that vary with the flow.
 pub(crate) const SOURCE_BITS: u8 = 16;
 const UDP: u8 = 17;
+
+/// The QUIC-LB configurations in use: number, length of the server ids, whether connection ids tell their length.
+pub(crate) const QUIC_CONFIGS: [(u8, usize, bool); 6] = [
+    (0, 3, true),
+    (1, 5, true),
+    (2, 1, false),
+    (3, 15, false),
+    (4, 8, true),
+    (6, 2, false),
+];
+/// The number of the service with those configurations.
+const QUIC_SERVICE: u32 = 7;
+
+/// The server id of `member`, `length` bytes that end with its number.
+pub(crate) fn server_id(member: Member, length: usize) -> Vec<u8> {
+    let mut id: Vec<u8> = (0x91..).take(length).collect();
+    id[length - 1] = u8::try_from(member.id).expect("few backends");
+    id
+}
 const PROTOCOLS: [u8; 2] = [6, UDP];
 
 /// The program, filled, and its interfaces.
@@ -84,9 +105,27 @@ impl World {
                 self.serve(family, port, backend);
             }
             self.serve_any(family, L2_BACK.id);
+            self.serve_quic(family);
             for (port, member) in (PORT_TUNNELS..).zip(TUNNELS) {
                 self.serve(family, port, member.id);
             }
+        }
+        let named = [SECOND, L2_BACK, LOCAL, GONE];
+        for member in named.into_iter().chain(NAT_BACK).chain(TUNNELS) {
+            self.name(member, 1);
+        }
+    }
+
+    /// Gives a backend of this generation its server ids of every length in use.
+    pub(crate) fn name(&mut self, member: Member, generation: u32) {
+        let backend = member.id;
+        let server = Server {
+            backend,
+            generation,
+        };
+        for (_, length, _) in QUIC_CONFIGS {
+            self.object
+                .put_server(QUIC_SERVICE, &server_id(member, length), server);
         }
     }
 
@@ -165,6 +204,30 @@ impl World {
         );
     }
 
+    /// Publishes the VIPs whose packets go where their connection id says.
+    fn serve_quic(&mut self, family: Family) {
+        let mut vip = Vip {
+            table_offset: FIRST.id * SLOTS_PER_ELEMENT,
+            table_slots: SLOTS,
+            generation: 1,
+            service: QUIC_SERVICE,
+            ..Vip::default()
+        };
+        for (config, length, encodes_length) in QUIC_CONFIGS {
+            let length = u32::try_from(length).expect("15 at most");
+            vip = vip.with_quic(u32::from(config), length, encodes_length);
+        }
+        let empty = Vip {
+            table_slots: 0,
+            ..vip
+        };
+        for protocol in PROTOCOLS {
+            for (port, vip) in [(PORT_QUIC, vip), (PORT_QUIC_EMPTY, empty)] {
+                self.object.put_vip(family.vip(), port, protocol, vip);
+            }
+        }
+    }
+
     /// Publishes a table for a port, TCP and UDP.
     pub(crate) fn publish(&mut self, family: Family, port: u16, offset: u32, slots: u32) {
         let vip = Vip {
@@ -194,6 +257,7 @@ fn words(address: IpAddr) -> (u8, [Be32; 4]) {
 /// Calls `inside` with a world of its own, in a namespace of its own.
 pub(crate) fn in_world<T: Send>(
     settings: Settings,
+    form: Form,
     inside: impl FnOnce(&mut World) -> T + Send,
 ) -> T {
     let namespace = Namespace::new("world");
@@ -231,7 +295,7 @@ pub(crate) fn in_world<T: Send>(
     let [(front, _), (back, _), (side, _)] =
         ["front", "back", "aside"].map(|interface| namespace.interface(interface));
     namespace.enter(|| {
-        let mut object = Object::load(settings);
+        let mut object = Object::load(settings, form);
         object.allow_device(front);
         object.allow_device(back);
         let mut world = World {

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use crate::{
     random::Random,
-    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, PORTS, SOURCE_PORTS, VIPS, ip},
+    world::{
+        ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, NAMED, PORTS, QUIC_CONFIGS, SOURCE_PORTS, VIPS,
+        ip, server_id,
+    },
 };
 
 const CLIENTS: [[&str; 6]; 2] = [
@@ -154,6 +157,11 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
 
 fn transport(random: &mut Random, protocol: u8, [from, to]: [u16; 2]) -> Vec<u8> {
     let payload = random.pick(&[0, 0, 1, 2, 7, 40, 200]);
+    let payload = if protocol == 17 && random.once_in(2) {
+        quic(random)
+    } else {
+        random.bytes(payload)
+    };
     let mut bytes = Vec::new();
     match protocol {
         6 => {
@@ -171,14 +179,56 @@ fn transport(random: &mut Random, protocol: u8, [from, to]: [u16; 2]) -> Vec<u8>
         17 => {
             bytes.extend(from.to_be_bytes());
             bytes.extend(to.to_be_bytes());
-            let length = u16::try_from(8 + payload).expect("a short datagram");
+            let length = u16::try_from(8 + payload.len()).expect("a short datagram");
             bytes.extend(length.to_be_bytes());
             bytes.extend(checksum(random));
         }
         _ => bytes.extend(random.bytes(8)),
     }
-    bytes.extend(random.bytes(payload));
+    bytes.extend(payload);
     bytes
+}
+
+/// A QUIC packet to a connection id that names a server, or nearly does.
+fn quic(random: &mut Random) -> Vec<u8> {
+    let (config, length, tells_length) = random.pick(&QUIC_CONFIGS);
+    let config = if random.once_in(8) {
+        u8::try_from(random.below(8)).expect("three bits")
+    } else {
+        config
+    };
+    let mut id = server_id(random.pick(&NAMED), length);
+    if random.once_in(8) {
+        id = random.bytes(length);
+    }
+    let nonce = random.pick(&[4, 4, 4, 5, 8, 3, 0]);
+    id.extend(random.bytes(nonce));
+    let low = if tells_length && !random.once_in(4) {
+        u8::try_from(id.len()).expect("a short id")
+    } else {
+        random.byte() & 0x1f
+    };
+    id.insert(0, config << 5 | low);
+    let mut packet = if random.once_in(2) {
+        let mut told = u8::try_from(id.len()).expect("a short id");
+        if random.once_in(8) {
+            told = random.pick(&[0, 1, 4, 5, told - 1, told + 1, 20, 255]);
+        }
+        let mut header = vec![random.byte() | 0x80];
+        header.extend(random.bytes(4));
+        header.push(told);
+        header
+    } else {
+        vec![random.byte() & 0x7f]
+    };
+    packet.extend(id);
+    let rest = random.pick(&[0, 0, 1, 20, 40]);
+    packet.extend(random.bytes(rest));
+    if random.once_in(8) {
+        let cut = random.below(packet.len());
+        packet.truncate(cut);
+    }
+    packet
 }
 
 /// An echo request, or an error about a packet that went the other way; sometimes of another type.

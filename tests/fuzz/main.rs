@@ -24,7 +24,7 @@ use lb_common::{
     outcome::Outcome,
     settings::{Settings, SourceNat},
 };
-use lb_tests::kernel;
+use lb_tests::{kernel, object::Form};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use compare::{Batch, Difference};
@@ -36,7 +36,8 @@ const PACKETS: u64 = 1_000_000;
 const SEED: u64 = 0x6c62_0001;
 /// Longer than a batch takes, in ticks.
 const NEVER: u32 = 1 << 30;
-/// As many worlds, each with a thread; in every second one unmatched packets are dropped.
+/// As many worlds, each with a thread. In every second one unmatched packets are dropped, and the program is the one
+/// for jumbo frames.
 const WORLDS: u64 = 2;
 /// Outcomes of what the model does not know: fragments, a budget for errors, a driver without room, more flows than
 /// ports.
@@ -79,6 +80,7 @@ fn stay_on_a_cpu(index: u64) -> u16 {
 }
 
 fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
+    let is_odd = index % 2 == 1;
     // On one CPU, so that it is known which ports are given out.
     let cpu = stay_on_a_cpu(index);
     let ports = u16::try_from(SOURCE_PORTS.len()).expect("a few ports");
@@ -91,14 +93,19 @@ fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
     };
     let settings = Settings {
         hash_seed: seed,
-        drop_unmatched: u32::from(index % 2 == 1),
+        drop_unmatched: u32::from(is_odd),
         // Whether an error is sent would depend on the clock.
         icmp_errors_per_second: 0,
         gue_port: u32::from(GUE_PORT),
         snat,
         ..Settings::DEFAULT
     };
-    in_world(settings, |world| {
+    let form = if is_odd && kernel::takes_jumbo_frames() {
+        Form::Jumbo
+    } else {
+        Form::Plain
+    };
+    in_world(settings, form, |world| {
         let mut random = Random::new(seed.wrapping_add(index << 32));
         let mut tally = Tally::default();
         let goes_on = |tally: &Tally| {

@@ -9,17 +9,18 @@ use lb_common::{
     backend::{self, BackendId, Mode},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    quic::Server,
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     vip::Vip,
 };
 use lb_tests::{
     netns::{Namespace, join},
-    object::Object,
+    object::{Form, Object},
     packet::Mac,
 };
 
-use crate::model::{Backend, Hop, Model, Route};
+use crate::model::{Backend, Hop, Model, QuicConfig, Route, Service};
 
 /// The client's MAC address, or its router's.
 pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 0xcc];
@@ -113,11 +114,34 @@ const SERVICES: [(u16, [&[u32]; 2]); 21] = [
     ),
 ];
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 26] = [
-    80, 81, 90, 91, 92, 93, 93, 94, 94, 95, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203,
-    204, 443, 443, 9_999, 0,
+pub(crate) const PORTS: [u16; 29] = [
+    QUIC_PORT, QUIC_PORT, QUIC_PORT, 80, 81, 90, 91, 92, 93, 93, 94, 94, 95, 100, 101, 102, 103,
+    104, 105, 106, 200, 201, 202, 203, 204, 443, 443, 9_999, 0,
 ];
 const PROTOCOLS: [u8; 2] = [6, 17];
+
+/// A port of each VIP whose service reads QUIC connection ids, its number, and the backends in its table.
+const QUIC_PORT: u16 = 107;
+const QUIC_SERVICE: u32 = 7;
+const QUIC_MEMBERS: [u32; 2] = [1, 21];
+/// The QUIC-LB configurations in use: number, bytes of the server ids, whether connection ids tell their length.
+pub(crate) const QUIC_CONFIGS: [(u8, usize, bool); 5] = [
+    (0, 1, true),
+    (1, 2, false),
+    (3, 15, false),
+    (4, 9, true),
+    (6, 1, false),
+];
+/// Backends that are named, of every mode; one is inactive, one has another generation, and one is not there.
+pub(crate) const NAMED: [u32; 12] = [2, 3, 4, 8, 9, 10, 12, 17, 20, 24, 27, RECYCLED];
+const RECYCLED: u32 = 5;
+
+/// The server id of the backend `id`, of `length` bytes.
+pub(crate) fn server_id(id: u32, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    bytes[0] = u8::try_from(id).expect("few backends");
+    bytes
+}
 
 /// Both sides.
 pub(crate) struct World {
@@ -174,17 +198,20 @@ impl World {
             self.model.addresses.insert(vip);
             self.object.put_vip(vip, 0, 0, Vip::default());
             for (port, members) in SERVICES {
-                self.serve(SocketAddr::new(vip, port), members[family], offset);
+                self.serve(SocketAddr::new(vip, port), members[family], offset, false);
                 offset += SLOTS_PER_ELEMENT;
             }
             let any_port = ip(ANY_PORT_VIPS[family]);
             self.model.addresses.insert(any_port);
             self.object.put_vip(any_port, 0, 0, Vip::default());
             for (port, members) in [(0, &[2, 3 + u32::from(vip.is_ipv6())][..]), (100, &[])] {
-                self.serve(SocketAddr::new(any_port, port), members, offset);
+                self.serve(SocketAddr::new(any_port, port), members, offset, false);
                 offset += SLOTS_PER_ELEMENT;
             }
+            self.serve(SocketAddr::new(vip, QUIC_PORT), &QUIC_MEMBERS, offset, true);
+            offset += SLOTS_PER_ELEMENT;
         }
+        self.name_servers();
         let client = |side| self.hop(side, CLIENT_MAC);
         self.model.routes = vec![
             Route::by(ip("198.51.100.7"), client(FRONT)),
@@ -225,21 +252,49 @@ impl World {
         ]);
     }
 
-    fn serve(&mut self, end: SocketAddr, members: &[u32], offset: u32) {
+    fn name_servers(&mut self) {
+        for id in NAMED {
+            let generation = if id == RECYCLED { 2 } else { 1 };
+            for (_, length, _) in QUIC_CONFIGS {
+                let server_id = server_id(id, length);
+                let server = Server {
+                    backend: id,
+                    generation,
+                };
+                self.object.put_server(QUIC_SERVICE, &server_id, server);
+                self.model.servers.insert(server_id, (id, generation));
+            }
+        }
+    }
+
+    fn serve(&mut self, end: SocketAddr, members: &[u32], offset: u32, is_quic: bool) {
         let table: Vec<u32> = members.iter().copied().cycle().take(SLOTS).collect();
         let slots: Vec<Slot> = table.iter().map(|id| Slot::new(BackendId(*id))).collect();
         self.object.write_table(offset, &slots);
         for protocol in PROTOCOLS {
-            let vip = Vip {
+            let mut vip = Vip {
                 table_offset: offset,
                 table_slots: u32::try_from(table.len()).expect("a small table"),
                 generation: 1,
-                service: 1,
+                service: if is_quic { QUIC_SERVICE } else { 1 },
                 ..Vip::default()
             };
+            let mut service = Service {
+                table: table.clone(),
+                ..Service::default()
+            };
+            for (number, server_id, tells_length) in QUIC_CONFIGS.into_iter().filter(|_| is_quic) {
+                let length = u32::try_from(server_id).expect("a few bytes");
+                vip = vip.with_quic(u32::from(number), length, tells_length);
+                let config = QuicConfig {
+                    server_id,
+                    tells_length,
+                };
+                service.quic.insert(number, config);
+            }
             self.object.put_vip(end.ip(), end.port(), protocol, vip);
             let key = (end.ip(), end.port(), protocol);
-            self.model.vips.insert(key, table.clone());
+            self.model.vips.insert(key, service);
         }
     }
 }
@@ -283,6 +338,7 @@ fn words(address: IpAddr) -> (u8, [Be32; 4]) {
 /// Calls `inside` with a world of its own, in a namespace of its own.
 pub(crate) fn in_world<T: Send>(
     settings: Settings,
+    form: Form,
     inside: impl FnOnce(&mut World) -> T + Send,
 ) -> T {
     let namespace = Namespace::new("fuzz");
@@ -314,7 +370,7 @@ pub(crate) fn in_world<T: Send>(
     let interfaces = INTERFACES.map(|(interface, _)| namespace.interface(interface).0);
     namespace.enter(|| {
         let mut world = World {
-            object: Object::load(settings),
+            object: Object::load(settings, form),
             model: Model {
                 settings,
                 ..Model::default()

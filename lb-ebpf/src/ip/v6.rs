@@ -11,7 +11,7 @@ use network_types::ip::{IpProto, Ipv6Hdr};
 
 use super::{HOP_LIMIT, Ip, Occurrence};
 use crate::{
-    frame::{Frame, forget_range},
+    frame::Frame,
     packet::{Inherited, Network, NewHeader, Part, Version},
     wire::{
         checksum::Change,
@@ -127,7 +127,7 @@ impl Ip for V6 {
         Ok(Network {
             hop_limit: u64::from(header.hop_limit),
             protocol: u64::from(protocol),
-            payload: forget_range(payload),
+            payload: frame.forget_range(payload),
             end,
             part,
         })

@@ -60,7 +60,7 @@ pub(super) fn error<F: Ip>(
     if quoted.payload + size_of::<UdpHdr>() > network.end {
         return Err(Outcome::Truncated);
     }
-    if network.end > frame.len() || F::source(quoted_header) != F::destination(header) {
+    if !frame.reaches(network.end) || F::source(quoted_header) != F::destination(header) {
         return Err(Outcome::Malformed);
     }
     Ok(Packet {

@@ -3,6 +3,7 @@
 mod icmp;
 mod link;
 mod network;
+mod quic;
 mod transport;
 
 use lb_common::{
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use link::link;
+pub use quic::server_id;
 
 /// The destination of the IP packet at `offset`.
 ///
@@ -61,14 +63,14 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
         }
         return match icmp::error::<F>(frame, header, &network, offset) {
             // What is not steered must be as whole as the rest.
-            Err(Outcome::Icmp) if network.end > frame.len() => Err(Outcome::Malformed),
+            Err(Outcome::Icmp) if !frame.reaches(network.end) => Err(Outcome::Malformed),
             other => other,
         };
     }
     let transport = transport::transport(frame, &network)?;
     // After the headers: a frame that ends inside one is truncated, one that ends after them contradicts
     // its IP length.
-    if network.end > frame.len() {
+    if !frame.reaches(network.end) {
         return Err(Outcome::Malformed);
     }
     Ok(Packet {
@@ -97,7 +99,7 @@ fn later<F: Ip>(
     offset: usize,
     network: &Network,
 ) -> Result<Packet<F>, Outcome> {
-    if network.end > frame.len() {
+    if !frame.reaches(network.end) {
         return Err(Outcome::Malformed);
     }
     let (source, destination) = (F::source(header), F::destination(header));

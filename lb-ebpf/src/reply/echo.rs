@@ -29,7 +29,7 @@ pub fn echo_request<F: Ip>(frame: &Frame, network: usize) -> Result<EchoRequest<
     let header = frame.view::<F::Header>(network).ok_or(Outcome::Icmp)?;
     let icmp = frame.view::<Icmp>(transport).ok_or(Outcome::Icmp)?;
     let end = network + F::extent(header).ok_or(Outcome::Icmp)?;
-    let is_whole = transport + size_of::<Icmp>() <= end && end <= frame.len();
+    let is_whole = transport + size_of::<Icmp>() <= end && frame.reaches(end);
     let is_request = icmp.kind == F::ECHO_REQUEST && icmp.code == 0;
     if !(F::is_bare_icmp(header) && is_request && is_whole) {
         return Err(Outcome::Icmp);

@@ -55,9 +55,7 @@ pub(super) fn encapsulate<F: Ip, O: Ip>(
         .map(F::inherited)
         .ok_or(Outcome::Truncated)?;
     // Padding of short frames ends with the link it was for.
-    if frame.len() != packet.end {
-        frame.trim(packet.end)?;
-    }
+    frame.trim(packet.end)?;
     let room = size_of::<O::Header>() + shim_len;
     frame.grow(room)?;
     link_header(frame, link, room, O::LINK.ethertype())?;

@@ -8,3 +8,4 @@ pub mod ethernet;
 pub mod extension;
 pub mod gue;
 pub mod icmp;
+pub mod quic;

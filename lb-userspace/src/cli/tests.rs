@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod quic;
+
 /// What a run left behind.
 #[derive(Debug, PartialEq, Eq)]
 struct Ran {

@@ -102,6 +102,10 @@ pub struct ServiceSpec {
     /// How backends are probed; absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeSpec>,
+    /// What QUIC connection ids that name a backend look like, each configuration as `[[service.quic_lb]]`; without
+    /// any, connection ids are not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quic_lb: Vec<QuicConfigSpec>,
     /// The backends, each as `[[service.backend]]`.
     #[serde(default, rename = "backend", skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<BackendSpec>,
@@ -132,6 +136,22 @@ pub struct BackendSpec {
     /// `up` (default), `drain` or `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// What QUIC connection ids call it, in hexadecimal digits; unique in its service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_ids: Vec<String>,
+}
+
+/// A QUIC-LB configuration (draft-ietf-quic-load-balancers); names as in its YANG model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuicConfigSpec {
+    /// 0 to 6: the first three bits of its connection ids.
+    pub config_id: u32,
+    /// 1 to 15 bytes.
+    pub server_id_length: u32,
+    /// Whether the first octet of a connection id tells how many follow; default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_octet_encodes_cid_length: bool,
 }
 
 /// A probe.

@@ -13,7 +13,7 @@ use super::{
     Config, Fault, Faults, Host,
     fault::{Found, part},
     locate::{Lines, span_of},
-    spec::{BackendSpec, ConfigSpec, DaemonSpec, ProbeSpec, ServiceSpec, SnatSpec},
+    spec::{BackendSpec, ConfigSpec, DaemonSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, SnatSpec},
     validate,
 };
 
@@ -93,11 +93,19 @@ fn no_list() -> DeValue<'static> {
     DeValue::Array(DeArray::new())
 }
 
+fn no_number() -> DeValue<'static> {
+    DeValue::parse("4294967295").map_or_else(|_| no_text(), Spanned::into_inner)
+}
+
 const SERVICE: &[Required] = &[
     ("name", "name = \"web\"", no_text),
     ("vips", "vips = [\"192.0.2.10:443/tcp\"]", no_list),
 ];
 const BACKEND: &[Required] = &[("address", "address = \"10.0.0.11:8080\"", no_text)];
+const QUIC_CONFIG: &[Required] = &[
+    ("config_id", "config_id = 0", no_number),
+    ("server_id_length", "server_id_length = 2", no_number),
+];
 const PROBE: &[Required] = &[("type", "type = \"tcp\"", no_text)];
 
 /// The parser's `message` about `value`; for one string where a list of them belongs, what to write.
@@ -164,7 +172,7 @@ impl<'t> Reader<'t> {
     }
 
     fn service(&mut self, value: &Spanned<DeValue<'_>>, place: &str) -> ServiceSpec {
-        let own = without(value, &["backend", "probe"]);
+        let own = without(value, &["backend", "probe", "quic_lb"]);
         let mut spec: ServiceSpec = self.leaf(&own, place, SERVICE);
         let Some(table) = value.get_ref().as_table() else {
             return spec;
@@ -172,6 +180,12 @@ impl<'t> Reader<'t> {
         spec.probe = table
             .get("probe")
             .map(|probe| self.leaf::<ProbeSpec>(probe, &part(place, "probe"), PROBE));
+        if let Some(configs) = table.get("quic_lb") {
+            let place = part(place, "quic_lb");
+            spec.quic_lb = self.list(configs, &place, |reader, config, place| {
+                reader.leaf::<QuicConfigSpec>(config, place, QUIC_CONFIG)
+            });
+        }
         if let Some(backends) = table.get("backend") {
             let place = part(place, "backend");
             spec.backends = self.list(backends, &place, |reader, backend, place| {

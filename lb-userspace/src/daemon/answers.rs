@@ -159,6 +159,7 @@ impl Core {
             address: change::backend_address(address)?,
             weight: None,
             mode: None,
+            server_ids: None,
             state: Some(state),
         };
         self.make(change, &service).await

@@ -8,7 +8,7 @@ use std::{
 
 use lb_common::{backend::BackendId, table::Slot};
 
-use super::{BackendEntry, Region, ServiceId, Step, VipEntry};
+use super::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry};
 use crate::model::Vip;
 
 /// What the kernel holds.
@@ -22,6 +22,8 @@ pub struct Actual {
     pub addresses: BTreeSet<IpAddr>,
     /// The backends.
     pub backends: BTreeMap<BackendId, BackendEntry>,
+    /// Who has the QUIC server ids.
+    pub servers: BTreeMap<ServerKey, ServerEntry>,
     /// The lookup tables that VIPs point to.
     pub tables: BTreeMap<Region, Arc<[Slot]>>,
     /// Interfaces that packets may be redirected to.
@@ -66,6 +68,12 @@ impl Actual {
             }
             Step::RemoveBackend(id) => {
                 self.backends.remove(id);
+            }
+            Step::PutServer(key, entry) => {
+                self.servers.insert(*key, *entry);
+            }
+            Step::RemoveServer(key) => {
+                self.servers.remove(key);
             }
             Step::WriteTable(region, table) => {
                 self.tables.insert(*region, Arc::clone(table));

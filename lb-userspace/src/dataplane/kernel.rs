@@ -14,6 +14,7 @@ use lb_common::{
     family::{Address4, Address6},
     names,
     outcome::Outcome,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     traffic::Traffic,
     vip,
@@ -36,6 +37,7 @@ pub struct Kernel {
     vips_v4: HashMap<MapData, vip::VipKey<Address4>, vip::Vip>,
     vips_v6: HashMap<MapData, vip::VipKey<Address6>, vip::Vip>,
     backends: Array<MapData, Backend>,
+    servers: HashMap<MapData, ServerIdKey, Server>,
     traffic: PerCpuArray<MapData, Traffic>,
     ledger: PerCpuArray<MapData, u64>,
     devices: DevMapHash<MapData>,
@@ -70,6 +72,7 @@ impl Kernel {
             vips_v4: take(&mut ebpf, names::VIPS_V4)?,
             vips_v6: take(&mut ebpf, names::VIPS_V6)?,
             backends: take(&mut ebpf, names::BACKENDS)?,
+            servers: take(&mut ebpf, names::SERVER_IDS)?,
             traffic: take(&mut ebpf, names::TRAFFIC)?,
             ledger: take(&mut ebpf, names::LEDGER)?,
             devices: take(&mut ebpf, names::DEVICES)?,
@@ -83,7 +86,7 @@ impl Kernel {
         kernel.refresh().context("read the adopted maps")?;
         Ok((
             kernel,
-            Attachments::new(ebpf, names::BALANCER, pins),
+            Attachments::new(ebpf, loaded.program, pins),
             loaded.adopted,
         ))
     }
@@ -98,6 +101,12 @@ impl Kernel {
         for number in 1..self.capacity.backends {
             if let Some(entry) = abi::backend_from_map(&self.backends.get(&number, 0)?) {
                 actual.backends.insert(BackendId(number), entry);
+            }
+        }
+        for element in &self.servers {
+            let (key, server) = element?;
+            if let Some(key) = abi::server_key_from_map(&key) {
+                actual.servers.insert(key, abi::server_from_map(server));
             }
         }
         let regions: BTreeSet<Region> = actual
@@ -161,6 +170,13 @@ impl Kernel {
                 self.backends.set(id.0, abi::backend_to_map(entry), 0)?;
             }
             Step::RemoveBackend(id) => self.backends.set(id.0, Backend::default(), 0)?,
+            Step::PutServer(key, entry) => {
+                let (key, server) = (abi::server_key_to_map(key), abi::server_to_map(*entry));
+                self.servers.insert(key, server, 0)?;
+            }
+            Step::RemoveServer(key) => {
+                absent_is_fine(self.servers.remove(&abi::server_key_to_map(key)))?;
+            }
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
                 self.put_vip(VipKey::of(*vip), abi::vip_to_map(entry))?;

@@ -10,13 +10,19 @@ use std::{
 };
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, ProbeKind, Service, StatusRange, TableSlots, Vip,
+    AdminState, Backend, Mode, Probe, ProbeKind, ServerId, Service, StatusRange, TableSlots, Vip,
 };
+
+mod quic;
+
+pub use quic::quic_breaches;
 
 /// The most VIPs of a service.
 pub const MAX_VIPS: usize = 64;
 /// The most backends of a service.
 pub const MAX_BACKENDS: usize = 10_000;
+/// The most QUIC server ids of a backend.
+pub const MAX_SERVER_IDS: usize = 16;
 /// How often a backend may be probed.
 pub const PROBE_INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_hours(1);
@@ -40,6 +46,10 @@ pub enum Part {
     Backends,
     /// One backend.
     Backend(SocketAddr),
+    /// The QUIC server ids of one backend.
+    ServerIds(SocketAddr),
+    /// The QUIC-LB configurations.
+    QuicLb,
     /// A field of the probe, by its name in a file.
     Probe(&'static str),
 }
@@ -86,6 +96,26 @@ pub enum Breach {
     },
     #[error("backend {0} is to be removed when it has drained, but its state is not drain")]
     RemovedUndrained(SocketAddr),
+    #[error(
+        "quic_lb reads connection ids of UDP packets, and no VIP of the service is UDP: add one, for example 192.0.2.10:443/udp, or leave quic_lb out"
+    )]
+    QuicWithoutUdp,
+    #[error(
+        "backend {backend} has no server id of {length} bytes, which config {config} of quic_lb reads: add one to its server_ids"
+    )]
+    NoServerId {
+        backend: SocketAddr,
+        config: u32,
+        length: u8,
+    },
+    #[error("server id {id} is that of backend {owner} already: give backend {backend} another")]
+    ServerIdTaken {
+        id: ServerId,
+        owner: SocketAddr,
+        backend: SocketAddr,
+    },
+    #[error("{0} server ids are too many: a backend has at most {MAX_SERVER_IDS}")]
+    TooManyServerIds(usize),
     #[error("port 0: write a port from 1 to 65535, or leave it out to probe the backend's own")]
     ProbePort,
     #[error("the interval {0:?} is out of range: write 10ms to 1h")]
@@ -127,9 +157,11 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         backends,
         table_slots,
         probe,
+        quic_lb,
         ..
     } = service;
     let mut found = layout_breaches(vips, backends, *table_slots);
+    found.extend(quic_breaches(vips, backends, quic_lb));
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
     found

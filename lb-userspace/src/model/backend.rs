@@ -1,10 +1,10 @@
 //! The machines that receive traffic.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::SystemTime};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ParseError, vip::unicast_endpoint};
+use super::{ParseError, ServerId, vip::unicast_endpoint};
 
 /// How packets reach a backend.
 #[derive(
@@ -150,6 +150,9 @@ pub struct Backend {
     pub mode: Mode,
     /// What the operator wants of it.
     pub state: AdminState,
+    /// What QUIC connection ids call it; no other backend of its service has any of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub server_ids: BTreeSet<ServerId>,
     /// When a draining backend is removed, if it is being removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_at: Option<SystemTime>,

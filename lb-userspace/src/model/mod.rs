@@ -6,6 +6,7 @@
 mod backend;
 mod prefix;
 mod probe;
+mod quic;
 mod service;
 mod source;
 mod vip;
@@ -13,6 +14,7 @@ mod vip;
 pub use backend::{AdminState, Backend, Mode, Weight};
 pub use prefix::Prefix;
 pub use probe::{Health, Probe, ProbeKind, StatusRange};
+pub use quic::{ConfigId, QuicConfig, QuicLb, ServerId, ServerIdLength};
 pub use service::{Service, ServiceName, TableSlots};
 pub use source::{ChosenSources, Source, Sources};
 pub use vip::{Protocol, Vip};

@@ -7,6 +7,7 @@
 mod numbers;
 mod planner;
 mod regions;
+mod servers;
 mod tables;
 mod vips;
 
@@ -157,6 +158,13 @@ pub enum Shortage {
         /// The map's size; number 0 is reserved.
         capacity: u32,
     },
+    /// More QUIC server ids than the map holds.
+    ServerIds {
+        /// Wanted, over all services.
+        wanted: usize,
+        /// The map's size: two for each backend.
+        capacity: u32,
+    },
     /// More VIPs and addresses than the map of their family holds.
     Vips {
         /// Wanted of one family, address entries counted.
@@ -186,6 +194,10 @@ impl fmt::Display for Shortage {
                 f,
                 "{wanted} backends are wanted, {} fit: raise max_backends",
                 capacity.saturating_sub(1)
+            ),
+            Self::ServerIds { wanted, capacity } => write!(
+                f,
+                "{wanted} QUIC server ids are wanted, {capacity} fit: raise max_backends, half of that number"
             ),
             Self::Vips { wanted, capacity } => write!(
                 f,

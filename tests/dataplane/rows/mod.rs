@@ -10,8 +10,10 @@ pub(crate) mod guard;
 pub(crate) mod icmp_error;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
+pub(crate) mod jumbo;
 pub(crate) mod link;
 pub(crate) mod not_ours;
+pub(crate) mod quic;
 pub(crate) mod refused;
 pub(crate) mod reply;
 pub(crate) mod snat;
@@ -44,7 +46,9 @@ pub(crate) fn all() -> Vec<Row> {
         snat::packets::rows(),
         snat::ports::rows(),
         snat::ports::without(),
+        quic::rows(),
         tunnel::rows(),
+        jumbo::rows(),
         echo::rows(),
         generated::sent(),
         generated::untold(),

@@ -129,7 +129,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
+pub(super) fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
     leaves_bytes(row, member, packet, &packet.frame())
 }
 

@@ -13,22 +13,22 @@ use lb_common::{
 use lb_tests::object::Action;
 
 use super::{
-    Backend, FlowKey, Model, Remembered, Verdict,
+    Backend, FlowKey, Model, Remembered, Service, Verdict,
     checksum::{decrement, readdress},
     guard,
     parse::Parsed,
-    tunnel,
+    quic, tunnel,
 };
 impl Model {
     pub(super) fn forward(
         &mut self,
         frame: &[u8],
         parsed: &Parsed,
-        table: &[u32],
+        service: &Service,
         (ingress, left): (u32, &[u8]),
     ) -> Result<Verdict, Outcome> {
         guard::source(parsed)?;
-        let (id, backend, known) = self.choice(&parsed.flow, table)?;
+        let (id, backend, known) = self.choice(frame, parsed, service)?;
         let is_known = known.is_some();
         let mut translated = None;
         let (outcome, action, out) = if backend.mode == Mode::LOCAL {
@@ -74,18 +74,34 @@ impl Model {
         })
     }
 
-    /// A flow stays where it was; a new one goes by the lookup table.
+    /// A QUIC packet goes to the server that it names; a flow stays where it was; a new one goes by the lookup table.
+    /// A known flow goes to no other backend in mode `snat`: it has the source port for one alone.
     fn choice(
         &self,
-        key: &FlowKey,
-        table: &[u32],
+        frame: &[u8],
+        parsed: &Parsed,
+        service: &Service,
     ) -> Result<(u32, Backend, Option<Remembered>), Outcome> {
-        if let Some(known) = self.flows.get(key)
-            && let Some(backend) = self.backends.get(&known.backend)
-            && backend.generation == known.generation
-            && !backend.is_inactive
+        let Service { table, quic } = service;
+        let key = &parsed.flow;
+        let believed = |id: u32, generation: u32| {
+            let backend = *self.backends.get(&id)?;
+            let is_same = backend.generation == generation && !backend.is_inactive;
+            is_same.then_some((id, backend))
+        };
+        let known = self.flows.get(key).copied().and_then(|known| {
+            let (_, backend) = believed(known.backend, known.generation)?;
+            Some((known, backend))
+        });
+        let named = quic::server_id(frame, parsed, quic)
+            .and_then(|id| self.servers.get(id))
+            .and_then(|(id, generation)| believed(*id, *generation))
+            .filter(|(_, backend)| backend.mode != Mode::SNAT || known.is_none());
+        let remembered = known.map(|(known, _)| known);
+        if let Some((id, backend)) =
+            named.or(known.map(|(known, backend)| (known.backend, backend)))
         {
-            return Ok((known.backend, *backend, Some(*known)));
+            return Ok((id, backend, remembered));
         }
         let slots = u32::try_from(table.len()).expect("a small table");
         if slots == 0 {

@@ -22,6 +22,7 @@ mod forward;
 mod guard;
 mod nat;
 mod parse;
+mod quic;
 mod reply;
 mod route;
 mod tunnel;
@@ -39,6 +40,7 @@ use lb_common::{
 use lb_tests::{object::Action, packet::Mac};
 
 use parse::Parsed;
+pub(crate) use quic::QuicConfig;
 pub(crate) use route::{Hop, Route};
 
 /// A flow, as the packets of one direction show it.
@@ -74,6 +76,15 @@ pub(crate) struct Backend {
     pub(crate) mtu: u16,
 }
 
+/// A service, as the packets to one of its VIPs see it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Service {
+    /// The lookup table.
+    pub(crate) table: Vec<u32>,
+    /// The QUIC-LB configurations, by number; without any, connection ids are not read.
+    pub(crate) quic: BTreeMap<u8, QuicConfig>,
+}
+
 /// What is said of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -93,8 +104,10 @@ pub(crate) struct Model {
     pub(crate) settings: Settings,
     /// The addresses that are VIPs, whatever the port.
     pub(crate) addresses: BTreeSet<IpAddr>,
-    /// Address, port and protocol of a service, and its lookup table.
-    pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Vec<u32>>,
+    /// By address, port and protocol.
+    pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Service>,
+    /// Backend and generation, by QUIC server id; there is one service with QUIC-LB.
+    pub(crate) servers: BTreeMap<Vec<u8>, (u32, u32)>,
     pub(crate) backends: BTreeMap<u32, Backend>,
     /// Interfaces that frames may be redirected to.
     pub(crate) devices: BTreeSet<u32>,
@@ -123,7 +136,7 @@ pub(crate) fn knows(frame: &[u8]) -> bool {
 
 /// Whose packet it is.
 enum Addressee {
-    Service(Vec<u32>),
+    Service(Service),
     /// The client of this flow.
     Client(FlowKey),
     Ourselves,
@@ -140,7 +153,7 @@ impl Model {
     fn journey(&mut self, frame: &[u8], ingress: u32, left: &[u8]) -> Result<Verdict, Outcome> {
         let parsed = parse::parse(frame)?;
         match self.addressee(&parsed)? {
-            Addressee::Service(table) => self.forward(frame, &parsed, &table, (ingress, left)),
+            Addressee::Service(service) => self.forward(frame, &parsed, &service, (ingress, left)),
             Addressee::Client(flow) => self.answer(frame, &parsed, &flow, ingress),
             Addressee::Ourselves => echo::echo(frame, &parsed),
         }

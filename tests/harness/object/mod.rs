@@ -18,6 +18,8 @@ pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
 pub use run::{Action, Ran};
 
+use crate::kernel;
+
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, xdp::DevMap, xdp::DevMapHash},
@@ -30,6 +32,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     names,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     translation::Translation,
@@ -38,6 +41,8 @@ use lb_common::{
 
 /// Room for backends, devices and so on in a test's maps.
 const ENTRIES: u32 = 64;
+/// Room for server ids: several for each backend.
+const SERVER_IDS: u32 = 4 * ENTRIES;
 /// Room for flows of one IP version.
 const FLOWS: u32 = 1_024;
 
@@ -74,24 +79,63 @@ pub fn object_bytes() -> Vec<u8> {
     })
 }
 
+/// The two forms in which the object has each program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For frames in one buffer.
+    Plain,
+    /// For jumbo frames.
+    Jumbo,
+}
+
+impl Form {
+    /// Those that this kernel takes; the last is the one that the daemons choose.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        if kernel::takes_jumbo_frames() {
+            &[Self::Plain, Self::Jumbo]
+        } else {
+            &[Self::Plain]
+        }
+    }
+
+    const fn of(self, plain: &'static str, jumbo: &'static str) -> &'static str {
+        match self {
+            Self::Plain => plain,
+            Self::Jumbo => jumbo,
+        }
+    }
+}
+
+/// Loads one program of the object.
+fn load_program(ebpf: &mut Ebpf, name: &str) {
+    let program: &mut Xdp = xdp(ebpf, name);
+    if let Err(error) = program.load() {
+        panic!("the verifier refuses `{name}`: {error:?}");
+    }
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
+    let program = ebpf.program_mut(name);
+    let program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
+    program.try_into().expect("an XDP program")
+}
+
 /// The program with its maps.
 #[derive(Debug)]
 pub struct Object {
     ebpf: Ebpf,
+    program: &'static str,
 }
 
 impl Object {
     /// Loads the balancer with `settings`.
     #[must_use]
-    pub fn load(settings: Settings) -> Self {
+    pub fn load(settings: Settings, form: Form) -> Self {
         let mut ebpf = load(&settings);
-        let program: &mut Xdp = ebpf
-            .program_mut(names::BALANCER)
-            .expect("a program named balancer")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("the verifier accepts the program");
-        Self { ebpf }
+        let program = form.of(names::BALANCER, names::BALANCER_FRAGS);
+        load_program(&mut ebpf, program);
+        Self { ebpf, program }
     }
 
     /// Pins a map for other tools to look at.
@@ -124,6 +168,25 @@ impl Object {
     pub fn put_backend(&mut self, id: BackendId, backend: Backend) {
         let mut backends: Array<&mut MapData, Backend> = self.write(names::BACKENDS);
         backends.set(id.0, backend, 0).expect("writing a backend");
+    }
+
+    /// Writes who has a server id, of 1 to 15 bytes, of the service with this number.
+    ///
+    /// # Panics
+    /// If it has other than 1 to 15 bytes.
+    pub fn put_server(&mut self, service: u32, server_id: &[u8], server: Server) {
+        assert!((1..=15).contains(&server_id.len()), "{server_id:?}");
+        let number = server_id
+            .iter()
+            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        let key = ServerIdKey {
+            service,
+            length: u32::try_from(server_id.len()).expect("at most 15 bytes"),
+            id: [number >> 64, number & u128::from(u64::MAX)]
+                .map(|half| u64::try_from(half).expect("a half")),
+        };
+        let mut servers = self.hash(names::SERVER_IDS);
+        servers.insert(key, server, 0).expect("writing a server id");
     }
 
     /// Writes a lookup table at `offset`, a multiple of [`SLOTS_PER_ELEMENT`].
@@ -235,6 +298,7 @@ fn load(settings: &Settings) -> Ebpf {
     ] {
         loader.map_max_entries(name, ENTRIES);
     }
+    loader.map_max_entries(names::SERVER_IDS, SERVER_IDS);
     for name in [
         names::FLOWS_V4,
         names::FLOWS_V6,

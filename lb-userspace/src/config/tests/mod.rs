@@ -1,6 +1,7 @@
 //! What is valid is read as meant, and nothing else is.
 
 mod faults;
+mod quic;
 mod round_trip;
 mod snat;
 

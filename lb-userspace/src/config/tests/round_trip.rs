@@ -1,6 +1,6 @@
 //! What is written is read back alike.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use proptest::prelude::*;
 
@@ -38,6 +38,7 @@ fn any_service() -> impl Strategy<Value = Service> {
             weight: weight.try_into().unwrap(),
             mode: if nat { Mode::Nat } else { Mode::L2 },
             state,
+            server_ids: BTreeSet::new(),
             remove_at: None,
         });
     let kind = prop_oneof![
@@ -85,22 +86,48 @@ fn any_service() -> impl Strategy<Value = Service> {
         table_slots,
         prop::option::of(probe),
         prop::collection::vec(backend, 0..8),
+        quic_lb(),
     )
-        .prop_map(|(name, vips, nat, table_slots, probe, backends)| {
+        .prop_map(|(name, vips, nat, table_slots, probe, backends, quic_lb)| {
             let v4 = vips.iter().all(|vip| vip.address.is_ipv4());
             let l2 = |backend: Backend| Backend {
                 mode: if v4 { backend.mode } else { Mode::L2 },
                 ..backend
             };
+            let is_udp = vips.iter().any(|vip| vip.protocol == Protocol::Udp);
+            let lengths = quic_lb
+                .configs()
+                .map(|(_, config)| config.server_id_length.get());
+            let lengths: BTreeSet<u8> = lengths.collect();
+            let named = |(number, backend): (u8, Backend)| {
+                let id = |length: &u8| ServerId::new(&vec![number; usize::from(*length)]).unwrap();
+                Backend {
+                    server_ids: lengths.iter().map(id).collect(),
+                    ..backend
+                }
+            };
+            let backends = (0xa0..).zip(backends).map(named);
             Service {
                 name: name.parse().unwrap(),
                 vips,
                 mode: if nat && v4 { Mode::Nat } else { Mode::L2 },
                 table_slots,
                 probe,
-                backends: backends.into_iter().map(|b| (b.address, l2(b))).collect(),
+                quic_lb: if is_udp { quic_lb } else { QuicLb::default() },
+                backends: backends.map(|b| (b.address, l2(b))).collect(),
             }
         })
+}
+
+fn quic_lb() -> impl Strategy<Value = QuicLb> {
+    let config = (0..7_u32, 1..=15_u32, any::<bool>()).prop_map(|(id, length, encodes)| {
+        let config = QuicConfig {
+            server_id_length: length.try_into().unwrap(),
+            first_octet_encodes_cid_length: encodes,
+        };
+        (id.try_into().unwrap(), config)
+    });
+    prop::collection::vec(config, 0..3).prop_map(|configs| configs.into_iter().collect())
 }
 
 #[test]

@@ -16,17 +16,21 @@ use super::{
     DaemonSettings, Faults, Host, daemon,
     fault::{Found, part},
     snat,
-    spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec},
+    spec::{BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
 };
 use crate::{
     desired::{
         Desired,
-        rules::{Breach, Part, layout_breaches, repeated},
+        rules::{Breach, Part, layout_breaches, quic_breaches, repeated},
     },
-    model::{AdminState, Backend, Mode, ParseError, Probe, Service, TableSlots, Vip, Weight},
+    model::{
+        AdminState, Backend, Mode, ParseError, Probe, QuicLb, ServerId, Service, TableSlots, Vip,
+        Weight,
+    },
 };
 
 mod probe;
+mod quic;
 mod totals;
 
 pub use super::write::{config_spec_of, spec_of};
@@ -122,6 +126,22 @@ pub fn table_slots(spec: &TableSlotsSpec, place: &str) -> Result<TableSlots, Fau
     whole(|found| found.keep(place, read_table_slots(spec)))
 }
 
+/// Validates QUIC-LB configurations; none take them away.
+///
+/// # Errors
+/// Every fault of them.
+pub fn quic_lb(specs: &[QuicConfigSpec], place: &str) -> Result<QuicLb, Faults> {
+    whole(|found| Some(quic::read(specs, place, found)))
+}
+
+/// Validates the QUIC server ids of one backend.
+///
+/// # Errors
+/// Every fault of them.
+pub fn server_ids(texts: &[String], place: &str) -> Result<BTreeSet<ServerId>, Faults> {
+    whole(|found| quic::read_server_ids(texts, place, found))
+}
+
 /// Validates a duration like `2s`, `500ms` or `1m 30s`; at most a year.
 ///
 /// # Errors
@@ -194,17 +214,22 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         .probe
         .as_ref()
         .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
+    let quic_lb = quic::read(&spec.quic_lb, &part(place, "quic_lb"), found);
     let (backends, places) = read_backends(&spec.backends, mode, place, found);
-    for (broken, breach) in layout_breaches(&vips, &backends, table_slots) {
+    let broken = layout_breaches(&vips, &backends, table_slots).into_iter();
+    for (broken, breach) in broken.chain(quic_breaches(&vips, &backends, &quic_lb)) {
         // VIPs were typed, but none could be read: that has been said.
         if breach == Breach::NoVips && !spec.vips.is_empty() {
             continue;
         }
+        let place_of = |address| places.get(&address).cloned().unwrap_or_default();
         let place = match broken {
             Part::Vips => part(place, "vips"),
             Part::TableSlots => part(place, "table_slots"),
             Part::Backends => part(place, "backend"),
-            Part::Backend(address) => places.get(&address).cloned().unwrap_or_default(),
+            Part::Backend(address) => part(&place_of(address), "address"),
+            Part::ServerIds(address) => part(&place_of(address), "server_ids"),
+            Part::QuicLb => part(place, "quic_lb"),
             Part::Probe(field) => part(&part(place, "probe"), field),
         };
         found.add(place, breach.to_string());
@@ -215,6 +240,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         mode,
         table_slots,
         probe,
+        quic_lb,
         backends,
     });
     Draft { claims, service }
@@ -240,7 +266,7 @@ fn repeated_vips(claims: impl IntoIterator<Item = (Vip, String)>, found: &mut Fo
     }
 }
 
-/// The backends that could be read, and the places of their addresses.
+/// The backends that could be read, and the places of all that have an address.
 fn read_backends(
     specs: &[BackendSpec],
     default_mode: Mode,
@@ -248,23 +274,26 @@ fn read_backends(
     found: &mut Found,
 ) -> (BTreeMap<SocketAddr, Backend>, BTreeMap<SocketAddr, String>) {
     let mut backends = BTreeMap::new();
-    let mut addresses = Vec::with_capacity(specs.len());
+    let mut places = Vec::with_capacity(specs.len());
     for (index, spec) in specs.iter().enumerate() {
         let place = part(place, &format!("backend[{index}]"));
         let address = address(spec, &place, found);
-        addresses.extend(address.map(|address| (address, part(&place, "address"))));
+        places.extend(address.map(|address| (address, place.clone())));
         if let Some(backend) = read_backend(spec, address, default_mode, &place, found) {
             backends.entry(backend.address).or_insert(backend);
         }
     }
-    for (address, first, again) in repeated(addresses.iter().cloned()) {
+    let addresses = places
+        .iter()
+        .map(|(address, place)| (*address, part(place, "address")));
+    for (address, first, again) in repeated(addresses) {
         let message = format!(
             "backend {address} stands already at {first}: addresses are unique in a service, to give it a larger share raise its weight"
         );
         found.add(again, message);
     }
     // The first of equal addresses is the one that was kept.
-    (backends, addresses.into_iter().rev().collect())
+    (backends, places.into_iter().rev().collect())
 }
 
 fn address(spec: &BackendSpec, place: &str, found: &mut Found) -> Option<SocketAddr> {
@@ -290,11 +319,13 @@ fn read_backend(
     let states = [AdminState::Up, AdminState::Drain, AdminState::Down].map(|s| (s.to_string(), s));
     let state_place = part(place, "state");
     let state = word(found, &state_place, spec.state.as_deref(), &states);
+    let server_ids = quic::read_server_ids(&spec.server_ids, &part(place, "server_ids"), found);
     Some(Backend {
         address: address?,
         weight: weight?,
         mode: mode.filter(|_| !found.knows(&mode_place))?,
         state: state?,
+        server_ids: server_ids?,
         remove_at: None,
     })
 }

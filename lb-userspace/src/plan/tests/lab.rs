@@ -16,7 +16,9 @@ use crate::{
     },
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, ChosenSources, Health, Mode, Service, TableSlots, Weight},
+    model::{
+        AdminState, Backend, ChosenSources, Health, Mode, QuicLb, Service, TableSlots, Weight,
+    },
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -156,7 +158,15 @@ impl Lab {
                 let same = before.is_none_or(|before| identity(before) == identity(entry));
                 assert!(same, "{step}: the number is {before:?}'s");
             }
+            Step::PutServer(key, entry) => {
+                let backend = actual.backends.get(&entry.backend);
+                let is_there = backend.is_some_and(|it| {
+                    it.generation == entry.generation && it.service == key.service
+                });
+                assert!(is_there, "{step}: the number is {backend:?}'s");
+            }
             Step::PutDevice(_)
+            | Step::RemoveServer(_)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
             | Step::Grace
@@ -249,6 +259,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -259,6 +270,7 @@ pub(super) fn backend(address: &str) -> Backend {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     }
 }
@@ -296,6 +308,8 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         Step::PutBackend(_, entry) if !entry.active => format!("silence {}", entry.address),
         Step::PutDevice(_)
         | Step::PutBackend(..)
+        | Step::PutServer(..)
+        | Step::RemoveServer(_)
         | Step::WriteTable(..)
         | Step::PutVip(..)
         | Step::RemoveVip(_)
