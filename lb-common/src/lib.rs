@@ -14,10 +14,13 @@
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`progress`] | [`Progress`](progress::Progress) of a flow's ends, for source NAT |
+//! | [`quic`] | [`ServerIdKey`](quic::ServerIdKey), [`Server`](quic::Server) |
 //! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
+//! | [`translation`] | [`Translation`](translation::Translation): where a CPU works out NAT |
 //! | [`traffic`] | counters per backend |
 //! | [`settings`] | constants set when the program is loaded |
 //! | [`names`] | names of maps, programs and globals, and the ABI's version |
@@ -39,7 +42,10 @@ pub mod names;
 pub mod outcome;
 mod pod;
 pub mod prefix;
+pub mod progress;
+pub mod quic;
 pub mod settings;
 pub mod table;
 pub mod traffic;
+pub mod translation;
 pub mod vip;

@@ -5,8 +5,10 @@
 /// layout or a meaning; maps pinned by another version are not adopted.
 pub const ABI_VERSION: u32 = 3;
 
-/// The program that balances.
+/// The program that balances, for frames in one buffer.
 pub const BALANCER: &str = "balancer";
+/// The same for jumbo frames: kernels from 5.18 on load it.
+pub const BALANCER_FRAGS: &str = "balancer_frags";
 
 /// [`Settings`](crate::settings::Settings), a global in `.rodata`.
 pub const SETTINGS: &str = "SETTINGS";
@@ -23,6 +25,8 @@ pub const VIP_PREFIXES_V6: &str = "VIP_PREFIXES_V6";
 pub const TABLES: &str = "TABLES";
 /// [`Backend`](crate::backend::Backend) by [`BackendId`](crate::backend::BackendId).
 pub const BACKENDS: &str = "BACKENDS";
+/// [`ServerIdKey`](crate::quic::ServerIdKey) -> [`Server`](crate::quic::Server).
+pub const SERVER_IDS: &str = "SERVER_IDS";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv4.
 pub const FLOWS_V4: &str = "FLOWS_V4";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv6.
@@ -44,14 +48,20 @@ pub const DEVICES: &str = "DEVICES";
 /// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 
+/// [`Translation`](crate::translation::Translation), IPv4, one element per CPU.
+pub const TRANSLATIONS_V4: &str = "TRANSLATIONS_V4";
+/// [`Translation`](crate::translation::Translation), IPv6, one element per CPU.
+pub const TRANSLATIONS_V6: &str = "TRANSLATIONS_V6";
+
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 16] = [
+pub const MAPS: [&str; 19] = [
     VIPS_V4,
     VIPS_V6,
     VIP_PREFIXES_V4,
     VIP_PREFIXES_V6,
     TABLES,
     BACKENDS,
+    SERVER_IDS,
     FLOWS_V4,
     FLOWS_V6,
     REPLIES_V4,
@@ -62,10 +72,14 @@ pub const MAPS: [&str; 16] = [
     LEDGER,
     DEVICES,
     ERROR_BUDGET,
+    TRANSLATIONS_V4,
+    TRANSLATIONS_V6,
 ];
 
 /// The program that strips tunnels off, for backends.
 pub const DECAP: &str = "decap";
+/// The same for jumbo frames: kernels from 5.18 on load it.
+pub const DECAP_FRAGS: &str = "decap_frags";
 
 /// [`DecapSettings`](crate::decap::DecapSettings), a global in `.rodata`.
 pub const DECAP_SETTINGS: &str = "DECAP_SETTINGS";

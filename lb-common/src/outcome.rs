@@ -132,6 +132,10 @@ outcomes! {
     /// Too long for the way to the backend, and no ICMP error was sent: the sender lets IPv4 routers fragment it,
     /// or the budget of ICMP errors is used up.
     TooBig = 46, Drop, "too_big";
+    /// No source port is free towards the backend, which is in mode `snat`.
+    PortsExhausted = 49, Drop, "ports_exhausted";
+    /// For a backend in mode `snat`, but of no flow that is known, nor the first packet of one: no port is its own.
+    UnknownFlow = 52, Drop, "unknown_flow";
 }
 
 /// Cells in the ledger: a power of two above the largest outcome, so that an index can be masked.

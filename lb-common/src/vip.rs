@@ -84,8 +84,39 @@ pub struct Vip {
     pub generation: u32,
     /// The service's number, from 1; 0 in address entries.
     pub service: u32,
-    /// Reserved for per-service switches; 0.
+    /// [`Vip::QUIC`]; bits 8 to 14: the QUIC-LB configurations 0 to 6 whose connection ids begin with their length.
     pub flags: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Bytes of the server ids of the QUIC-LB configurations 0 to 6, 4 bits each from the lowest on; 0: the
+    /// configuration is not in use.
+    pub quic: u32,
+}
+
+impl Vip {
+    /// Flag: packets are QUIC's, and go where the server id in their connection id says.
+    pub const QUIC: u32 = 1;
+
+    const ENCODED_LENGTHS: u32 = 8;
+
+    /// Bytes of the server ids of the QUIC-LB configuration `config`, 0 to 7; 0 if it is not in use.
+    #[must_use]
+    #[inline]
+    pub const fn server_id_length(&self, config: u32) -> u32 {
+        self.quic >> (4 * (config & 7)) & 0xf
+    }
+
+    /// Whether the first octet of that configuration's connection ids tells how many follow.
+    #[must_use]
+    #[inline]
+    pub const fn encodes_length(&self, config: u32) -> bool {
+        self.flags >> (Self::ENCODED_LENGTHS + (config & 7)) & 1 == 1
+    }
+
+    /// Uses the QUIC-LB configuration `config`, 0 to 6, with server ids of `length` bytes, 1 to 15.
+    #[must_use]
+    #[inline]
+    pub const fn with_quic(mut self, config: u32, length: u32, encodes_length: bool) -> Self {
+        self.flags |= Self::QUIC | (encodes_length as u32) << (Self::ENCODED_LENGTHS + config);
+        self.quic |= length << (4 * config);
+        self
+    }
 }

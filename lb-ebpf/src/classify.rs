@@ -2,19 +2,22 @@
 
 use lb_common::{
     be::Be16,
-    flow::{FlowKey, Reply},
+    flow::FlowKey,
     outcome::Outcome,
     vip::{Vip, VipKey},
 };
 
-use crate::{ip::Ip, maps};
+use crate::{
+    ip::Ip,
+    maps::{self, KnownReply},
+};
 
 /// What a packet is to us.
 pub enum Class<F: Ip> {
     /// A client's packet to a VIP.
     Request(Vip),
-    /// A NAT backend's packet to a client: the VIP it must seem to come from.
-    Reply(Reply<F::Address>),
+    /// A NAT backend's packet to a client: what is remembered of its flow.
+    Reply(KnownReply<F>),
 }
 
 /// Classifies a packet by its flow.
@@ -49,7 +52,7 @@ pub fn classify<F: Ip>(flow: &FlowKey<F::Address>) -> Result<Class<F>, Outcome> 
         }
     }
     if let Some(reply) = maps::reply::<F>(flow) {
-        return Ok(Class::Reply(*reply));
+        return Ok(Class::Reply(reply));
     }
     if is_address || prefix.is_some() {
         Err(unmatched())

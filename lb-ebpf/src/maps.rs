@@ -9,6 +9,7 @@
 
 pub mod decap;
 mod prefix;
+mod replies;
 
 use aya_ebpf::{
     Global,
@@ -25,13 +26,19 @@ use lb_common::{
     fragment::{FragmentKey, FragmentPorts},
     outcome::{LEDGER_CELLS, Outcome},
     prefix::Prefix,
-    settings::Settings,
+    quic::{Server, ServerIdKey},
+    settings::{Settings, SourceNat},
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
+    translation::Translation,
     vip::{Vip, VipKey},
 };
 
 use prefix::{PrefixFamily, longest};
+pub use replies::{KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation};
+
+/// `BPF_F_NO_PREALLOC`: only what is in use takes memory.
+const NO_PREALLOC: usize = 1;
 
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
 const MMAPABLE: usize = 1 << 10;
@@ -47,6 +54,7 @@ static SETTINGS: Global<Settings> = Global::new(Settings {
     icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
     gue_port: 6080,
     features: Settings::ALL_FEATURES,
+    snat: SourceNat::NONE,
 });
 
 #[btf_map]
@@ -61,6 +69,8 @@ static VIP_PREFIXES_V6: VipPrefixes<Address6> = LpmTrie::new();
 static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
 #[btf_map]
 static BACKENDS: Array<Backend, 4096> = Array::new();
+#[btf_map]
+static SERVER_IDS: HashMap<ServerIdKey, Server, 8192, NO_PREALLOC> = HashMap::new();
 #[btf_map]
 static FLOWS_V4: LruHashMap<FlowKey<Address4>, Flow, 262_144> = LruHashMap::new();
 #[btf_map]
@@ -81,11 +91,16 @@ static LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
 static DEVICES: DevMapHash<256> = DevMapHash::new();
 #[btf_map]
 static ERROR_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
+#[btf_map]
+static TRANSLATIONS_V4: Translations<Address4> = PerCpuArray::new();
+#[btf_map]
+static TRANSLATIONS_V6: Translations<Address6> = PerCpuArray::new();
 
 type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
 type VipPrefixes<A> = LpmTrie<A, Prefix<A>, 4096>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
 type Replies<A> = LruHashMap<FlowKey<A>, Reply<A>, 262_144>;
+type Translations<A> = PerCpuArray<Translation<A>, 1>;
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, 16_384>;
 
 /// A family's own maps.
@@ -100,6 +115,8 @@ pub trait FamilyMaps: PrefixFamily {
     fn replies() -> &'static Replies<Self::Address>;
     #[doc(hidden)]
     fn fragments() -> &'static Fragments<Self::Address>;
+    #[doc(hidden)]
+    fn translations() -> &'static Translations<Self::Address>;
 }
 
 impl FamilyMaps for V4 {
@@ -122,6 +139,10 @@ impl FamilyMaps for V4 {
     #[inline(always)]
     fn fragments() -> &'static Fragments<Address4> {
         &FRAGMENTS_V4
+    }
+    #[inline(always)]
+    fn translations() -> &'static Translations<Address4> {
+        &TRANSLATIONS_V4
     }
 }
 
@@ -146,21 +167,55 @@ impl FamilyMaps for V6 {
     fn fragments() -> &'static Fragments<Address6> {
         &FRAGMENTS_V6
     }
+    #[inline(always)]
+    fn translations() -> &'static Translations<Address6> {
+        &TRANSLATIONS_V6
+    }
 }
 
-/// The constants that were set at load.
+/// A constant that was set at load. One field at a time: a volatile copy of all would be made on the stack.
+macro_rules! constant {
+    ($($field:ident).+) => {{
+        let settings = (&raw const SETTINGS).cast::<Settings>();
+        // SAFETY: `Global` is transparent. Volatile, as its own `load`: the loader has written what the compiler
+        // cannot know.
+        unsafe { (&raw const (*settings).$($field).+).read_volatile() }
+    }};
+}
+
+/// The constants that were set at load, but for those of source NAT.
 #[inline(always)]
 #[must_use]
 pub fn settings() -> Settings {
-    SETTINGS.load()
+    Settings {
+        hash_seed: constant!(hash_seed),
+        drop_unmatched: constant!(drop_unmatched),
+        icmp_errors_per_second: constant!(icmp_errors_per_second),
+        gue_port: constant!(gue_port),
+        features: constant!(features),
+        snat: SourceNat::NONE,
+    }
+}
+
+/// Those of source NAT.
+#[inline(always)]
+fn source_nat() -> SourceNat {
+    SourceNat {
+        first_port: constant!(snat.first_port),
+        ports_per_cpu: constant!(snat.ports_per_cpu),
+        established: constant!(snat.established),
+        transitory: constant!(snat.transitory),
+        udp: constant!(snat.udp),
+    }
 }
 
 /// The VIP published under `key`.
 #[inline(always)]
 #[must_use]
 pub fn vip<F: FamilyMaps>(key: &VipKey<F::Address>) -> Option<&'static Vip> {
-    // SAFETY: the daemon replaces elements, never writes into them, and the kernel frees a replaced one
-    // only after every program that may hold it has ended (RCU). The program does not write this map.
+    // SAFETY: the element's memory stays the map's. The daemon replaces elements, but the kernel keeps a replaced one
+    // for the next write on the same CPU and does not wait for readers: the caller copies it at once, and what
+    // was written in between, by two changes within the time of a few instructions, is at worst another VIP's.
     unsafe { F::vips().get(key) }
 }
 
@@ -204,6 +259,15 @@ pub fn backend(id: BackendId) -> Option<&'static Backend> {
     BACKENDS.get(id.0)
 }
 
+/// Who has the server id `key`.
+#[inline(always)]
+#[must_use]
+pub fn server(key: &ServerIdKey) -> Option<Server> {
+    // SAFETY: copied at once; an element that is reused in between can only give the backend of another server id,
+    // with its generation.
+    unsafe { SERVER_IDS.get(key) }.copied()
+}
+
 /// Where `flow` went before.
 #[inline(always)]
 #[must_use]
@@ -219,25 +283,6 @@ pub fn remember_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Flow) {
     // A full table evicts; a failure under contention leaves the flow to the lookup table, which gives the
     // same answer until the table changes.
     let _ = F::flows().insert(flow, value, 0);
-}
-
-/// What the packet with 5-tuple `flow` must be rewritten to, if it is a NAT backend's reply; no look-up if there are no
-/// such backends.
-#[inline(always)]
-#[must_use]
-pub fn reply<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<&'static Reply<F::Address>> {
-    if settings().features & Settings::REPLIES == 0 {
-        return None;
-    }
-    // SAFETY: the caller copies it before this program writes the map.
-    unsafe { F::replies().get(flow) }
-}
-
-/// Remembers what replies with 5-tuple `flow` must be rewritten to.
-#[inline(always)]
-pub fn remember_reply<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Reply<F::Address>) {
-    // As in `remember_flow`; the client's retransmission finds the flow unknown and tries again.
-    let _ = F::replies().insert(flow, value, 0);
 }
 
 /// What the first fragment of the datagram `key` told.

@@ -8,7 +8,7 @@ use crate::{
     dataplane::{Dataplane, DataplaneError},
     desired::Desired,
     health::Target,
-    model::{Health, TunnelSources},
+    model::{ChosenSources, Health},
     neighbor::NextHops,
     plan::{Input, Plan, Tables, plan},
 };
@@ -23,7 +23,7 @@ pub struct World<'a> {
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
     /// Where outer headers come from, if the operator has chosen.
-    pub tunnel_sources: TunnelSources,
+    pub sources: ChosenSources,
 }
 
 /// Why a publication failed.
@@ -91,7 +91,7 @@ impl<D: Dataplane> Reconciler<D> {
             health: world.health,
             next_hops: world.next_hops,
             interfaces: world.interfaces,
-            tunnel_sources: world.tunnel_sources,
+            sources: world.sources,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),
         };

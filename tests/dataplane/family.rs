@@ -147,11 +147,16 @@ impl Family {
     }
 
     /// Where outer headers come from: the first of a prefix, the low 16 bits are the flow's.
-    pub(crate) const fn tunnel_source(self) -> IpAddr {
+    pub(crate) const fn source(self) -> IpAddr {
         self.address(
             Ipv4Addr::new(10, 99, 0, 0),
             Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 0),
         )
+    }
+
+    /// Our own address towards backends in mode `snat`.
+    pub(crate) const fn own(self) -> IpAddr {
+        self.backend(200)
     }
 
     /// The address of the backend with this number.

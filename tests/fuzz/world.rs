@@ -1,22 +1,26 @@
 //! A namespace, the loaded program and the model, all told the same.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::{Range, RangeInclusive},
+};
 
 use lb_common::{
     backend::{self, BackendId, Mode},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    quic::Server,
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     vip::Vip,
 };
 use lb_tests::{
     netns::{Namespace, join},
-    object::Object,
+    object::{Form, Object},
     packet::Mac,
 };
 
-use crate::model::{Backend, Hop, Model, Prefix, Route, single};
+use crate::model::{Backend, Hop, Model, Prefix, QuicConfig, Route, Service, single};
 
 /// The client's MAC address, or its router's.
 pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 0xcc];
@@ -61,14 +65,18 @@ pub(crate) const IN_PREFIXES: [[&str; 7]; 2] = [
 /// The port of every backend.
 pub(crate) const BACKEND_PORT: u16 = 8_080;
 /// The sources of outer headers, by IP version, and how many of their low bits vary.
-const TUNNEL_SOURCES: [&str; 2] = ["172.16.0.0", "fd00:77::"];
+const SOURCES: [&str; 2] = ["172.16.0.0", "fd00:77::"];
 const SOURCE_BITS: u8 = 16;
+/// The first of our two addresses towards `snat` backends.
+const OWN: [&str; 2] = ["172.17.0.2", "fd00:78::2"];
+/// The source ports that a world gives out.
+pub(crate) const SOURCE_PORTS: Range<u16> = 20_000..20_064;
 const SLOTS: usize = 13;
 /// Where backends take GUE.
 pub(crate) const GUE_PORT: u16 = 6_080;
 
 /// Number, mode, address, interface, flags.
-const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
+const BACKENDS: [(u32, Mode, &str, usize, u8); 25] = [
     (1, Mode::L2, "10.0.0.1", FRONT, 0),
     (2, Mode::L2, "fd00:b::2", BACK, 0),
     (3, Mode::NAT, "10.0.0.3", BACK, 0),
@@ -90,18 +98,25 @@ const BACKENDS: [(u32, Mode, &str, usize, u8); 21] = [
     (21, Mode::L2, "10.0.0.21", FRONT, 0),
     (22, Mode::IPIP, "10.0.0.22", BACK, 0),
     (23, Mode::GUE, "fd00:b::23", BACK, 0),
+    (24, Mode::SNAT, "10.0.0.24", BACK, 0),
+    (25, Mode::SNAT, "fd00:b::25", BACK, 0),
+    (26, Mode::SNAT, "10.0.0.26", FRONT, 0),
+    (27, Mode::SNAT, "fd00:b::27", FRONT, 0),
 ];
-/// The last backends, to which only short packets may go, and how short.
-const NARROW: u32 = 21;
+/// Backends to which only short packets may go, and how short.
+const NARROW: RangeInclusive<u32> = 21..=23;
 const MTU: u16 = 120;
 
 /// A port of each VIP, and the backends in its table: IPv4, IPv6. None: no live backend.
-const SERVICES: [(u16, [&[u32]; 2]); 18] = [
+const SERVICES: [(u16, [&[u32]; 2]); 21] = [
     (80, [&[1], &[1]]),
     (81, [&[2], &[2]]),
     (90, [&[3], &[4]]),
     (91, [&[5], &[6]]),
     (92, [&[4], &[3]]),
+    (93, [&[24], &[25]]),
+    (94, [&[26], &[27]]),
+    (95, [&[25], &[24]]),
     (100, [&[], &[]]),
     // Nobody has number 9.
     (101, [&[9], &[9]]),
@@ -116,14 +131,43 @@ const SERVICES: [(u16, [&[u32]; 2]); 18] = [
     (202, [&[16, 17], &[16, 17]]),
     (203, [&[18, 19], &[18, 19]]),
     (204, [&[21, 22, 23], &[21, 22, 23]]),
-    (443, [&[1, 2, 3, 5, 8, 12, 19], &[1, 2, 4, 6, 8, 13, 18]]),
+    (
+        443,
+        [
+            &[1, 2, 3, 5, 8, 12, 19, 24, 26],
+            &[1, 2, 4, 6, 8, 13, 18, 25, 27],
+        ],
+    ),
 ];
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 21] = [
-    80, 81, 90, 91, 92, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 443, 443,
-    9_999, 0,
+pub(crate) const PORTS: [u16; 29] = [
+    QUIC_PORT, QUIC_PORT, QUIC_PORT, 80, 81, 90, 91, 92, 93, 93, 94, 94, 95, 100, 101, 102, 103,
+    104, 105, 106, 200, 201, 202, 203, 204, 443, 443, 9_999, 0,
 ];
 const PROTOCOLS: [u8; 3] = [6, 17, 132];
+
+/// A port of each VIP whose service reads QUIC connection ids, its number, and the backends in its table.
+const QUIC_PORT: u16 = 107;
+const QUIC_SERVICE: u32 = 7;
+const QUIC_MEMBERS: [u32; 2] = [1, 21];
+/// The QUIC-LB configurations in use: number, bytes of the server ids, whether connection ids tell their length.
+pub(crate) const QUIC_CONFIGS: [(u8, usize, bool); 5] = [
+    (0, 1, true),
+    (1, 2, false),
+    (3, 15, false),
+    (4, 9, true),
+    (6, 1, false),
+];
+/// Backends that are named, of every mode; one is inactive, one has another generation, and one is not there.
+pub(crate) const NAMED: [u32; 12] = [2, 3, 4, 8, 9, 10, 12, 17, 20, 24, 27, RECYCLED];
+const RECYCLED: u32 = 5;
+
+/// The server id of the backend `id`, of `length` bytes.
+pub(crate) fn server_id(id: u32, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    bytes[0] = u8::try_from(id).expect("few backends");
+    bytes
+}
 
 /// Both sides.
 pub(crate) struct World {
@@ -137,6 +181,7 @@ impl World {
     /// Forgets all flows on both sides.
     pub(crate) fn renew(&mut self) {
         self.object.forget_flows();
+        self.object.rewind_ports();
         self.model.forget_flows();
     }
 
@@ -163,9 +208,11 @@ impl World {
                 mode,
                 address,
                 hop,
-                tunnel_source: ip(TUNNEL_SOURCES[usize::from(address.is_ipv6())]),
-                source_bits: SOURCE_BITS,
-                mtu: if id < NARROW { 0 } else { MTU },
+                source: ip(
+                    if mode == Mode::SNAT { OWN } else { SOURCES }[usize::from(address.is_ipv6())]
+                ),
+                source_bits: if mode == Mode::SNAT { 1 } else { SOURCE_BITS },
+                mtu: if NARROW.contains(&id) { MTU } else { 0 },
             };
             self.model.backends.insert(id, backend);
             self.object
@@ -176,6 +223,7 @@ impl World {
             let vip = single(ip(vip));
             let services = SERVICES.map(|(port, members)| (port, members[family]));
             self.serve(vip, &services, &mut offset);
+            self.serve(vip, &[(QUIC_PORT, &QUIC_MEMBERS)], &mut offset);
             let nat = 3 + u32::try_from(family).expect("two of them");
             let any_port = single(ip(ANY_PORT_VIPS[family]));
             self.serve(any_port, &[(0, &[2, nat]), (100, &[])], &mut offset);
@@ -186,20 +234,64 @@ impl World {
             let own = single(ip(IN_PREFIXES[family][0]));
             self.serve(own, &[(80, &[2]), (100, &[])], &mut offset);
         }
+        self.name_servers();
         let client = |side| self.hop(side, CLIENT_MAC);
         self.model.routes = vec![
             Route::by(ip("198.51.100.7"), client(FRONT)),
             Route::by(ip("2001:db8:c::7"), client(FRONT)),
             Route::by(ip("198.51.101.7"), client(ASIDE)),
             Route::by(ip("2001:db8:e::7"), client(ASIDE)),
-            Route::unresolved(ip("198.51.100.8")),
-            Route::unresolved(ip("2001:db8:c::8")),
-            Route::refused(ip("203.0.114.7")),
-            Route::refused(ip("2001:db8:f::7")),
         ];
+        // This host's own addresses, and in IPv4 the first and the last of a network (RFC 919), in IPv6 the first
+        // (RFC 4291 section 2.6.1).
+        let own = [
+            "198.51.100.0",
+            "198.51.100.1",
+            "198.51.100.255",
+            "198.51.101.0",
+            "198.51.101.1",
+            "198.51.101.255",
+            "10.0.0.0",
+            "10.0.0.1",
+            "10.0.0.255",
+            "2001:db8:c::",
+            "2001:db8:c::1",
+            "2001:db8:e::",
+            "2001:db8:e::1",
+            "fd00:b::",
+            "fd00:b::1",
+        ];
+        let own = own.into_iter().map(|text| Route::own(ip(text)));
+        self.model.routes.extend(own);
+        self.model.routes.extend([
+            Route::unresolved(ip("198.51.100.0"), 8),
+            Route::unresolved(ip("198.51.101.0"), 8),
+            Route::unresolved(ip("10.0.0.0"), 8),
+            Route::unresolved(ip("2001:db8:c::"), 64),
+            Route::unresolved(ip("2001:db8:e::"), 64),
+            Route::unresolved(ip("fd00:b::"), 64),
+            Route::refused(ip("203.0.114.0"), 8),
+            Route::refused(ip("2001:db8:f::"), 64),
+        ]);
     }
 
-    /// Publishes a service on each of these ports of `prefix`, for all protocols, with tables from `offset` on.
+    fn name_servers(&mut self) {
+        for id in NAMED {
+            let generation = if id == RECYCLED { 2 } else { 1 };
+            for (_, length, _) in QUIC_CONFIGS {
+                let server_id = server_id(id, length);
+                let server = Server {
+                    backend: id,
+                    generation,
+                };
+                self.object.put_server(QUIC_SERVICE, &server_id, server);
+                self.model.servers.insert(server_id, (id, generation));
+            }
+        }
+    }
+
+    /// Publishes a service on each of these ports of `prefix`, for all protocols, with tables from `offset` on; that of
+    /// [`QUIC_PORT`] goes by connection ids.
     fn serve(&mut self, prefix: Prefix, services: &[(u16, &[u32])], offset: &mut u32) {
         let (first, bits) = prefix;
         // What one address has, no trie knows.
@@ -215,18 +307,32 @@ impl World {
             let table: Vec<u32> = members.iter().copied().cycle().take(SLOTS).collect();
             let slots: Vec<Slot> = table.iter().map(|id| Slot::new(BackendId(*id))).collect();
             self.object.write_table(*offset, &slots);
-            for protocol in PROTOCOLS {
-                let vip = Vip {
-                    table_offset: *offset,
-                    table_slots: u32::try_from(table.len()).expect("a small table"),
-                    generation: 1,
-                    service: 1,
-                    ..Vip::default()
+            let is_quic = *port == QUIC_PORT;
+            let mut vip = Vip {
+                table_offset: *offset,
+                table_slots: u32::try_from(table.len()).expect("a small table"),
+                generation: 1,
+                service: if is_quic { QUIC_SERVICE } else { 1 },
+                ..Vip::default()
+            };
+            let mut service = Service {
+                table,
+                ..Service::default()
+            };
+            for (number, server_id, tells_length) in QUIC_CONFIGS.into_iter().filter(|_| is_quic) {
+                let length = u32::try_from(server_id).expect("a few bytes");
+                vip = vip.with_quic(u32::from(number), length, tells_length);
+                let config = QuicConfig {
+                    server_id,
+                    tells_length,
                 };
+                service.quic.insert(number, config);
+            }
+            for protocol in PROTOCOLS {
                 self.object
                     .put_prefix_vip((first, length), *port, protocol, vip);
                 let key = (prefix, *port, protocol);
-                self.model.vips.insert(key, table.clone());
+                self.model.vips.insert(key, service.clone());
             }
             *offset += SLOTS_PER_ELEMENT;
         }
@@ -240,7 +346,7 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 
 fn entry(backend: &Backend, flags: u8) -> backend::Backend {
     let (version, address) = words(backend.address.ip());
-    let (_, tunnel_source) = words(backend.tunnel_source);
+    let (_, source) = words(backend.source);
     backend::Backend {
         generation: backend.generation,
         service: 1,
@@ -254,7 +360,7 @@ fn entry(backend: &Backend, flags: u8) -> backend::Backend {
         flags,
         source_bits: backend.source_bits,
         mtu: backend.mtu,
-        tunnel_source,
+        source,
     }
 }
 
@@ -272,6 +378,7 @@ fn words(address: IpAddr) -> (u8, [Be32; 4]) {
 /// Calls `inside` with a world of its own, in a namespace of its own.
 pub(crate) fn in_world<T: Send>(
     settings: Settings,
+    form: Form,
     inside: impl FnOnce(&mut World) -> T + Send,
 ) -> T {
     let namespace = Namespace::new("fuzz");
@@ -303,7 +410,7 @@ pub(crate) fn in_world<T: Send>(
     let interfaces = INTERFACES.map(|(interface, _)| namespace.interface(interface).0);
     namespace.enter(|| {
         let mut world = World {
-            object: Object::load(settings),
+            object: Object::load(settings, form),
             model: Model {
                 settings,
                 ..Model::default()

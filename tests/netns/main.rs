@@ -5,6 +5,7 @@
 )]
 
 mod bad_input;
+mod bad_link;
 mod bad_start;
 mod bed;
 mod changes;
@@ -13,10 +14,15 @@ mod forwarding;
 mod fragments;
 mod heal;
 mod health;
+mod jumbo;
+mod kernel_tunnel;
 mod path_mtu;
 mod prefix;
+mod quic;
 mod reload;
 mod restart;
 mod scene;
 mod sctp;
+mod snat;
 mod tunnel;
+mod vlan_device;

@@ -30,6 +30,16 @@ fn kill_loses_no_request_and_moves_no_flow_in_nat() {
     goes_on(Mode::Nat, killed);
 }
 
+#[test]
+fn restart_loses_no_request_and_moves_no_flow_in_snat() {
+    goes_on(Mode::Snat, stopped);
+}
+
+#[test]
+fn kill_loses_no_request_and_moves_no_flow_in_snat() {
+    goes_on(Mode::Snat, killed);
+}
+
 fn stopped(daemon: Daemon<'_>) {
     let status = daemon.stop();
     assert!(status.success(), "lbd ended with {status}");

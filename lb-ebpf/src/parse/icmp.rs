@@ -4,7 +4,7 @@
 //! that header and 8 bytes (RFC 792; RFC 1812 section 4.3.2.3; RFC 4443 section 3). It belongs to the flow of
 //! that packet, seen from the other end.
 
-use lb_common::{be::Be16, flow::FlowKey, outcome::Outcome};
+use lb_common::{be::Be16, flow::FlowKey, outcome::Outcome, progress::Signal};
 use network_types::{ip::IpProto, udp::UdpHdr};
 
 use crate::{
@@ -64,7 +64,7 @@ pub(super) fn error<F: Ip>(
     if quoted.payload + size_of::<UdpHdr>() > network.end {
         return Err(Outcome::Truncated);
     }
-    if network.end > frame.len() || F::source(quoted_header) != F::destination(header) {
+    if !frame.reaches(network.end) || F::source(quoted_header) != F::destination(header) {
         return Err(Outcome::Malformed);
     }
     Ok(Packet {
@@ -76,7 +76,7 @@ pub(super) fn error<F: Ip>(
             protocol: quoted.protocol as u32,
         },
         hop_limit: network.hop_limit,
-        begins_flow: false,
+        signal: Signal::NOTHING,
         network: offset,
         error: network.payload,
         transport: quoted.payload,

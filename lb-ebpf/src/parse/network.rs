@@ -30,8 +30,8 @@ pub(super) fn network<F: Ip>(
         icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
         // What its first fragment told decides: its own number may be that of an extension header.
         _ if network.part.position == Part::LATER => Ok(network),
-        _ if network.payload > frame.len() => Err(Outcome::Truncated),
-        _ if network.end > frame.len() => Err(Outcome::Malformed),
+        _ if network.payload > frame.first_buffer() => Err(Outcome::Truncated),
+        _ if !frame.reaches(network.end) => Err(Outcome::Malformed),
         _ => Err(Outcome::Unmatched),
     }
 }

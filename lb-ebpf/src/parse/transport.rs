@@ -1,7 +1,7 @@
-//! TCP (RFC 9293 section 3.1), UDP (RFC 768) and SCTP (RFC 9260 section 3) headers: the ports, and whether a flow may
-//! begin here.
+//! TCP (RFC 9293 section 3.1), UDP (RFC 768) and SCTP (RFC 9260 section 3) headers: the ports, and what they say of the
+//! flow.
 
-use lb_common::{be::Be16, outcome::Outcome};
+use lb_common::{be::Be16, outcome::Outcome, progress::Signal};
 use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
 
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 pub(super) struct Ports {
     pub(super) source: Be16,
     pub(super) destination: Be16,
-    /// Whether a flow may begin with it.
-    pub(super) begins_flow: bool,
+    /// What it says of its sender's end of the flow.
+    pub(super) signal: Signal,
 }
 
 /// Reads the header that follows the IP header.
@@ -36,6 +36,7 @@ pub(super) fn transport(frame: &Frame, network: &Network) -> Result<Ports, Outco
 }
 
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "five bits")]
 fn tcp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
     let header = frame.view::<TcpHdr>(offset).ok_or(Outcome::Truncated)?;
     if offset + size_of::<TcpHdr>() > end {
@@ -45,10 +46,11 @@ fn tcp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
     if header_len < size_of::<TcpHdr>() || offset + header_len > end {
         return Err(Outcome::Malformed);
     }
+    let control = header.fin() | header.syn() << 1 | header.rst() << 2 | header.ack() << 4;
     Ok(Ports {
         source: Be16::from_bytes(header.source),
         destination: Be16::from_bytes(header.dest),
-        begins_flow: header.rst() | header.fin() == 0,
+        signal: Signal::of_tcp(control as u8),
     })
 }
 
@@ -65,7 +67,7 @@ fn udp(frame: &Frame, offset: usize, end: usize, is_whole: bool) -> Result<Ports
     Ok(Ports {
         source: Be16::from_bytes(header.src),
         destination: Be16::from_bytes(header.dst),
-        begins_flow: true,
+        signal: Signal::GOES_ON,
     })
 }
 
@@ -82,6 +84,10 @@ fn sctp(frame: &Frame, offset: usize, end: usize, is_whole: bool) -> Result<Port
     Ok(Ports {
         source: Be16::from_bytes(header.common.src),
         destination: Be16::from_bytes(header.common.dst),
-        begins_flow: !header.is_last(),
+        signal: if header.is_last() {
+            Signal::RST
+        } else {
+            Signal::GOES_ON
+        },
     })
 }

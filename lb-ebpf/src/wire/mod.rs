@@ -8,4 +8,5 @@ pub mod ethernet;
 pub mod extension;
 pub mod gue;
 pub mod icmp;
+pub mod quic;
 pub mod sctp;

@@ -90,7 +90,7 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
-            tunnel_sources: self.edges.tunnel_sources,
+            sources: self.edges.sources,
         };
         self.edges.reconciler.publish(&self.desired, world)
     }
@@ -101,7 +101,7 @@ impl Core {
             health: &BTreeMap::new(),
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
-            tunnel_sources: self.edges.tunnel_sources,
+            sources: self.edges.sources,
         };
         let plan = self.edges.reconciler.plan(desired, world);
         plan.shortages.iter().map(ToString::to_string).collect()
@@ -114,7 +114,7 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
-            tunnel_sources: self.edges.tunnel_sources,
+            sources: self.edges.sources,
         };
         match self
             .edges

@@ -209,7 +209,10 @@ async fn begin(
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces: Interfaces::new(attachments, mode, names),
-        tunnel_sources: settings.tunnel_sources,
+        sources: crate::model::ChosenSources {
+            tunnel: settings.tunnel_sources,
+            snat: settings.snat.sources,
+        },
         prober: Prober::new(observations),
         resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
         next_hop_updates,
@@ -240,7 +243,7 @@ pub(super) fn explain_load(error: anyhow::Error) -> Failure {
     Failure::new(code, error)
 }
 
-const fn program_settings(settings: &DaemonSettings) -> Settings {
+fn program_settings(settings: &DaemonSettings) -> Settings {
     Settings {
         hash_seed: settings.hash_seed,
         drop_unmatched: match settings.unmatched {
@@ -249,6 +252,7 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
         },
         icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
         gue_port: settings.gue_port,
+        snat: settings.snat.to_program(super::host::host().cpus),
         // For `Kernel`, which knows what is in use.
         features: 0,
     }

@@ -7,7 +7,7 @@ use std::{
 
 use lb_common::{backend::BackendId, table::Slot};
 
-use super::{BackendEntry, Features, Region, ServiceId, Step, VipEntry};
+use super::{BackendEntry, Features, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry};
 use crate::model::{Prefix, Vip};
 
 /// What the kernel holds.
@@ -21,6 +21,8 @@ pub struct Actual {
     pub addresses: BTreeSet<Prefix>,
     /// The backends.
     pub backends: BTreeMap<BackendId, BackendEntry>,
+    /// Who has the QUIC server ids.
+    pub servers: BTreeMap<ServerKey, ServerEntry>,
     /// The lookup tables that VIPs point to.
     pub tables: BTreeMap<Region, Arc<[Slot]>>,
     /// Interfaces that packets may be redirected to.
@@ -72,6 +74,12 @@ impl Actual {
             }
             Step::RemoveBackend(id) => {
                 self.backends.remove(id);
+            }
+            Step::PutServer(key, entry) => {
+                self.servers.insert(*key, *entry);
+            }
+            Step::RemoveServer(key) => {
+                self.servers.remove(key);
             }
             Step::WriteTable(region, table) => {
                 self.tables.insert(*region, Arc::clone(table));

@@ -54,6 +54,9 @@ pub enum AttachError {
         "this kernel has no generic XDP for redirects, 5.15 and newer have: use xdp_mode = \"native\""
     )]
     NoGeneric,
+    /// The driver needs a program for jumbo frames at this MTU, which kernels before 5.18 do not have, or cannot do it.
+    #[error("its MTU is too large for XDP with this driver and kernel: lower it")]
+    LargeMtu,
     /// There is no such interface any more.
     #[error("the interface is gone")]
     Gone,
@@ -222,6 +225,7 @@ fn explain(mode: AttachMode, error: ProgramError) -> AttachError {
     match errno(&error) {
         Some(Errno::INVAL) if mode == AttachMode::Generic => AttachError::NoGeneric,
         Some(Errno::BUSY | Errno::EXIST) => AttachError::Occupied,
+        Some(Errno::RANGE) => AttachError::LargeMtu,
         Some(Errno::OPNOTSUPP) => AttachError::NoNative,
         Some(Errno::NODEV) => AttachError::Gone,
         _ => AttachError::Refused(error),

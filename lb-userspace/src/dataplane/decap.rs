@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, LpmTrie, MapData, MapError, PerCpuArray, lpm_trie::Key},
-    programs::Xdp,
 };
 use lb_common::{
     decap::{DecapOutcome, DecapSettings},
@@ -79,14 +78,7 @@ impl Decap {
         let created = loader.load(load::object()?);
         let mut ebpf =
             created.with_context(|| load::creation(getrlimit(Resource::Memlock).current))?;
-        let program: &mut Xdp = ebpf
-            .program_mut(names::DECAP)
-            .context("the eBPF object has no program `decap`")?
-            .try_into()
-            .context("`decap` is not an XDP program")?;
-        program
-            .load()
-            .context("load the program `decap` into the kernel")?;
+        let program = load::load_program(&mut ebpf, names::DECAP_FRAGS, names::DECAP)?;
         for name in names::MAPS {
             drop(ebpf.take_map(name));
         }
@@ -100,7 +92,7 @@ impl Decap {
             ledger: take(&mut ebpf, names::DECAP_LEDGER)?,
             destinations: BTreeSet::new(),
         };
-        Ok((decap, Attachments::new(ebpf, names::DECAP, pins)))
+        Ok((decap, Attachments::new(ebpf, program, pins)))
     }
 
     /// Lets tunnels end at these addresses and at no others; whether that is a change.

@@ -28,7 +28,7 @@ impl Features {
         if vips.into_iter().any(|vip| vip.is_prefix()) {
             features = features.with(Self::PREFIX_VIPS);
         }
-        if modes.into_iter().any(Mode::has_replies) {
+        if modes.into_iter().any(Mode::translates) {
             features = features.with(Self::REPLIES);
         }
         features

@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, io, os::fd::AsFd, sync::Arc, thread, time::Dura
 use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf,
-    maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues, xdp::DevMapHash},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, xdp::DevMapHash},
 };
 use lb_common::{
     backend::{Backend, BackendId},
     names,
     outcome::Outcome,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     traffic::Traffic,
 };
@@ -32,6 +33,7 @@ use super::{
 pub struct Kernel {
     vips: VipMaps,
     backends: Array<MapData, Backend>,
+    servers: HashMap<MapData, ServerIdKey, Server>,
     traffic: PerCpuArray<MapData, Traffic>,
     ledger: PerCpuArray<MapData, u64>,
     devices: DevMapHash<MapData>,
@@ -71,6 +73,7 @@ impl Kernel {
         let mut kernel = Self {
             vips: VipMaps::take(&mut ebpf)?,
             backends: take(&mut ebpf, names::BACKENDS)?,
+            servers: take(&mut ebpf, names::SERVER_IDS)?,
             traffic: take(&mut ebpf, names::TRAFFIC)?,
             ledger: take(&mut ebpf, names::LEDGER)?,
             devices: take(&mut ebpf, names::DEVICES)?,
@@ -87,7 +90,7 @@ impl Kernel {
         kernel.refresh().context("read the adopted maps")?;
         Ok((
             kernel,
-            Attachments::new(ebpf, names::BALANCER, pins),
+            Attachments::new(ebpf, loaded.program, pins),
             loaded.adopted,
         ))
     }
@@ -143,6 +146,12 @@ impl Kernel {
                 actual.backends.insert(BackendId(number), entry);
             }
         }
+        for element in &self.servers {
+            let (key, server) = element?;
+            if let Some(key) = abi::server_key_from_map(&key) {
+                actual.servers.insert(key, abi::server_from_map(server));
+            }
+        }
         let regions: BTreeSet<Region> = actual
             .vips
             .values()
@@ -189,6 +198,13 @@ impl Kernel {
                 self.backends.set(id.0, abi::backend_to_map(entry), 0)?;
             }
             Step::RemoveBackend(id) => self.backends.set(id.0, Backend::default(), 0)?,
+            Step::PutServer(key, entry) => {
+                let (key, server) = (abi::server_key_to_map(key), abi::server_to_map(*entry));
+                self.servers.insert(key, server, 0)?;
+            }
+            Step::RemoveServer(key) => {
+                absent_is_fine(self.servers.remove(&abi::server_key_to_map(key)))?;
+            }
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
                 self.vips.put(*vip, entry)?;

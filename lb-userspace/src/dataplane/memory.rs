@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{backend::BackendId, table::Slot, traffic::Traffic};
 
-use super::{Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, Step};
+use super::{Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, ServerKey, Step};
 use crate::model::{Prefix, Vip};
 
 /// The test double.
@@ -87,8 +87,13 @@ impl Memory {
             Step::PutVip(vip, _) if self.entries_with(*vip) > self.capacity.vips as usize => {
                 Some("the map is full")
             }
+            Step::PutServer(key, _) if self.servers_with(key) > self.capacity.server_ids() => {
+                Some("the map is full")
+            }
             Step::PutDevice(_)
             | Step::PutBackend(..)
+            | Step::PutServer(..)
+            | Step::RemoveServer(_)
             | Step::WriteTable(..)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
@@ -96,6 +101,12 @@ impl Memory {
             | Step::RemoveBackend(_)
             | Step::RemoveDevice(_) => None,
         }
+    }
+
+    /// Entries in the map of server ids once `key` is there.
+    fn servers_with(&self, key: &ServerKey) -> u32 {
+        let more = usize::from(!self.actual.servers.contains_key(key));
+        u32::try_from(self.actual.servers.len() + more).unwrap_or(u32::MAX)
     }
 
     /// Entries in the map of `vip`'s IP version once it is there.

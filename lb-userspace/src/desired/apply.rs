@@ -28,11 +28,13 @@ impl Desired {
                 mode,
                 table_slots,
                 probe,
+                quic_lb,
             } => self.revise(&name, |service| {
                 service.vips = vips.unwrap_or_else(|| std::mem::take(&mut service.vips));
                 service.mode = mode.unwrap_or(service.mode);
                 service.table_slots = table_slots.unwrap_or(service.table_slots);
                 service.probe = probe.unwrap_or_else(|| service.probe.take());
+                service.quic_lb = quic_lb.unwrap_or(service.quic_lb);
                 Ok(())
             }),
             Change::RemoveService { name, force } => self.remove_service(name, force),
@@ -45,10 +47,14 @@ impl Desired {
                 weight,
                 mode,
                 state,
+                server_ids,
             } => self.revise(&service, |service| {
                 let backend = backend_mut(service, address)?;
                 backend.weight = weight.unwrap_or(backend.weight);
                 backend.mode = mode.unwrap_or(backend.mode);
+                if let Some(server_ids) = server_ids {
+                    backend.server_ids = server_ids;
+                }
                 if let Some(state) = state {
                     backend.state = state;
                     backend.remove_at = None;

@@ -20,7 +20,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, Service, ServiceName, TableSlots, Vip, Weight,
+    AdminState, Backend, Mode, Probe, QuicLb, ServerId, Service, ServiceName, TableSlots, Vip,
+    Weight,
 };
 
 /// All services the operator wants.
@@ -48,6 +49,8 @@ pub enum Change {
         table_slots: Option<TableSlots>,
         /// Replaces the probe; `Some(None)` takes it away.
         probe: Option<Option<Probe>>,
+        /// Replaces the QUIC-LB configurations; without any, connection ids are not read.
+        quic_lb: Option<QuicLb>,
     },
     /// The service goes, with all its backends.
     RemoveService {
@@ -75,6 +78,8 @@ pub enum Change {
         mode: Option<Mode>,
         /// Replaces the state, and calls off a removal under way.
         state: Option<AdminState>,
+        /// Replaces the QUIC server ids.
+        server_ids: Option<BTreeSet<ServerId>>,
     },
     /// The backend drains and goes when the deadline has passed; at once if there is none, or if it is
     /// `down` and has nothing to drain.

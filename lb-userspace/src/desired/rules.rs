@@ -10,13 +10,20 @@ use std::{
 };
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, ProbeKind, Protocol, Service, StatusRange, TableSlots, Vip,
+    AdminState, Backend, Mode, Probe, ProbeKind, Protocol, ServerId, Service, StatusRange,
+    TableSlots, Vip,
 };
+
+mod quic;
+
+pub use quic::quic_breaches;
 
 /// The most VIPs of a service.
 pub const MAX_VIPS: usize = 64;
 /// The most backends of a service.
 pub const MAX_BACKENDS: usize = 10_000;
+/// The most QUIC server ids of a backend.
+pub const MAX_SERVER_IDS: usize = 16;
 /// How often a backend may be probed.
 pub const PROBE_INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_hours(1);
@@ -40,6 +47,10 @@ pub enum Part {
     Backends,
     /// One backend.
     Backend(SocketAddr),
+    /// The QUIC server ids of one backend.
+    ServerIds(SocketAddr),
+    /// The QUIC-LB configurations.
+    QuicLb,
     /// A field of the probe, by its name in a file.
     Probe(&'static str),
 }
@@ -63,18 +74,30 @@ pub enum Breach {
     )]
     TableTooSmall { slots: u32, backends: usize },
     #[error(
-        "mode nat cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
+        "mode {mode} cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
         version(vip.addresses.is_ipv4()), version(backend.is_ipv4())
     )]
-    OtherVersion { backend: SocketAddr, vip: Vip },
+    OtherVersion {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
     #[error(
-        "mode nat gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
+        "mode {mode} gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
     )]
-    AnyPort { backend: SocketAddr, vip: Vip },
+    AnyPort {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
     #[error(
-        "mode nat cannot translate SCTP, whose checksum covers the whole packet (RFC 9260), and VIP {vip} is SCTP: use another mode for backend {backend}"
+        "mode {mode} cannot translate SCTP, whose checksum covers the whole packet (RFC 9260), and VIP {vip} is SCTP: use another mode for backend {backend}"
     )]
-    SctpTranslated { backend: SocketAddr, vip: Vip },
+    SctpTranslated {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
     #[error("backend {backend} is filed under {key}")]
     Misfiled {
         backend: SocketAddr,
@@ -82,6 +105,26 @@ pub enum Breach {
     },
     #[error("backend {0} is to be removed when it has drained, but its state is not drain")]
     RemovedUndrained(SocketAddr),
+    #[error(
+        "quic_lb reads connection ids of UDP packets, and no VIP of the service is UDP: add one, for example 192.0.2.10:443/udp, or leave quic_lb out"
+    )]
+    QuicWithoutUdp,
+    #[error(
+        "backend {backend} has no server id of {length} bytes, which config {config} of quic_lb reads: add one to its server_ids"
+    )]
+    NoServerId {
+        backend: SocketAddr,
+        config: u32,
+        length: u8,
+    },
+    #[error("server id {id} is that of backend {owner} already: give backend {backend} another")]
+    ServerIdTaken {
+        id: ServerId,
+        owner: SocketAddr,
+        backend: SocketAddr,
+    },
+    #[error("{0} server ids are too many: a backend has at most {MAX_SERVER_IDS}")]
+    TooManyServerIds(usize),
     #[error("port 0: write a port from 1 to 65535, or leave it out to probe the backend's own")]
     ProbePort,
     #[error(
@@ -127,9 +170,11 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         backends,
         table_slots,
         probe,
+        quic_lb,
         ..
     } = service;
     let mut found = layout_breaches(vips, backends, *table_slots, probe.as_ref());
+    found.extend(quic_breaches(vips, backends, quic_lb));
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
     found
@@ -186,17 +231,18 @@ fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> O
     }
     match backend.mode {
         Mode::L2 | Mode::Ipip | Mode::Gue | Mode::Local => None,
-        Mode::Nat => vips.iter().find_map(|vip| nat_breach(address, *vip)),
+        Mode::Nat | Mode::Snat => vips.iter().find_map(|vip| nat_breach(backend, *vip)),
     }
 }
 
-fn nat_breach(backend: SocketAddr, vip: Vip) -> Option<Breach> {
+fn nat_breach(backend: &Backend, vip: Vip) -> Option<Breach> {
+    let (mode, backend) = (backend.mode, backend.address);
     if vip.addresses.is_ipv4() != backend.is_ipv4() {
-        Some(Breach::OtherVersion { backend, vip })
+        Some(Breach::OtherVersion { mode, backend, vip })
     } else if vip.protocol == Protocol::Sctp {
-        Some(Breach::SctpTranslated { backend, vip })
+        Some(Breach::SctpTranslated { mode, backend, vip })
     } else if vip.port == Vip::ANY_PORT {
-        Some(Breach::AnyPort { backend, vip })
+        Some(Breach::AnyPort { mode, backend, vip })
     } else {
         None
     }

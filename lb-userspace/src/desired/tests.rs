@@ -12,6 +12,8 @@ fn name(text: &str) -> ServiceName {
     text.parse().unwrap()
 }
 
+mod quic;
+
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
@@ -26,6 +28,7 @@ fn backend(text: &str, mode: Mode) -> Backend {
         weight: Weight::default(),
         mode,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     }
 }
@@ -38,6 +41,7 @@ fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
         mode: Mode::Nat,
         table_slots: TableSlots::Auto,
         probe: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -61,6 +65,7 @@ fn update(service: &str) -> Change {
         mode: None,
         table_slots: None,
         probe: None,
+        quic_lb: None,
     }
 }
 
@@ -71,6 +76,7 @@ fn set_state(service: &str, backend: &str, state: AdminState) -> Change {
         weight: None,
         mode: None,
         state: Some(state),
+        server_ids: None,
     }
 }
 
@@ -253,6 +259,7 @@ fn probes_of_sctp_are_told_where_to_ask() {
         vips: None,
         mode: None,
         table_slots: None,
+        quic_lb: None,
         probe: Some(Some(Probe {
             port,
             ..Probe::new(crate::model::ProbeKind::Tcp)
@@ -280,6 +287,7 @@ fn tables_cannot_shrink_below_the_number_of_backends() {
         mode: None,
         table_slots: Some(TableSlots::Fixed(1_021)),
         probe: None,
+        quic_lb: None,
     };
     let words = "1021 slots is too small for 1023 backends";
     assert_refused(&desired, shrink, RefusalKind::Invalid, words);
@@ -292,6 +300,7 @@ fn with_vips(service: &str, texts: &[&str]) -> Change {
         mode: None,
         table_slots: None,
         probe: None,
+        quic_lb: None,
     }
 }
 
@@ -306,6 +315,7 @@ fn modes_are_held_to_the_ip_version_when_they_change() {
         weight: None,
         mode: Some(Mode::Nat),
         state: None,
+        server_ids: None,
     };
     let refusal = desired.apply(nat).unwrap_err();
     assert_eq!(refusal.kind(), RefusalKind::Invalid, "{refusal}");
@@ -401,6 +411,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             weight: Weight::default(),
             mode,
             state,
+            server_ids: BTreeSet::new(),
             remove_at: at,
         });
     let backends = prop::collection::btree_map(address(), backend.clone(), 0..3);
@@ -411,6 +422,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             mode,
             table_slots: TableSlots::Auto,
             probe: None,
+            quic_lb: QuicLb::default(),
             backends,
         });
     let services = prop::collection::btree_map(name(), service.clone(), 0..3);
@@ -424,6 +436,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                     mode,
                     table_slots: None,
                     probe: None,
+                    quic_lb: None,
                 }
             }
         ),
@@ -440,7 +453,8 @@ fn any_change() -> impl Strategy<Value = Change> {
                 address,
                 weight: None,
                 mode,
-                state
+                state,
+                server_ids: None,
             }),
         (name(), address(), at()).prop_map(|(service, address, at)| {
             Change::RemoveBackend {

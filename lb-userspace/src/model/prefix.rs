@@ -48,6 +48,12 @@ impl Prefix {
         self.0.contains(&other.0)
     }
 
+    /// Whether any address is in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.contains(other) || other.contains(self)
+    }
+
     /// How many bits count: at most 32, or 128.
     #[must_use]
     pub fn bits(self) -> u8 {

@@ -7,6 +7,7 @@
 mod numbers;
 mod planner;
 mod regions;
+mod servers;
 mod tables;
 mod vips;
 
@@ -19,7 +20,7 @@ use crate::{
     dataplane::{Actual, Capacity, Features, Step},
     desired::Desired,
     health::Target,
-    model::{Health, TunnelSources},
+    model::{ChosenSources, Health, Mode},
     neighbor::{NextHops, Unresolved},
 };
 
@@ -38,7 +39,7 @@ pub struct Input<'a> {
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
     /// Where outer headers come from, if the operator has chosen.
-    pub tunnel_sources: TunnelSources,
+    pub sources: ChosenSources,
     /// What the kernel holds.
     pub actual: &'a Actual,
     /// How much it can hold.
@@ -96,8 +97,8 @@ pub enum NotServing {
     BehindGateway,
     /// Mode `local` needs an address of this host, and this is none.
     NotThisHost,
-    /// This host has no address that its tunnel could begin at.
-    NoTunnelSource,
+    /// This host has no address that its packets, in this mode, could come from.
+    NoSource(Mode),
     /// See [`Plan::shortages`].
     NoRoom,
 }
@@ -117,8 +118,14 @@ impl fmt::Display for NotServing {
             Self::NotThisHost => {
                 f.write_str("mode local needs an address of this host, and this is another's")
             }
-            Self::NoTunnelSource => f.write_str(
-                "this host has no address to send its tunnel from: name one in tunnel_sources",
+            Self::NoSource(mode) => write!(
+                f,
+                "this host has no address to send to it from: name one in {}",
+                if mode.is_tunnel() {
+                    "tunnel_sources"
+                } else {
+                    "sources of [daemon.snat]"
+                }
             ),
             Self::NoRoom => f.write_str("no room in the maps"),
         }
@@ -151,6 +158,13 @@ pub enum Shortage {
         /// The map's size; number 0 is reserved.
         capacity: u32,
     },
+    /// More QUIC server ids than the map holds.
+    ServerIds {
+        /// Wanted, over all services.
+        wanted: usize,
+        /// The map's size: two for each backend.
+        capacity: u32,
+    },
     /// More VIPs and addresses than the map of their family holds.
     Vips {
         /// Wanted of one family, address entries counted.
@@ -180,6 +194,10 @@ impl fmt::Display for Shortage {
                 f,
                 "{wanted} backends are wanted, {} fit: raise max_backends",
                 capacity.saturating_sub(1)
+            ),
+            Self::ServerIds { wanted, capacity } => write!(
+                f,
+                "{wanted} QUIC server ids are wanted, {capacity} fit: raise max_backends, half of that number"
             ),
             Self::Vips { wanted, capacity } => write!(
                 f,

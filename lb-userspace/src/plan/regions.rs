@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::{
         dataplane::{ServiceId, VipEntry},
-        model::{Protocol, Vip},
+        model::{Protocol, QuicLb, Vip},
     };
 
     fn actual(published: &[Region], retired: &[Region]) -> Actual {
@@ -73,6 +73,7 @@ mod tests {
                 region: *region,
                 generation: 1,
                 service: ServiceId(1),
+                quic_lb: QuicLb::default(),
             };
             (vip, entry)
         });

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
-    model::{AdminState, Backend, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{AdminState, Backend, ChosenSources, Mode, QuicLb, Service, TableSlots, Weight},
     neighbor::NextHop,
 };
 
@@ -65,7 +65,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
-            tunnel_sources: TunnelSources::default(),
+            sources: ChosenSources::default(),
         };
         (&self.desired, world, &mut self.reconciler)
     }
@@ -85,6 +85,7 @@ fn web(backends: &[&str]) -> Service {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     });
     Service {
@@ -93,6 +94,7 @@ fn web(backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),
     }
 }

@@ -45,7 +45,7 @@ fn time_exceeded(packet: &Packet) -> Packet {
     error(packet, [kind, 0], 0)
 }
 
-fn too_big(packet: &Packet, mtu: u16) -> Packet {
+pub(super) fn too_big(packet: &Packet, mtu: u16) -> Packet {
     let kind = if packet.source.is_ipv4() {
         [3, 4]
     } else {

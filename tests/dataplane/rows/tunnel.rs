@@ -130,7 +130,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
+pub(super) fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
     leaves_bytes(row, member, packet, &packet.frame())
 }
 
@@ -214,7 +214,7 @@ fn outer(member: Member, inner: &[u8], length: usize, protocol: IpNumber, low: u
         inner[0] << 4 | inner[1] >> 4
     };
     let length = u16::try_from(length).expect("a short packet");
-    match (member.family.tunnel_source(), member.address().ip()) {
+    match (member.family.source(), member.address().ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let source = Ipv4Addr::from_bits(source.to_bits() | varied(low));
             let mut header =

@@ -1,10 +1,10 @@
-//! Whose packet it is: a service's, a `nat` backend's, or none of ours.
+//! Whose packet it is: a service's, a `nat` or `snat` backend's, or none of ours.
 
 use std::net::{IpAddr, SocketAddr};
 
 use lb_common::outcome::Outcome;
 
-use super::{Addressee, Model, parse::Parsed};
+use super::{Addressee, Model, Service, parse::Parsed};
 
 /// A range of addresses: the first one, and how many bits they have in common.
 pub(crate) type Prefix = (IpAddr, u8);
@@ -38,12 +38,12 @@ impl Model {
         let own = self.prefixes.contains(&own).then_some(own);
         let holders: Vec<Prefix> = own.into_iter().chain(longest).collect();
         if holders.is_empty() {
-            let vip = parsed
+            let flow = parsed
                 .content
                 .ok()
                 .and_then(|_| self.replies.get(&parsed.flow));
-            return vip
-                .map(|vip| Addressee::Client(*vip))
+            return flow
+                .map(|flow| Addressee::Client(*flow))
                 .ok_or(Outcome::NotVip);
         }
         let protocol = parsed.content?;
@@ -51,9 +51,9 @@ impl Model {
             return Ok(Addressee::Ourselves);
         }
         let end = parsed.flow.destination;
-        let table = holders
+        let service = holders
             .into_iter()
-            .find_map(|holder| self.table(holder, end, protocol));
+            .find_map(|holder| self.service(holder, end, protocol));
         let unmatched = if self.settings.drop_unmatched == 0 {
             Outcome::Unmatched
         } else {
@@ -61,16 +61,16 @@ impl Model {
         };
         // A client may have the address of another VIP, and be answered.
         let reply = || self.replies.get(&parsed.flow).copied();
-        let service = table.cloned().map(Addressee::Service);
+        let service = service.cloned().map(Addressee::Service);
         service
             .or_else(|| reply().map(Addressee::Client))
             .ok_or(unmatched)
     }
 
-    /// The lookup table of `prefix` for packets to the port of `end`.
-    fn table(&self, prefix: Prefix, end: SocketAddr, protocol: u8) -> Option<&Vec<u32>> {
-        let table = |port| self.vips.get(&(prefix, port, protocol));
+    /// The service of `prefix` for packets to the port of `end`.
+    fn service(&self, prefix: Prefix, end: SocketAddr, protocol: u8) -> Option<&Service> {
+        let service = |port| self.vips.get(&(prefix, port, protocol));
         // Port 0 stands for every port that has no service of its own.
-        table(end.port()).or_else(|| table(0))
+        service(end.port()).or_else(|| service(0))
     }
 }

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
-    programs::Xdp,
 };
 use lb_common::{
     decap::{DecapOutcome, DecapSettings},
@@ -14,7 +13,7 @@ use lb_common::{
     outcome::LEDGER_CELLS,
 };
 
-use super::{Action, ENTRIES, object_bytes, run::test_run};
+use super::{Action, ENTRIES, Form, load_program, object_bytes, run::test_run};
 use crate::packet::hex_dump;
 
 /// What became of one frame.
@@ -32,25 +31,22 @@ pub struct DecapRan {
 #[derive(Debug)]
 pub struct Decap {
     ebpf: Ebpf,
+    program: &'static str,
 }
 
 impl Decap {
     /// Loads it with `settings` and empty lists.
     #[must_use]
-    pub fn load(settings: DecapSettings) -> Self {
+    pub fn load(settings: DecapSettings, form: Form) -> Self {
         let mut loader = EbpfLoader::new();
         loader.override_global(names::DECAP_SETTINGS, &settings, true);
         for name in names::MAPS {
             loader.map_max_entries(name, ENTRIES);
         }
         let mut ebpf = loader.load(&object_bytes()).expect("the object's maps");
-        let program: &mut Xdp = ebpf
-            .program_mut(names::DECAP)
-            .expect("a program named decap")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("the verifier accepts the program");
-        Self { ebpf }
+        let program = form.of(names::DECAP, names::DECAP_FRAGS);
+        load_program(&mut ebpf, program);
+        Self { ebpf, program }
     }
 
     /// Puts a prefix on the list of balancers.
@@ -78,7 +74,7 @@ impl Decap {
     /// If not exactly one cell of the ledger is incremented by one.
     pub fn run(&mut self, frame: &[u8]) -> DecapRan {
         let before = self.ledger();
-        let (action, out) = test_run(&self.ebpf, names::DECAP, frame, 0);
+        let (action, out) = test_run(&self.ebpf, self.program, frame, 0);
         let counted: Vec<(usize, u64)> = before
             .iter()
             .zip(self.ledger())

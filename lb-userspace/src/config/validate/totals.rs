@@ -10,7 +10,7 @@ use lb_common::table::SLOTS_PER_ELEMENT;
 use crate::{
     config::{fault::Found, spec::DaemonSpec},
     desired::Desired,
-    model::{Prefix, Vip},
+    model::{Prefix, Service, Vip},
 };
 
 pub(super) fn check(daemon: &DaemonSpec, desired: &Desired, found: &mut Found) {
@@ -31,6 +31,12 @@ pub(super) fn check(daemon: &DaemonSpec, desired: &Desired, found: &mut Found) {
         "one for each backend, and number 0 is reserved",
     );
     fits(
+        "max_backends",
+        daemon.max_backends,
+        server_ids(desired).div_ceil(2),
+        "one for every two server ids of QUIC backends",
+    );
+    fits(
         "max_slots",
         daemon.max_slots,
         slots(desired),
@@ -44,6 +50,12 @@ pub(super) fn check(daemon: &DaemonSpec, desired: &Desired, found: &mut Found) {
 fn backends(desired: &Desired) -> u64 {
     let services = desired.services.values();
     1 + services.map(|s| s.backends.len() as u64).sum::<u64>()
+}
+
+fn server_ids(desired: &Desired) -> u64 {
+    let services = desired.services.values();
+    let ids = services.flat_map(Service::quic_server_ids);
+    ids.count() as u64
 }
 
 fn slots(desired: &Desired) -> u64 {

@@ -17,7 +17,8 @@ use crate::{
     desired::Desired,
     health::Target,
     model::{
-        AdminState, Backend, Health, Mode, Prefix, Service, TableSlots, TunnelSources, Weight,
+        AdminState, Backend, ChosenSources, Health, Mode, Prefix, QuicLb, Service, TableSlots,
+        Weight,
     },
     neighbor::{NextHop, NextHops, Unresolved},
 };
@@ -30,7 +31,7 @@ pub(super) struct Lab {
     pub(super) health: BTreeMap<Target, Health>,
     pub(super) next_hops: NextHops,
     pub(super) interfaces: BTreeSet<u32>,
-    pub(super) tunnel_sources: TunnelSources,
+    pub(super) sources: ChosenSources,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -52,7 +53,7 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: NextHops::new(),
             interfaces: BTreeSet::new(),
-            tunnel_sources: TunnelSources::default(),
+            sources: ChosenSources::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -104,7 +105,7 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
-            tunnel_sources: self.tunnel_sources,
+            sources: self.sources,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
@@ -158,7 +159,15 @@ impl Lab {
                 let same = before.is_none_or(|before| identity(before) == identity(entry));
                 assert!(same, "{step}: the number is {before:?}'s");
             }
+            Step::PutServer(key, entry) => {
+                let backend = actual.backends.get(&entry.backend);
+                let is_there = backend.is_some_and(|it| {
+                    it.generation == entry.generation && it.service == key.service
+                });
+                assert!(is_there, "{step}: the number is {backend:?}'s");
+            }
             Step::PutDevice(_)
+            | Step::RemoveServer(_)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
             | Step::Grace
@@ -251,6 +260,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -261,6 +271,7 @@ pub(super) fn backend(address: &str) -> Backend {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     }
 }
@@ -298,6 +309,8 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         Step::PutBackend(_, entry) if !entry.active => format!("silence {}", entry.address),
         Step::PutDevice(_)
         | Step::PutBackend(..)
+        | Step::PutServer(..)
+        | Step::RemoveServer(_)
         | Step::WriteTable(..)
         | Step::PutVip(..)
         | Step::RemoveVip(_)

@@ -1,0 +1,64 @@
+//! Modes `nat` and `snat`: what the flow is to its backend, and what is remembered of it.
+
+use std::net::SocketAddr;
+
+use lb_common::{backend::Mode, outcome::Outcome};
+
+use super::{Backend, FlowKey, Model, Remembered, parse::Parsed, word};
+use crate::world::SOURCE_PORTS;
+
+impl Model {
+    /// The flow as the backend sees it; in mode `snat` from a source that is its own as long as it is remembered.
+    ///
+    /// `left` is what the program left of a frame: it chooses the port.
+    pub(super) fn translated(
+        &self,
+        parsed: &Parsed,
+        backend: &Backend,
+        known: Option<&Remembered>,
+        left: &[u8],
+    ) -> Result<FlowKey, Outcome> {
+        // What SCTP's checksum covers cannot be told from a change (RFC 9260 section 6.8).
+        if backend.address.is_ipv4() != parsed.is_v4 || parsed.flow.protocol == 132 {
+            return Err(Outcome::UnsupportedMode);
+        }
+        let to = |source| FlowKey {
+            source,
+            destination: backend.address,
+            protocol: parsed.flow.protocol,
+        };
+        if backend.mode == Mode::NAT {
+            return Ok(to(parsed.flow.source));
+        }
+        if let Some(source) = known.and_then(|known| known.source)
+            && self.replies.get(&to(source).reversed()) == Some(&parsed.flow)
+        {
+            return Ok(to(source));
+        }
+        if parsed.ends_flow || parsed.error.is_some() {
+            return Err(Outcome::UnknownFlow);
+        }
+        let own = self.source(parsed, backend);
+        let chosen = to(SocketAddr::new(own, Self::chosen_port(parsed, left)));
+        assert!(
+            !self.replies.contains_key(&chosen.reversed()),
+            "{} is another flow's towards {}",
+            chosen.source,
+            chosen.destination
+        );
+        Ok(chosen)
+    }
+
+    /// The source port in the frame that the program left, which must be one that it may give out.
+    fn chosen_port(parsed: &Parsed, left: &[u8]) -> u16 {
+        // Without tags if it leaves by another interface.
+        let tags = parsed.ip - 14;
+        let is_untagged = matches!(word(left, 12), 0x0800 | 0x86dd);
+        let port = word(left, parsed.transport - if is_untagged { tags } else { 0 });
+        assert!(
+            SOURCE_PORTS.contains(&port),
+            "{port} is not among the source ports"
+        );
+        port
+    }
+}
