@@ -9,7 +9,7 @@ use crate::{
     dataplane::{Dataplane, DataplaneError},
     desired::Desired,
     health::Target,
-    model::{Health, TunnelSources},
+    model::{ChosenSources, Health},
     neighbor::NextHops,
     plan::{Input, Plan, Tables, plan},
 };
@@ -26,7 +26,7 @@ pub struct World<'a> {
     /// How frames for the host's VLAN devices leave, and for those that carry some.
     pub vlans: &'a BTreeMap<u32, VlanDevice>,
     /// Where outer headers come from, if the operator has chosen.
-    pub tunnel_sources: TunnelSources,
+    pub sources: ChosenSources,
 }
 
 /// Why a publication failed.
@@ -74,6 +74,11 @@ impl<D: Dataplane> Reconciler<D> {
         &self.dataplane
     }
 
+    /// The data plane, for what is done to it as a whole.
+    pub const fn dataplane_mut(&mut self) -> &mut D {
+        &mut self.dataplane
+    }
+
     /// Reads again what the kernel holds, so that the next plan heals what somebody else has changed.
     ///
     /// # Errors
@@ -90,7 +95,7 @@ impl<D: Dataplane> Reconciler<D> {
             next_hops: world.next_hops,
             interfaces: world.interfaces,
             vlans: world.vlans,
-            tunnel_sources: world.tunnel_sources,
+            sources: world.sources,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),
         };

@@ -1,7 +1,7 @@
 //! Every packet is counted in the ledger of the interface that it came in by, and in no other.
 
 use lb_common::{interface::Interface, outcome::Outcome};
-use lb_tests::{kernel, packet::Packet};
+use lb_tests::{kernel, object::Form, packet::Packet};
 
 use crate::{
     SETTINGS,
@@ -31,7 +31,7 @@ fn packets_are_counted_for_the_interface_they_came_in_by() {
         kernel::skipped("this kernel lets nobody choose a test frame's ingress interface");
         return;
     }
-    in_world(SETTINGS, |world| {
+    in_world(SETTINGS, Form::Plain, |world| {
         world.renew();
         let [front, back, aside] =
             [Side::Front, Side::Back, Side::Aside].map(|side| world.index(side));
@@ -62,7 +62,7 @@ fn an_interface_that_shares_an_element_is_not_taken_for_its_owner() {
         kernel::skipped("this kernel lets nobody choose a test frame's ingress interface");
         return;
     }
-    in_world(SETTINGS, |world| {
+    in_world(SETTINGS, Form::Plain, |world| {
         world.renew();
         let front = world.index(Side::Front);
         world.object.give_ledger(front + Interface::ELEMENTS, 1);

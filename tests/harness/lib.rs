@@ -10,6 +10,7 @@
 //! | [`daemon`] | `lbd` as a child process in a namespace |
 //! | [`control`] | its control socket, as a foreign client sees it: lines of JSON |
 //! | [`traffic`] | servers and clients inside namespaces |
+//! | [`quic`] | connection ids as servers make them, and packets that bear them |
 //! | [`wait`] | waiting for a condition, with a deadline |
 //!
 //! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
@@ -28,5 +29,6 @@ pub mod kernel;
 pub mod netns;
 pub mod object;
 pub mod packet;
+pub mod quic;
 pub mod traffic;
 pub mod wait;

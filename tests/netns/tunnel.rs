@@ -5,14 +5,13 @@ use std::net::IpAddr;
 use lb_tests::{
     bed::{Bed, VIP_V4, VIP_V6, VIPS},
     decap::Decap,
-    traffic,
 };
 use serde_json::json;
 
-use crate::scene::{Mode, PORT, Scene, name, names, set, wait_serving};
+use crate::scene::{Mode, PORT, Scene, name, wait_serving};
 
 /// The balancer's addresses on its links to backends.
-const BALANCER: [&str; 2] = ["10.2.0.0/16", "fd02::/16"];
+pub(crate) const BALANCER: [&str; 2] = ["10.2.0.0/16", "fd02::/16"];
 /// Where the balancer's outer headers come from, if it is told to vary them.
 const SOURCES: [&str; 2] = ["10.99.0.0/16", "fd00:99::/96"];
 
@@ -53,12 +52,7 @@ fn serves(mode: Mode, from: [&str; 2], setting: &str) {
         let service = scene.service_by(mode, vip, like);
         control.must("service.add", &service);
         wait_serving(&mut control, &name(vip), scene.bed.backends.len());
-        let everybody = set(&["b0", "b1"]);
-        let to = (vip, PORT).into();
-        let tcp = names(traffic::ask(&scene.bed.client, to, 40));
-        assert_eq!(tcp, everybody, "tcp to {vip}, backends like {like}");
-        let udp = names(traffic::ask_udp(&scene.bed.client, to, 40));
-        assert_eq!(udp, everybody, "udp to {vip}, backends like {like}");
+        scene.everybody_answers((vip, PORT).into(), 40);
         control.must("service.remove", &json!({"name": name(vip), "force": true}));
     }
     for decap in decaps {

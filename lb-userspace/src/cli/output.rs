@@ -152,12 +152,29 @@ const BACKEND_COLUMNS: [&str; 8] = [
 ];
 
 fn backends(rows: &BackendRows, view: View) -> String {
-    let mut columns = vec!["SERVICE"];
+    let name = |backend: &BackendStatus| vec![backend.service.clone()];
+    backend_table(&["SERVICE"], &rows.backends, name, view)
+}
+
+/// A table of backends, which begins with `columns` and what `begin` says in them. Server ids are shown if there
+/// are any.
+fn backend_table(
+    columns: &[&str],
+    backends: &[BackendStatus],
+    begin: impl Fn(&BackendStatus) -> Vec<String>,
+    view: View,
+) -> String {
+    let mut columns = columns.to_vec();
     columns.extend(BACKEND_COLUMNS);
+    let has_ids = backends
+        .iter()
+        .any(|backend| !backend.server_ids.is_empty());
+    columns.extend(has_ids.then_some("SERVER IDS"));
     let mut table = Columns::new(&columns);
-    for backend in &rows.backends {
-        let mut cells = vec![backend.service.clone()];
+    for backend in backends {
+        let mut cells = begin(backend);
         cells.extend(backend_cells(backend, view));
+        cells.extend(has_ids.then(|| backend.server_ids.join(",")));
         table.row(cells.iter().map(|cell| cell as &dyn Display));
     }
     table.text()
@@ -228,12 +245,7 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
         line(&mut text, format_args!("no backends"));
         return text;
     }
-    let mut table = Columns::new(&BACKEND_COLUMNS);
-    for backend in &service.backends {
-        let cells = backend_cells(backend, view);
-        table.row(cells.iter().map(|cell| cell as &dyn Display));
-    }
-    text + &table.text()
+    text + &backend_table(&[], &service.backends, |_| Vec::new(), view)
 }
 
 fn stats(stats: &Stats, view: View) -> String {

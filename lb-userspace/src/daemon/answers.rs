@@ -14,7 +14,7 @@ use crate::{
     dataplane::Dataplane,
     desired::{Change, Refusal, RefusalKind},
     health::Target,
-    model::{AdminState, Mode, Service, ServiceName},
+    model::{AdminState, Service, ServiceName},
     plan::Serving,
     state,
 };
@@ -159,6 +159,7 @@ impl Core {
             address: change::backend_address(address)?,
             weight: None,
             mode: None,
+            server_ids: None,
             state: Some(state),
         };
         self.make(change, &service).await
@@ -188,7 +189,7 @@ impl Core {
         }
     }
 
-    /// Warnings of `nat` backends whose replies would not meet the program.
+    /// Warnings of `nat` and `snat` backends whose replies would not meet the program.
     fn lost_replies(&self, concerned: impl Fn(&ServiceName) -> bool) -> Vec<String> {
         let attached = self.edges.interfaces.indexes();
         let mut warnings = Vec::new();
@@ -201,14 +202,14 @@ impl Core {
             for backend in service
                 .backends
                 .values()
-                .filter(|backend| backend.mode == Mode::Nat)
+                .filter(|backend| backend.mode.translates())
             {
                 if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip())
                     && !attached.contains(&hop.interface)
                 {
                     warnings.push(format!(
-                        "nat backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
-                        backend.address, service.name, hop.interface
+                        "{} backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
+                        backend.mode, backend.address, service.name, hop.interface
                     ));
                 }
             }
@@ -281,8 +282,11 @@ fn invalid_config(faults: Faults) -> RpcError {
 
 fn read(config: &ConfigText) -> Result<(Result<Config, Faults>, Option<String>), RpcError> {
     match (&config.toml, &config.config) {
-        (Some(toml), None) => Ok((text::load(toml), Some(state::digest(toml)))),
-        (None, Some(spec)) => Ok((validate::config(spec), None)),
+        (Some(toml), None) => Ok((
+            text::load(toml, &super::host::host()),
+            Some(state::digest(toml)),
+        )),
+        (None, Some(spec)) => Ok((validate::config(spec, &super::host::host()), None)),
         (Some(_), Some(_)) | (None, None) => Err(RpcError::new(
             ErrorCode::InvalidParams,
             "give either `toml`, a text, or `config`, an object",

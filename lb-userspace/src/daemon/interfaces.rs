@@ -59,6 +59,11 @@ impl Interfaces {
         }
     }
 
+    /// The program and its links, for what is done to them as a whole.
+    pub(super) const fn attachments_mut(&mut self) -> &mut Attachments {
+        &mut self.attachments
+    }
+
     /// Attaches to all wanted interfaces and takes the program off others that an
     /// earlier process attached it to. If one of them fails, those that are new are detached again.
     pub(super) fn attach_all(&mut self, links: &[Link]) -> Result<()> {

@@ -61,6 +61,7 @@ impl Core {
                 serving: why_not.is_none(),
                 not_serving_because: why_not,
                 slots,
+                server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
             }
         };
         service.backends.values().map(row).collect()

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,7 @@ use aya::{
 };
 use lb_common::interface::Interface;
 use rustix::io::Errno;
+use tracing::warn;
 
 use super::{
     ledger::{Ledger, Ledgers},
@@ -70,6 +71,9 @@ pub enum AttachError {
     /// As many interfaces as have ledgers are attached to.
     #[error("packets are counted for {} interfaces at most", Interface::LEDGERS - 1)]
     NoLedger,
+    /// The driver needs a program for jumbo frames at this MTU, which kernels before 5.18 do not have, or cannot do it.
+    #[error("its MTU is too large for XDP with this driver and kernel: lower it")]
+    LargeMtu,
     /// There is no such interface any more.
     #[error("the interface is gone")]
     Gone,
@@ -153,11 +157,7 @@ impl Attachments {
 
     fn link(&mut self, index: u32, mode: AttachMode) -> Result<Attached> {
         let pin = self.links.join(index.to_string());
-        let program: &mut Xdp = self
-            .ebpf
-            .program_mut(self.program)
-            .with_context(|| format!("the eBPF object has no program `{}`", self.program))?
-            .try_into()?;
+        let program = program(&mut self.ebpf, self.program)?;
         if pin.exists() {
             if adopt(program, &pin)? {
                 return Ok(Attached::Adopted);
@@ -175,6 +175,36 @@ impl Attachments {
         link.pin(&pin)
             .with_context(|| format!("pin the link at {}", pin.display()))?;
         Ok(Attached::New)
+    }
+
+    /// Puts the program of `ebpf`, which has been loaded, in the place of the one there is, on every pinned link: no
+    /// packet is missed.
+    ///
+    /// # Errors
+    /// The kernel refused; the program there was is back on every link that would have it.
+    pub(super) fn replace(&mut self, ebpf: Ebpf) -> Result<()> {
+        let before = mem::replace(&mut self.ebpf, ebpf);
+        let replaced = self.take_over();
+        if replaced.is_err() {
+            self.ebpf = before;
+            if let Err(error) = self.take_over() {
+                warn!(error = format!("{error:#}"), "cannot put the program back");
+            }
+        }
+        replaced
+    }
+
+    /// Puts the loaded program on every pinned link, whoever pinned it.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub(super) fn take_over(&mut self) -> Result<()> {
+        for index in self.pinned()? {
+            let pin = self.links.join(index.to_string());
+            // The interface of a link may be gone; who attaches next looks after that.
+            adopt(program(&mut self.ebpf, self.program)?, &pin)?;
+        }
+        Ok(())
     }
 
     /// Takes the program off interface `index`.
@@ -206,6 +236,13 @@ impl Attachments {
     pub fn other_ledger(&self) -> Result<Ledger> {
         self.ledgers.other()
     }
+}
+
+/// The program called `name`.
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    let program = ebpf.program_mut(name);
+    let program = program.with_context(|| format!("the eBPF object has no program `{name}`"))?;
+    Ok(program.try_into()?)
 }
 
 /// Replaces the program of the link pinned at `pin`; `false` if the link's interface is gone.
@@ -241,6 +278,7 @@ fn explain(mode: AttachMode, error: ProgramError) -> AttachError {
     match errno(&error) {
         Some(Errno::INVAL) if mode == AttachMode::Generic => AttachError::NoGeneric,
         Some(Errno::BUSY | Errno::EXIST) => AttachError::Occupied,
+        Some(Errno::RANGE) => AttachError::LargeMtu,
         Some(Errno::OPNOTSUPP) => AttachError::NoNative,
         Some(Errno::NODEV) => AttachError::Gone,
         _ => AttachError::Refused(error),

@@ -11,10 +11,47 @@ use super::ParseError;
 pub struct Prefix(IpNet);
 
 impl Prefix {
+    /// The prefix of `bits` bits that begins with `address`; `None` if there is none.
+    #[must_use]
+    pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
+        let prefix = IpNet::new(address, bits).ok()?;
+        (prefix.trunc() == prefix).then_some(Self(prefix))
+    }
+
     /// The first address of the range.
     #[must_use]
     pub fn address(self) -> IpAddr {
         self.0.addr()
+    }
+
+    /// The last address of the range.
+    #[must_use]
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// Whether it is a range of IPv4 addresses.
+    #[must_use]
+    pub const fn is_ipv4(self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+
+    /// Whether it is one address.
+    #[must_use]
+    pub fn is_single(self) -> bool {
+        self.free_bits() == 0
+    }
+
+    /// Whether all addresses of `other` are in it.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// Whether any address is in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.contains(other) || other.contains(self)
     }
 
     /// How many bits count: at most 32, or 128.
@@ -30,6 +67,13 @@ impl Prefix {
     }
 }
 
+impl From<IpAddr> for Prefix {
+    /// The prefix of that address only.
+    fn from(address: IpAddr) -> Self {
+        Self(address.into())
+    }
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -42,7 +86,7 @@ impl FromStr for Prefix {
     /// An address alone is the prefix of that address only.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self(address.into()));
+            return Ok(address.into());
         }
         let prefix: IpNet = text.parse().map_err(|_| {
             ParseError::new(format!(

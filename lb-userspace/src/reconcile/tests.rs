@@ -5,7 +5,7 @@ use lb_common::vlan::Vlan;
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
-    model::{AdminState, Backend, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{AdminState, Backend, ChosenSources, Mode, QuicLb, Service, TableSlots, Weight},
     neighbor::NextHop,
 };
 
@@ -71,7 +71,7 @@ impl Lab {
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
             vlans: &self.vlans,
-            tunnel_sources: TunnelSources::default(),
+            sources: ChosenSources::default(),
         };
         (&self.desired, world, &mut self.reconciler)
     }
@@ -91,6 +91,7 @@ fn web(backends: &[&str]) -> Service {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     });
     Service {
@@ -99,6 +100,7 @@ fn web(backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn checked(packet: &Packet) -> Packet {
     packet.clone().payload(bytes)
 }
 
-fn request(family: Family, payload: &[u8]) -> Packet {
+pub(super) fn request(family: Family, payload: &[u8]) -> Packet {
     message(family, types(family).0, 0, [0x12, 0x34, 0, 9], payload)
 }
 
@@ -71,7 +71,7 @@ fn reply(family: Family, request: &Packet) -> Packet {
     packet
 }
 
-fn answered(name: String, family: Family, request: &Packet) -> Row {
+pub(super) fn answered(name: String, family: Family, request: &Packet) -> Row {
     echoed(row(name), family, request)
 }
 

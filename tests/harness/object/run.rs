@@ -55,7 +55,7 @@ impl Object {
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Ran {
         let ledger = self.ledger();
         let traffic = self.traffic();
-        let (action, out) = test_run(&self.ebpf, names::BALANCER, frame, ingress);
+        let (action, out) = test_run(&self.ebpf, self.program, frame, ingress);
         let outcome = single_outcome(&ledger, &self.ledger(), frame);
         let mut ran = Ran {
             action,
@@ -87,7 +87,7 @@ impl Object {
     /// The program's answer alone, as for [`run`](Self::run); what it leaves of the frame goes to `out`.
     /// Counters are the caller's to compare: reading them takes a hundred times as long.
     pub fn answer(&self, frame: &[u8], ingress: u32, out: &mut Vec<u8>) -> Action {
-        answer(&self.ebpf, names::BALANCER, frame, ingress, out)
+        answer(&self.ebpf, self.program, frame, ingress, out)
     }
 
     /// Every cell of the ledger of interfaces that have none of their own, all CPUs summed.

@@ -121,10 +121,13 @@ impl Packet {
         (next, bytes)
     }
 
-    fn protocol(&self) -> IpNumber {
+    /// The transport's protocol number.
+    #[must_use]
+    pub const fn protocol(&self) -> IpNumber {
         match self.transport {
             Transport::Tcp(_) => IpNumber::TCP,
             Transport::Udp { .. } => IpNumber::UDP,
+            Transport::Sctp(_) => IpNumber::SCTP,
             Transport::Raw(number) => IpNumber(number),
         }
     }
@@ -138,6 +141,7 @@ impl Packet {
             match self.transport {
                 Transport::Tcp(flags) => self.tcp_header(flags),
                 Transport::Udp { checksum } => self.udp_header(checksum),
+                Transport::Sctp(chunk) => self.sctp_headers(chunk),
                 Transport::Raw(_) => Vec::new(),
             }
         };

@@ -6,10 +6,12 @@
 mod build;
 mod icmp;
 mod read;
+mod sctp;
 
 pub use build::icmp_checksum;
 pub use icmp::Message;
 pub use read::{Seen, checksum_faults, hex_dump};
+pub use sctp::Chunk;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -107,6 +109,8 @@ pub enum Transport {
         /// Whether the checksum is computed; 0 stands in its place if not.
         checksum: bool,
     },
+    /// An SCTP common header and the header of the one chunk, which holds the payload.
+    Sctp(Chunk),
     /// Bytes as they are, of the protocol with this number; the ports mean nothing.
     Raw(u8),
 }
@@ -168,6 +172,12 @@ impl Packet {
         Self::new(source, destination, Transport::Udp { checksum: true })
     }
 
+    /// An SCTP packet that begins an association.
+    #[must_use]
+    pub fn sctp(source: SocketAddr, destination: SocketAddr) -> Self {
+        Self::new(source, destination, Transport::Sctp(Chunk::INIT))
+    }
+
     /// `bytes` of the protocol with this number.
     #[must_use]
     pub fn raw(source: IpAddr, destination: IpAddr, protocol: u8, bytes: Vec<u8>) -> Self {
@@ -204,6 +214,13 @@ impl Packet {
     #[must_use]
     pub fn flags(mut self, flags: Flags) -> Self {
         self.transport = Transport::Tcp(flags);
+        self
+    }
+
+    /// With an SCTP chunk of this type.
+    #[must_use]
+    pub fn chunk(mut self, chunk: Chunk) -> Self {
+        self.transport = Transport::Sctp(chunk);
         self
     }
 

@@ -90,6 +90,22 @@ fn backends_are_listed_with_their_service() {
 }
 
 #[test]
+fn server_ids_are_shown_where_a_backend_has_some() {
+    let mut named = healthy();
+    named["server_ids"] = json!(["0a0b", "0a0b0c"]);
+    let expected = plain(
+        "
+    SERVICE  ADDRESS         WEIGHT  MODE  STATE  HEALTH  SINCE  SLOTS  REASON          SERVER IDS
+    web      10.0.0.11:8080       1  l2    up     up      1d3h     681  200 OK in 2 ms  0a0b,0a0b0c
+    web      10.0.0.11:8080       1  l2    up     up      1d3h     681  200 OK in 2 ms
+",
+    );
+    let call = Call::BackendList(BackendList::default());
+    let answer = json!({ "backends": [named, healthy()] });
+    assert_eq!(shown(&call, answer, false), expected);
+}
+
+#[test]
 fn stats_leave_out_what_never_happened_unless_asked() {
     let answer = json!({
         "generation": 12, "packets": 1_234_570,

@@ -85,6 +85,9 @@ pub struct BackendStatus {
     pub not_serving_because: Option<String>,
     /// Slots of the lookup table that it has.
     pub slots: u32,
+    /// What QUIC connection ids call it, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_ids: Vec<String>,
 }
 
 /// Answer of `status`.

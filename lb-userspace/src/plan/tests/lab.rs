@@ -19,7 +19,10 @@ use crate::{
     },
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{
+        AdminState, Backend, ChosenSources, Health, Mode, Prefix, QuicLb, Service, TableSlots,
+        Weight,
+    },
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -32,7 +35,7 @@ pub(super) struct Lab {
     pub(super) next_hops: NextHops,
     pub(super) interfaces: BTreeSet<u32>,
     pub(super) vlans: BTreeMap<u32, VlanDevice>,
-    pub(super) tunnel_sources: TunnelSources,
+    pub(super) sources: ChosenSources,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -55,7 +58,7 @@ impl Lab {
             next_hops: NextHops::new(),
             interfaces: BTreeSet::new(),
             vlans: BTreeMap::new(),
-            tunnel_sources: TunnelSources::default(),
+            sources: ChosenSources::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -108,7 +111,7 @@ impl Lab {
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
             vlans: &self.vlans,
-            tunnel_sources: self.tunnel_sources,
+            sources: self.sources,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
@@ -162,8 +165,16 @@ impl Lab {
                 let same = before.is_none_or(|before| identity(before) == identity(entry));
                 assert!(same, "{step}: the number is {before:?}'s");
             }
+            Step::PutServer(key, entry) => {
+                let backend = actual.backends.get(&entry.backend);
+                let is_there = backend.is_some_and(|it| {
+                    it.generation == entry.generation && it.service == key.service
+                });
+                assert!(is_there, "{step}: the number is {backend:?}'s");
+            }
             Step::PutDevice(_)
             | Step::PutVlan(..)
+            | Step::RemoveServer(_)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
             | Step::Grace
@@ -204,7 +215,7 @@ impl Lab {
         for pair in held.windows(2) {
             assert!(!overlap(pair[0], pair[1]), "after \"{step}\": {pair:?}");
         }
-        let announced: BTreeSet<IpAddr> = vips.keys().map(|vip| vip.address).collect();
+        let announced: BTreeSet<Prefix> = vips.keys().map(|vip| vip.addresses).collect();
         assert_eq!(*addresses, announced, "after \"{step}\"");
     }
 
@@ -257,6 +268,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -267,6 +279,7 @@ pub(super) fn backend(address: &str) -> Backend {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     }
 }
@@ -305,6 +318,8 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         Step::PutBackend(_, entry) if !entry.active => format!("silence {}", entry.address),
         Step::PutDevice(_)
         | Step::PutBackend(..)
+        | Step::PutServer(..)
+        | Step::RemoveServer(_)
         | Step::WriteTable(..)
         | Step::PutVip(..)
         | Step::RemoveVip(_)

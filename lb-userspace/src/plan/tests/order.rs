@@ -3,12 +3,12 @@
 use lb_common::vlan::{Vlan, VlanDevice};
 
 use super::{
-    super::{Plan, Tables},
+    super::{Plan, Tables, features},
     lab::{INTERFACE, Lab, service, words},
 };
 use crate::{
-    dataplane::{Region, Step},
-    model::{AdminState, Health},
+    dataplane::{Features, Region, Step},
+    model::{AdminState, Health, Mode},
 };
 
 const VIP: &str = "192.0.2.1:80/tcp";
@@ -240,6 +240,46 @@ fn an_address_is_announced_with_its_first_vip_and_until_its_last() {
     lab.drop_service("dns");
     lab.settle();
     assert_eq!(lab.memory.actual.addresses, [].into());
+}
+
+#[test]
+fn a_prefix_is_announced_with_its_first_vip_and_until_its_last() {
+    let (http, any) = ("203.0.113.0/28:80/tcp", "203.0.113.0/28:*/udp");
+    let mut lab = Lab::published([
+        service("web", &[http, "203.0.113.5:80/tcp"], &[ONE]),
+        service("all", &[any], &[TWO]),
+    ]);
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(
+        lab.memory.actual.addresses,
+        addresses(&["203.0.113.0/28", "203.0.113.5"])
+    );
+    lab.drop_service("web");
+    lab.settle();
+    assert_eq!(lab.memory.actual.addresses, addresses(&["203.0.113.0/28"]));
+    lab.memory.actual.addresses.clear();
+    let plan = lab.settle();
+    assert_eq!(
+        words(&plan.publish),
+        ["publish 203.0.113.0/28:*/udp with 1021 slots"]
+    );
+    lab.drop_service("all");
+    lab.settle();
+    assert_eq!(lab.memory.actual.addresses, [].into());
+}
+
+#[test]
+fn a_wanted_feature_is_wanted_whatever_the_health() {
+    let mut lab = Lab::new([web()]);
+    assert_eq!(features(&lab.desired), Features::NONE);
+    lab.want(service("range", &["203.0.113.0/28:80/tcp"], &[]));
+    assert_eq!(features(&lab.desired), Features::PREFIX_VIPS);
+    lab.backend_mut("web", ONE).mode = Mode::Nat;
+    lab.backend_mut("web", ONE).state = AdminState::Down;
+    let both = Features::PREFIX_VIPS.with(Features::REPLIES);
+    assert_eq!(features(&lab.desired), both);
+    lab.settle();
+    assert!(both.has(lab.memory.actual.features()));
 }
 
 #[test]

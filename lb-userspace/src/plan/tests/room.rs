@@ -156,6 +156,25 @@ fn vips_and_their_addresses_count_by_ip_version() {
 }
 
 #[test]
+fn a_prefix_takes_no_room_among_the_addresses() {
+    let full = [
+        "203.0.113.0/28:80/tcp",
+        "203.0.113.0/28:443/tcp",
+        "203.0.113.64/28:80/tcp",
+        "203.0.113.0/28:443/udp",
+    ];
+    let mut lab = sized(4 * TABLE, 16, 4);
+    lab.want(service("web", &full, &[ONE]));
+    lab.settle();
+    lab.want(service("more", &["203.0.113.128/28:80/tcp"], &[TWO]));
+    let shortage = Shortage::Vips {
+        wanted: 5,
+        capacity: 4,
+    };
+    assert_eq!(lab.plan().shortages, [shortage]);
+}
+
+#[test]
 fn vips_that_do_not_fit_are_left_out_and_those_that_are_there_stay() {
     let mut lab = sized(4 * TABLE, 16, 4);
     lab.want(service("web", &[VIP], &[ONE]));
