@@ -36,13 +36,3 @@ pub struct DecapSettings {
 
 /// The default UDP port of GUE (IANA: `gue`).
 pub const GUE_PORT: u16 = 6080;
-
-/// A key of the tries of allowed sources: the layout of `struct bpf_lpm_trie_key`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Prefix<A> {
-    /// How many bits of the address count.
-    pub bits: u32,
-    /// The address, in network byte order.
-    pub address: A,
-}

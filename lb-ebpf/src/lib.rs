@@ -1,7 +1,7 @@
 //! The data plane: a pipeline of stages from a received frame to its outcome.
 //!
 //! ```text
-//! parse -> classify -> guard -> select -> rewrite -> emit
+//! parse -> classify -> guard -> select (-> translate) -> rewrite -> emit
 //!              |          |         |
 //!              +----------+---------+--> reply
 //! ```
@@ -16,6 +16,7 @@
 //! (`pointer arithmetic on pkt_end prohibited`). Small functions of values and map values are, too, where
 //! they would else be called once per packet.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![expect(
     clippy::inline_always,
     reason = "see the crate's documentation: the verifier wants one function"
@@ -35,4 +36,5 @@ pub mod reply;
 pub mod rewrite;
 pub mod route;
 pub mod select;
+pub mod translate;
 pub mod wire;

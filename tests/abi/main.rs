@@ -10,21 +10,26 @@ use std::mem::offset_of;
 use lb_common::{
     backend::Backend,
     budget::Budget,
-    decap::{DecapSettings, Prefix},
+    decap::DecapSettings,
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
+    interface::Interface,
     names,
     outcome::LEDGER_CELLS,
-    settings::Settings,
+    prefix::Prefix,
+    quic::{Server, ServerIdKey},
+    settings::{Settings, SourceNat},
     table::{Element, SLOTS_PER_ELEMENT},
     traffic::Traffic,
+    translation::Translation,
     vip::{Vip, VipKey},
+    vlan::VlanDevice,
 };
 use lb_tests::{
     bpffs::Bpffs,
     netns::command,
-    object::{Object, object_path},
+    object::{Form, Object, object_path},
 };
 use lb_userspace::dataplane::Capacity;
 use object::SymbolKind;
@@ -55,7 +60,7 @@ macro_rules! layout {
 macro_rules! family_layouts {
     ($address:ty) => {
         [
-            layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, reserved: u8 }),
+            layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, prefix: u8 }),
             layout!(FlowKey<$address> {
                 source: $address,
                 destination: $address,
@@ -63,7 +68,12 @@ macro_rules! family_layouts {
                 destination_port: u16,
                 protocol: u32,
             }),
-            layout!(Reply<$address> { address: $address, port: u16, reserved: u16 }),
+            layout!(Reply<$address> {
+                flow: FlowKey<$address>,
+                last_seen: u32,
+                client: u16,
+                backend: u16,
+            }),
         ]
     };
 }
@@ -92,11 +102,13 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         generation: u32,
         service: u32,
         flags: u32,
-        reserved: u32,
+        quic: u32,
     });
     let flow = layout!(Flow {
         backend: u32,
-        generation: u32
+        generation: u32,
+        source_port: u16,
+        reserved: u16,
     });
     for (vips, flows, replies, [vip_key, flow_key, reply]) in families {
         assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
@@ -108,7 +120,8 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
     }
     let backend = layout!(Backend {
         generation: u32,
-        service: u32,
+        service: u16,
+        vlan: u16,
         address: [u32; 4],
         destination_mac: [u8; 6],
         source_mac: [u8; 6],
@@ -119,15 +132,38 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         flags: u8,
         source_bits: u8,
         mtu: u16,
-        tunnel_source: [u32; 4],
+        source: [u32; 4],
     });
     assert_eq!(of(names::BACKENDS, "value"), backend);
+    let server_id = layout!(ServerIdKey {
+        service: u32,
+        length: u32,
+        id: [u64; 2],
+    });
+    let server = layout!(Server {
+        backend: u32,
+        generation: u32
+    });
+    assert_eq!(of(names::SERVER_IDS, "key"), server_id);
+    assert_eq!(of(names::SERVER_IDS, "value"), server);
     let traffic = layout!(Traffic {
         packets: u64,
         bytes: u64,
         flows: u64
     });
     assert_eq!(of(names::TRAFFIC, "value"), traffic);
+    let interface = layout!(Interface {
+        index: u32,
+        ledger: u32,
+        name: [u8; 16],
+    });
+    assert_eq!(of(names::INTERFACES, "value"), interface);
+    let device = layout!(VlanDevice {
+        parent: u32,
+        vlan: u16,
+        reserved: u16
+    });
+    assert_eq!(of(names::VLANS, "value"), device);
 }
 
 #[test]
@@ -138,9 +174,18 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
         drop_unmatched: u32,
         icmp_errors_per_second: u32,
         gue_port: u32,
-        reserved: u32
+        features: u32,
+        snat: SourceNat,
     });
     assert_eq!(object.fields_of("Settings"), settings);
+    let snat = layout!(SourceNat {
+        first_port: u16,
+        ports_per_cpu: u16,
+        established: u32,
+        transitory: u32,
+        udp: u32,
+    });
+    assert_eq!(object.fields_of("SourceNat"), snat);
     let symbols = object.symbols(".rodata", SymbolKind::Data);
     let wanted = (names::SETTINGS.to_owned(), size_of::<Settings>() as u64);
     assert!(
@@ -157,130 +202,144 @@ fn maps_are_those_that_the_daemon_knows() {
     assert_eq!(ObjectFile::read().maps(), wanted);
 }
 
-#[test]
-fn maps_have_their_types_and_sizes() {
-    let object = ObjectFile::read();
-    let default = Capacity::default();
-    let entries = |number: u32| number as usize;
-    let define = |kind, key, value, max_entries, flags| MapDefinition {
+/// A map with entries from `Key` to `Value`.
+fn map<Key, Value>(kind: usize, max_entries: u32, flags: usize) -> MapDefinition {
+    MapDefinition {
         kind,
-        key,
-        value,
-        max_entries,
+        key: size_of::<Key>(),
+        value: size_of::<Value>(),
+        max_entries: max_entries as usize,
         flags,
-    };
-    let backends = entries(default.backends);
-    let elements = entries(default.slots / SLOTS_PER_ELEMENT);
-    let vips = entries(default.vips);
-    let flows = entries(default.flows);
-    let (key_v4, key_v6) = (
-        size_of::<FlowKey<Address4>>(),
-        size_of::<FlowKey<Address6>>(),
-    );
-    let vip = size_of::<Vip>();
-    let wanted = [
-        (
-            names::VIPS_V4,
-            define(HASH, size_of::<VipKey<Address4>>(), vip, vips, 0),
-        ),
-        (
-            names::VIPS_V6,
-            define(HASH, size_of::<VipKey<Address6>>(), vip, vips, 0),
-        ),
-        (
-            names::TABLES,
-            define(ARRAY, 4, size_of::<Element>(), elements, MMAPABLE),
-        ),
-        (
-            names::BACKENDS,
-            define(ARRAY, 4, size_of::<Backend>(), backends, 0),
-        ),
-        (
-            names::FLOWS_V4,
-            define(LRU_HASH, key_v4, size_of::<Flow>(), flows, 0),
-        ),
-        (
-            names::FLOWS_V6,
-            define(LRU_HASH, key_v6, size_of::<Flow>(), flows, 0),
-        ),
-        (
-            names::REPLIES_V4,
-            define(LRU_HASH, key_v4, size_of::<Reply<Address4>>(), flows, 0),
-        ),
-        (
-            names::REPLIES_V6,
-            define(LRU_HASH, key_v6, size_of::<Reply<Address6>>(), flows, 0),
-        ),
-        (
-            names::FRAGMENTS_V4,
-            define(
-                LRU_HASH,
-                size_of::<FragmentKey<Address4>>(),
-                size_of::<FragmentPorts>(),
-                16_384,
-                0,
-            ),
-        ),
-        (
-            names::FRAGMENTS_V6,
-            define(
-                LRU_HASH,
-                size_of::<FragmentKey<Address6>>(),
-                size_of::<FragmentPorts>(),
-                16_384,
-                0,
-            ),
-        ),
-        (
-            names::TRAFFIC,
-            define(PER_CPU_ARRAY, 4, size_of::<Traffic>(), backends, 0),
-        ),
-        (
-            names::LEDGER,
-            define(PER_CPU_ARRAY, 4, 8, entries(LEDGER_CELLS), 0),
-        ),
-        (
-            names::ERROR_BUDGET,
-            define(PER_CPU_ARRAY, 4, size_of::<Budget>(), 1, 0),
-        ),
-        // An interface's index, and room for a program's: struct bpf_devmap_val.
-        (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),
-    ];
-    assert_eq!(wanted.len(), names::MAPS.len());
+    }
+}
+
+fn assert_defined(wanted: &[(&str, MapDefinition)], names: &[&str]) {
+    let object = ObjectFile::read();
+    assert_eq!(wanted.len(), names.len());
     for (name, definition) in wanted {
-        assert_eq!(object.map(name), definition, "{name}");
+        assert_eq!(object.map(name), *definition, "{name}");
     }
 }
 
 #[test]
-fn lists_of_decap_have_their_types_and_sizes() {
-    let object = ObjectFile::read();
-    let define = |kind, key, value, max_entries, flags| MapDefinition {
-        kind,
-        key,
-        value,
-        max_entries,
-        flags,
-    };
-    let sources = |key| define(PREFIXES, key, 4, 1_024, NO_PREALLOC);
-    let addresses = |key| define(HASH, key, 4, 1_024, 0);
-    let (prefix_v4, prefix_v6) = (size_of::<Prefix<Address4>>(), size_of::<Prefix<Address6>>());
+fn maps_have_their_types_and_sizes() {
+    let default = Capacity::default();
+    let server_ids = default.server_ids();
+    let elements = default.slots / SLOTS_PER_ELEMENT;
     let wanted = [
-        (names::DECAP_SOURCES_V4, sources(prefix_v4)),
-        (names::DECAP_SOURCES_V6, sources(prefix_v6)),
-        (names::DECAP_DESTINATIONS_V4, addresses(4)),
-        (names::DECAP_DESTINATIONS_V6, addresses(16)),
-        (names::DECAP_VIPS_V4, addresses(4)),
-        (names::DECAP_VIPS_V6, addresses(16)),
         (
-            names::DECAP_LEDGER,
-            define(PER_CPU_ARRAY, 4, 8, LEDGER_CELLS as usize, 0),
+            names::VIPS_V4,
+            map::<VipKey<Address4>, Vip>(HASH, default.vips, 0),
+        ),
+        (
+            names::VIPS_V6,
+            map::<VipKey<Address6>, Vip>(HASH, default.vips, 0),
+        ),
+        (
+            names::VIP_PREFIXES_V4,
+            map::<Prefix<Address4>, Prefix<Address4>>(PREFIXES, default.vips, NO_PREALLOC),
+        ),
+        (
+            names::VIP_PREFIXES_V6,
+            map::<Prefix<Address6>, Prefix<Address6>>(PREFIXES, default.vips, NO_PREALLOC),
+        ),
+        (
+            names::TABLES,
+            map::<u32, Element>(ARRAY, elements, MMAPABLE),
+        ),
+        (
+            names::BACKENDS,
+            map::<u32, Backend>(ARRAY, default.backends, 0),
+        ),
+        (
+            names::SERVER_IDS,
+            map::<ServerIdKey, Server>(HASH, server_ids, NO_PREALLOC),
+        ),
+        (
+            names::FLOWS_V4,
+            map::<FlowKey<Address4>, Flow>(LRU_HASH, default.flows, 0),
+        ),
+        (
+            names::FLOWS_V6,
+            map::<FlowKey<Address6>, Flow>(LRU_HASH, default.flows, 0),
+        ),
+        (
+            names::REPLIES_V4,
+            map::<FlowKey<Address4>, Reply<Address4>>(LRU_HASH, default.flows, 0),
+        ),
+        (
+            names::REPLIES_V6,
+            map::<FlowKey<Address6>, Reply<Address6>>(LRU_HASH, default.flows, 0),
+        ),
+        (
+            names::FRAGMENTS_V4,
+            map::<FragmentKey<Address4>, FragmentPorts>(LRU_HASH, 16_384, 0),
+        ),
+        (
+            names::FRAGMENTS_V6,
+            map::<FragmentKey<Address6>, FragmentPorts>(LRU_HASH, 16_384, 0),
+        ),
+        (
+            names::TRAFFIC,
+            map::<u32, Traffic>(PER_CPU_ARRAY, default.backends, 0),
+        ),
+        (
+            names::LEDGER,
+            map::<u32, u64>(PER_CPU_ARRAY, Interface::LEDGERS * LEDGER_CELLS, 0),
+        ),
+        (
+            names::INTERFACES,
+            map::<u32, Interface>(ARRAY, Interface::ELEMENTS, 0),
+        ),
+        (
+            names::VLANS,
+            map::<u32, VlanDevice>(HASH, VlanDevice::ELEMENTS, 0),
+        ),
+        (names::ERROR_BUDGET, map::<u32, Budget>(PER_CPU_ARRAY, 1, 0)),
+        (
+            names::TRANSLATIONS_V4,
+            map::<u32, Translation<Address4>>(PER_CPU_ARRAY, 1, 0),
+        ),
+        (
+            names::TRANSLATIONS_V6,
+            map::<u32, Translation<Address6>>(PER_CPU_ARRAY, 1, 0),
+        ),
+        // An interface's index, and room for a program's: struct bpf_devmap_val.
+        (names::DEVICES, map::<u32, [u32; 2]>(DEVICE_HASH, 256, 0)),
+    ];
+    assert_defined(&wanted, &names::MAPS);
+}
+
+#[test]
+fn lists_of_decap_have_their_types_and_sizes() {
+    let wanted = [
+        (
+            names::DECAP_SOURCES_V4,
+            map::<Prefix<Address4>, u32>(PREFIXES, 1_024, NO_PREALLOC),
+        ),
+        (
+            names::DECAP_SOURCES_V6,
+            map::<Prefix<Address6>, u32>(PREFIXES, 1_024, NO_PREALLOC),
+        ),
+        (
+            names::DECAP_DESTINATIONS_V4,
+            map::<Address4, u32>(HASH, 1_024, 0),
+        ),
+        (
+            names::DECAP_DESTINATIONS_V6,
+            map::<Address6, u32>(HASH, 1_024, 0),
+        ),
+        (
+            names::DECAP_VIPS_V4,
+            map::<Prefix<Address4>, u32>(PREFIXES, 1_024, NO_PREALLOC),
+        ),
+        (
+            names::DECAP_VIPS_V6,
+            map::<Prefix<Address6>, u32>(PREFIXES, 1_024, NO_PREALLOC),
         ),
     ];
-    assert_eq!(wanted.len(), names::DECAP_MAPS.len());
-    for (name, definition) in wanted {
-        assert_eq!(object.map(name), definition, "{name}");
-    }
+    assert_defined(&wanted, &names::DECAP_MAPS);
+    let object = ObjectFile::read();
     let settings = layout!(DecapSettings {
         gue_port: u32,
         any_destination: u32
@@ -299,9 +358,14 @@ fn lists_of_decap_have_their_types_and_sizes() {
 
 #[test]
 fn programs_are_named_as_the_daemon_calls_them() {
+    let object = ObjectFile::read();
     assert_eq!(
-        ObjectFile::read().functions("xdp"),
+        object.functions("xdp"),
         [names::BALANCER, names::DECAP, "pass"]
+    );
+    assert_eq!(
+        object.functions("xdp.frags"),
+        [names::BALANCER_FRAGS, names::DECAP_FRAGS, "pass_frags"]
     );
 }
 
@@ -324,7 +388,7 @@ fn licence_is_one_that_the_kernel_takes_for_gpl_compatible() {
 
 #[test]
 fn map_dumps_are_typed() {
-    let mut object = Object::load(Settings::default());
+    let mut object = Object::load(Settings::default(), Form::Plain);
     let vip = Vip {
         table_slots: 1_021,
         ..Vip::default()

@@ -119,6 +119,20 @@ impl Bed {
         }
     }
 
+    /// Lets every link carry IP packets of `mtu` bytes.
+    pub fn widen(&self, mtu: u16) {
+        let set = |namespace: &Namespace, interface: &str| {
+            namespace.ip(&format!("link set {interface} mtu {mtu}"));
+        };
+        for host in &self.backends {
+            set(&host.namespace, "eth0");
+        }
+        set(&self.client, "eth0");
+        for interface in self.interfaces() {
+            set(&self.balancer, &interface);
+        }
+    }
+
     /// The balancer's interfaces: the client's first.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {

@@ -12,6 +12,7 @@
 //! | [`control`] | its control socket, as a foreign client sees it: lines of JSON |
 //! | [`traffic`] | servers and clients inside namespaces |
 //! | [`icmp`] | pings, and hops as traceroute finds them |
+//! | [`quic`] | connection ids as servers make them, and packets that bear them |
 //! | [`wait`] | waiting for a condition, with a deadline |
 //!
 //! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
@@ -30,6 +31,7 @@ pub mod kernel;
 pub mod netns;
 pub mod object;
 pub mod packet;
+pub mod quic;
 pub mod setup;
 pub mod traffic;
 pub mod wait;

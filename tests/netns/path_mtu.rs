@@ -8,11 +8,10 @@
 use lb_tests::{
     bed::VIPS,
     netns::{Namespace, join},
-    traffic::{Connection, Server},
+    traffic::Connection,
 };
-use serde_json::json;
 
-use crate::scene::{Mode, PORT, Scene, name, wait_serving};
+use crate::scene::{Mode, Scene};
 
 /// Far more than a window: it takes full segments all the way.
 const TRANSFER: usize = 4 << 20;
@@ -33,21 +32,11 @@ fn nat_backends_learn_of_a_narrow_link() {
 fn transfers(mode: Mode) {
     let scene = Scene::new(2);
     let far = beyond_a_narrow_link(&scene);
-    let body = "x".repeat(TRANSFER);
-    let hosts = scene.bed.backends.iter();
-    let _servers: Vec<Server> = hosts
-        .map(|host| Server::http(&host.namespace, PORT, &body))
-        .collect();
+    let _servers = scene.download_servers(TRANSFER);
     let daemon = scene.instance.start();
     let mut control = daemon.control();
     for vip in VIPS {
-        let mut service = scene.service(mode, vip);
-        // A probe would fetch it all.
-        service["probe"] =
-            json!({"type": "tcp", "interval": "250ms", "timeout": "250ms", "rise": 1});
-        control.must("service.add", &service);
-        wait_serving(&mut control, &name(vip), 2);
-        scene.set_up(&name(vip), vip, &[]);
+        scene.serve_downloads(&mut control, mode, vip);
         for _ in 0..4 {
             let mut connection = Connection::open(&far, (vip, mode.port()).into())
                 .unwrap_or_else(|error| panic!("connecting to {vip}: {error}"));

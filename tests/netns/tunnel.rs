@@ -2,13 +2,10 @@
 
 use std::net::IpAddr;
 
-use lb_tests::{
-    bed::{Bed, VIP_V4, VIP_V6, VIPS},
-    traffic,
-};
+use lb_tests::bed::{Bed, VIP_V4, VIP_V6, VIPS};
 use serde_json::json;
 
-use crate::scene::{Mode, PORT, Scene, name, names, set, wait_serving};
+use crate::scene::{Mode, PORT, Scene, name, wait_serving};
 
 #[test]
 fn ip_in_ip_carries_ipv4_and_ipv6_in_either() {
@@ -46,12 +43,7 @@ fn serves(mode: Mode, setting: &str, argument: &str) {
         for number in 0..scene.bed.backends.len() {
             shown += &scene.set_up_one(number, &name(vip), like, &[]);
         }
-        let everybody = set(&["b0", "b1"]);
-        let to = (vip, PORT).into();
-        let tcp = names(traffic::ask(&scene.bed.client, to, 40));
-        assert_eq!(tcp, everybody, "tcp to {vip}, backends like {like}");
-        let udp = names(traffic::ask_udp(&scene.bed.client, to, 40));
-        assert_eq!(udp, everybody, "udp to {vip}, backends like {like}");
+        scene.everybody_answers((vip, PORT).into(), 40);
         scene.set_up(&name(vip), like, &["--undo"]);
         for host in &scene.bed.backends {
             assert_eq!(host.place().decap(), None, "lbd decap still runs");

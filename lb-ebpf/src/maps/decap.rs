@@ -1,15 +1,16 @@
-//! The maps of the program that strips tunnels. The balancer uses none of them.
+//! The maps of the program that strips tunnels, but for those that it counts in. The balancer uses none of them.
 
 use aya_ebpf::{
     Global,
-    btf_maps::{HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
+    btf_maps::{HashMap, LpmTrie},
     macros::btf_map,
 };
 use lb_common::{
-    decap::{DecapOutcome, DecapSettings, GUE_PORT, Prefix},
-    family::{Address4, Address6, Family, V4, V6},
-    outcome::LEDGER_CELLS,
+    decap::{DecapSettings, GUE_PORT},
+    family::{Address4, Address6, V4, V6},
 };
+
+use super::prefix::{Aligned, PrefixFamily, longest};
 
 /// Elements of each list: the values mean nothing, what counts is that a key is there.
 const ENTRIES: usize = 1024;
@@ -33,30 +34,24 @@ static DECAP_DESTINATIONS_V4: HashMap<Address4, u32, ENTRIES> = HashMap::new();
 #[btf_map]
 static DECAP_DESTINATIONS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
 #[btf_map]
-static DECAP_VIPS_V4: HashMap<Address4, u32, ENTRIES> = HashMap::new();
+static DECAP_VIPS_V4: LpmTrie<Address4, u32, ENTRIES> = LpmTrie::new();
 #[btf_map]
-static DECAP_VIPS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
-#[btf_map]
-static DECAP_LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
+static DECAP_VIPS_V6: LpmTrie<Address6, u32, ENTRIES> = LpmTrie::new();
 
 type Prefixes<A> = LpmTrie<A, u32, ENTRIES>;
 type Addresses<A> = HashMap<A, u32, ENTRIES>;
 
 /// A family's own lists.
-pub trait DecapMaps: Family {
-    /// Bits of an address.
-    #[doc(hidden)]
-    const BITS: u32;
+pub trait DecapMaps: PrefixFamily {
     #[doc(hidden)]
     fn sources() -> &'static Prefixes<Self::Address>;
     #[doc(hidden)]
     fn destinations() -> &'static Addresses<Self::Address>;
     #[doc(hidden)]
-    fn decap_vips() -> &'static Addresses<Self::Address>;
+    fn decap_vips() -> &'static Prefixes<Self::Address>;
 }
 
 impl DecapMaps for V4 {
-    const BITS: u32 = 32;
     #[inline(always)]
     fn sources() -> &'static Prefixes<Address4> {
         &DECAP_SOURCES_V4
@@ -66,13 +61,12 @@ impl DecapMaps for V4 {
         &DECAP_DESTINATIONS_V4
     }
     #[inline(always)]
-    fn decap_vips() -> &'static Addresses<Address4> {
+    fn decap_vips() -> &'static Prefixes<Address4> {
         &DECAP_VIPS_V4
     }
 }
 
 impl DecapMaps for V6 {
-    const BITS: u32 = 128;
     #[inline(always)]
     fn sources() -> &'static Prefixes<Address6> {
         &DECAP_SOURCES_V6
@@ -82,7 +76,7 @@ impl DecapMaps for V6 {
         &DECAP_DESTINATIONS_V6
     }
     #[inline(always)]
-    fn decap_vips() -> &'static Addresses<Address6> {
+    fn decap_vips() -> &'static Prefixes<Address6> {
         &DECAP_VIPS_V6
     }
 }
@@ -94,32 +88,11 @@ pub fn settings() -> DecapSettings {
     DECAP_SETTINGS.load()
 }
 
-/// A key on the stack whose address stands at a multiple of 8 bytes: the compiler joins its words in pairs.
-#[repr(C, align(8))]
-struct Aligned<A> {
-    before: u32,
-    key: Prefix<A>,
-}
-
-impl<A> Aligned<A> {
-    #[inline(always)]
-    const fn new(bits: u32, address: A) -> Self {
-        Self {
-            before: 0,
-            key: Prefix { bits, address },
-        }
-    }
-}
-
 /// Whether `source` may tunnel packets to this host.
 #[inline(always)]
 #[must_use]
 pub fn is_allowed_source<F: DecapMaps>(source: F::Address) -> bool {
-    let aligned = Aligned::new(F::BITS, source);
-    // SAFETY: `Key` is `repr(C, packed)` of a `u32` and the address; `Prefix` has the same fields in the same
-    // order and no padding (asserted in `lb_common::pod`).
-    let key = unsafe { &*(&raw const aligned.key).cast::<Key<F::Address>>() };
-    F::sources().get(key).is_some()
+    longest::<F, _, _>(F::sources(), source).is_some()
 }
 
 /// Whether tunnels may end at `destination`.
@@ -133,7 +106,7 @@ pub fn is_destination<F: DecapMaps>(destination: F::Address) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn is_vip<F: DecapMaps>(address: F::Address) -> bool {
-    has::<F>(F::decap_vips(), address)
+    longest::<F, _, _>(F::decap_vips(), address).is_some()
 }
 
 #[inline(always)]
@@ -145,13 +118,4 @@ fn has<F: DecapMaps>(list: &Addresses<F::Address>, address: F::Address) -> bool 
     let aligned = Aligned::new(0, address);
     // SAFETY: only whether there is an element is asked; the value is not read.
     unsafe { list.get(&aligned.key.address) }.is_some()
-}
-
-/// Counts a packet's outcome.
-#[inline(always)]
-pub fn count(outcome: DecapOutcome) {
-    if let Some(cell) = DECAP_LEDGER.get_ptr_mut(outcome as u32) {
-        // SAFETY: this CPU's own element, and the program is not preempted by itself.
-        unsafe { *cell += 1 };
-    }
 }

@@ -11,7 +11,7 @@ use crate::control::protocol::{
 pub(super) enum BackendCommand {
     /// Add a backend to a service
     Add(Add),
-    /// Change weight or mode
+    /// Change weight, mode or server ids
     Update(Update),
     /// Drain a backend, then remove it
     Remove(Remove),
@@ -55,10 +55,14 @@ pub(super) struct Add {
     /// What state it begins in [default: up]
     #[arg(long, value_parser = argument::STATES)]
     state: Option<String>,
+    #[arg(help = "What QUIC connection ids call it, like 0a0b; may be given several times")]
+    #[arg(long = "server-id", value_name = "HEX", value_delimiter = ',', value_parser = argument::server_id)]
+    server_ids: Vec<String>,
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("changes").required(true).multiple(true).args(["weight", "mode"]))]
+#[command(group = ArgGroup::new("changes").required(true).multiple(true)
+    .args(["weight", "mode", "server_ids", "no_server_ids"]))]
 pub(super) struct Update {
     #[command(flatten)]
     which: Which,
@@ -68,6 +72,12 @@ pub(super) struct Update {
     /// How packets reach it from now on
     #[arg(long, value_parser = argument::MODES)]
     mode: Option<String>,
+    /// Replaces what QUIC connection ids call it; may be given several times
+    #[arg(long = "server-id", value_name = "HEX", value_delimiter = ',', value_parser = argument::server_id)]
+    server_ids: Option<Vec<String>>,
+    /// Take its server ids away
+    #[arg(long, conflicts_with = "server_ids")]
+    no_server_ids: bool,
 }
 
 #[derive(Debug, Args)]
@@ -120,12 +130,16 @@ impl BackendCommand {
                 weight: add.weight,
                 mode: add.mode,
                 state: add.state,
+                server_ids: add.server_ids,
             }),
             Self::Update(update) => Call::BackendUpdate(BackendUpdate {
                 service: update.which.service,
                 address: update.which.address,
                 weight: update.weight,
                 mode: update.mode,
+                server_ids: update
+                    .server_ids
+                    .or_else(|| update.no_server_ids.then(Vec::new)),
             }),
             Self::Remove(remove) => Call::BackendRemove(BackendRemove {
                 service: remove.which.service,

@@ -5,7 +5,10 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use crate::control::protocol::{Room, Setup, Step, TunnelKind};
+use crate::{
+    control::protocol::{Room, Setup, Step, TunnelKind},
+    model::Prefix,
+};
 
 /// The routing table of replies, and the preference of the rules that lead to it: `LB` in ASCII.
 const TABLE: u32 = 0x4c42;
@@ -27,7 +30,7 @@ pub(super) fn script(setup: &Setup) -> String {
     }
     text.push_str(BEGIN);
     let all = || setup.undo.iter().chain(&setup.steps);
-    let mut functions: Vec<&str> = all().map(function).collect();
+    let mut functions: Vec<&str> = all().filter_map(function).collect();
     functions.sort_unstable();
     functions.dedup();
     for function in functions {
@@ -134,15 +137,16 @@ fn section(text: &mut String, steps: &[Step], command: fn(&Step) -> String) {
 }
 
 /// The functions that a step's commands call.
-fn function(step: &Step) -> &'static str {
-    match step {
+fn function(step: &Step) -> Option<&'static str> {
+    Some(match step {
         Step::Vip { .. } => VIP,
         Step::Sysctl { .. } => SYSCTL,
         Step::ReversePath { .. } => REVERSE_PATH,
         Step::Fou { .. } | Step::Tunnel { .. } => TUNNEL,
         Step::Decap { .. } => DECAP,
         Step::ReplyRoute { .. } | Step::ReplyRule { .. } => REPLY,
-    }
+        Step::SourceRoute { .. } => return None,
+    })
 }
 
 fn reason(step: &Step) -> &'static str {
@@ -163,12 +167,16 @@ fn reason(step: &Step) -> &'static str {
         Step::ReplyRule { .. } => {
             "All that comes from the backend's address does, ICMP errors among it."
         }
+        Step::SourceRoute { .. } => {
+            "Packets come from addresses that only the balancer has: replies go there by it."
+        }
     }
 }
 
 fn perform(step: &Step) -> String {
     match step {
-        Step::Vip { address } => format!("vip {}", whole(*address)),
+        Step::Vip { addresses } if addresses.is_single() => format!("vip {}", single(*addresses)),
+        Step::Vip { addresses } => format!("ip {}", local_route("replace", *addresses)),
         Step::Sysctl { key, value, or } => {
             let values = [value].into_iter().chain(or);
             let values: Vec<String> = values.map(u32::to_string).collect();
@@ -195,12 +203,18 @@ fn perform(step: &Step) -> String {
         Step::ReplyRule { from } => {
             format!("reply_rule {} {}", family(from.is_ipv6()), rule(*from))
         }
+        Step::SourceRoute { to, via } => format!("ip {}", source_route("replace", *to, *via)),
     }
 }
 
 fn undo(step: &Step) -> String {
     match step {
-        Step::Vip { address } => format!("no_vip {}", whole(*address)),
+        Step::Vip { addresses } if addresses.is_single() => {
+            format!("no_vip {}", single(*addresses))
+        }
+        Step::Vip { addresses } => {
+            format!("ip {} 2>/dev/null || :", local_route("del", *addresses))
+        }
         // They stay.
         Step::Sysctl { .. } | Step::ReversePath { .. } => String::new(),
         Step::Fou { port, ipv6 } => {
@@ -219,15 +233,23 @@ fn undo(step: &Step) -> String {
             family(from.is_ipv6()),
             rule(*from)
         ),
+        Step::SourceRoute { to, via } => {
+            format!("ip {} 2>/dev/null || :", source_route("del", *to, *via))
+        }
     }
 }
 
 /// Shows what a step has brought about; fails if it is not there.
 fn check(step: &Step) -> String {
     match step {
-        Step::Vip { address } => {
+        Step::Vip { addresses } if addresses.is_single() => {
+            let address = addresses.address();
             format!("show \"VIP {address}\" ip -o address show dev lo to {address}")
         }
+        Step::Vip { addresses } => format!(
+            "show \"VIP {addresses}\" ip {} route show table local {addresses}",
+            family(!addresses.is_ipv4())
+        ),
         Step::Sysctl { key, .. } => format!("show {key} cat /proc/sys/{}", path(key)),
         Step::ReversePath { device } => {
             let device = device_or_dev(device.as_deref());
@@ -251,6 +273,10 @@ fn check(step: &Step) -> String {
             "show \"rule of replies\" rules_of {} {TABLE} {from}",
             family(from.is_ipv6())
         ),
+        Step::SourceRoute { to, .. } => format!(
+            "show \"route to {to}\" ip {} route show {to}",
+            family(!to.is_ipv4())
+        ),
     }
 }
 
@@ -259,9 +285,24 @@ fn rule(from: IpAddr) -> String {
     format!("pref {TABLE} from {from} lookup {TABLE}")
 }
 
-fn whole(address: IpAddr) -> String {
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    format!("{address} {bits}")
+fn single(address: Prefix) -> String {
+    format!("{} {}", address.address(), address.bits())
+}
+
+/// A route as `ip` takes it, by which the host takes addresses for its own.
+fn local_route(verb: &str, addresses: Prefix) -> String {
+    format!(
+        "{} route {verb} local {addresses} dev lo",
+        family(!addresses.is_ipv4())
+    )
+}
+
+/// The route to our sources, likewise.
+fn source_route(verb: &str, to: Prefix, via: IpAddr) -> String {
+    format!(
+        "{} route {verb} {to} via {via} dev \"$dev\"",
+        family(!to.is_ipv4())
+    )
 }
 
 /// A setting's file below `/proc/sys`.

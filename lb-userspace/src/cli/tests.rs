@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod quic;
+
 /// What a run left behind.
 #[derive(Debug, PartialEq, Eq)]
 struct Ran {
@@ -232,7 +234,7 @@ fn what_makes_no_sense_is_a_usage_error_that_says_what_would() {
         ),
         (
             "service add web --vip 192.0.2.10:443/tcp --mode vxlan",
-            "l2, nat, ipip, gue, local",
+            "l2, nat, ipip, gue, local, snat",
         ),
         (
             "service add web --vip 192.0.2.10:443/tcp --table-slots 100",

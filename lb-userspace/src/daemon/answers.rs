@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{change, core::Core, preflight};
+use super::{change, core::Core, host::host, preflight};
 use crate::{
-    config::{Config, Fault, Faults, spec::BackendSpec, text, validate},
+    config::{Config, Fault, Faults, Host, spec::BackendSpec, text, validate},
     control::protocol::{
         API_VERSION, Applied, BackendAdd, BackendRows, Call, Checked, ConfigText, ErrorCode,
         RpcError, ServiceRows, Version,
@@ -23,7 +23,7 @@ use crate::{
         rules::{Breach, way_breach},
     },
     health::Target,
-    model::{AdminState, Mode, Service, ServiceName, Way, Ways},
+    model::{AdminState, Service, ServiceName, Way, Ways},
     neighbor,
     plan::Serving,
     state,
@@ -130,11 +130,11 @@ impl Core {
     /// Every fault of a configuration, modes among them that routes and interfaces cannot serve as they are now; for one
     /// that has none, what of it does not fit into the running maps.
     async fn check(&mut self, config: &ConfigText) -> Result<Checked, RpcError> {
-        let ways = match read(config, &Ways::new())?.0 {
-            Ok(config) => ways_of(&config.desired).await,
-            Err(_) => Ways::new(),
-        };
-        let faults = match read(config, &ways)?.0 {
+        let mut host = host();
+        if let (Ok(config), _) = read(config, &host)? {
+            host.ways = ways_of(&config.desired).await;
+        }
+        let faults = match read(config, &host)?.0 {
             Ok(config) => self
                 .shortages(&config.desired)
                 .into_iter()
@@ -175,6 +175,7 @@ impl Core {
             address: change::backend_address(address)?,
             weight: None,
             mode: None,
+            server_ids: None,
             state: Some(state),
         };
         self.make(change, &service).await
@@ -207,7 +208,7 @@ impl Core {
         }
     }
 
-    /// Warnings of `nat` backends whose replies would not meet the program.
+    /// Warnings of `nat` and `snat` backends whose replies would not meet the program.
     fn lost_replies(&self, concerned: impl Fn(&ServiceName) -> bool) -> Vec<String> {
         let attached = self.edges.interfaces.indexes();
         let mut warnings = Vec::new();
@@ -220,14 +221,14 @@ impl Core {
             for backend in service
                 .backends
                 .values()
-                .filter(|backend| backend.mode == Mode::Nat)
+                .filter(|backend| backend.mode.translates())
             {
                 if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip())
                     && !attached.contains(&hop.interface)
                 {
                     warnings.push(format!(
-                        "nat backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
-                        backend.address, service.name, hop.interface
+                        "{} backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
+                        backend.mode, backend.address, service.name, hop.interface
                     ));
                 }
             }
@@ -329,11 +330,11 @@ async fn ways_of(desired: &Desired) -> Ways {
 
 fn read(
     config: &ConfigText,
-    ways: &Ways,
+    host: &Host,
 ) -> Result<(Result<Config, Faults>, Option<String>), RpcError> {
     match (&config.toml, &config.config) {
-        (Some(toml), None) => Ok((text::load_on(toml, ways), Some(state::digest(toml)))),
-        (None, Some(spec)) => Ok((validate::config_on(spec, ways), None)),
+        (Some(toml), None) => Ok((text::load(toml, host), Some(state::digest(toml)))),
+        (None, Some(spec)) => Ok((validate::config(spec, host), None)),
         (Some(_), Some(_)) | (None, None) => Err(RpcError::new(
             ErrorCode::InvalidParams,
             "give either `toml`, a text, or `config`, an object",
@@ -355,6 +356,6 @@ fn names_daemon(config: &ConfigText) -> bool {
 }
 
 fn load(config: &ConfigText) -> Result<(Config, Option<String>), RpcError> {
-    let (config, digest) = read(config, &Ways::new())?;
+    let (config, digest) = read(config, &host())?;
     Ok((config.map_err(invalid_config)?, digest))
 }

@@ -56,6 +56,7 @@ pub(super) fn service_update(
             "table_slots",
             validate::table_slots,
         )?,
+        quic_lb: optional(update.quic_lb.as_deref(), "quic_lb", validate::quic_lb)?,
         probe: if update.no_probe {
             Some(None)
         } else {
@@ -73,6 +74,11 @@ pub(super) fn backend_update(
         address: backend_address(&update.address)?,
         weight: optional(update.weight, "weight", validate::weight)?,
         mode: optional(update.mode.as_deref(), "mode", validate::mode)?,
+        server_ids: optional(
+            update.server_ids.as_deref(),
+            "server_ids",
+            validate::server_ids,
+        )?,
         state: None,
     })
 }

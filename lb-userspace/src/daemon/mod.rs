@@ -22,6 +22,7 @@ mod core;
 mod decap;
 mod event;
 pub mod exit;
+mod host;
 mod interfaces;
 mod options;
 mod preflight;

@@ -32,7 +32,7 @@ impl Core {
         let site = Site {
             desired: &self.desired,
             next_hops: &self.next_hops,
-            tunnel_sources: self.edges.tunnel_sources,
+            sources: self.edges.sources,
             gue_port: self.settings.gue_port,
         };
         setup(site, service, backend, &choice)

@@ -1,15 +1,14 @@
-//! The program that takes tunnels off: its lists and its ledger.
+//! The program that takes tunnels off, and its lists.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context, Result};
 use aya::{
-    EbpfLoader,
-    maps::{HashMap, LpmTrie, MapData, MapError, PerCpuArray, lpm_trie::Key},
-    programs::Xdp,
+    Ebpf, EbpfLoader,
+    maps::{HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use lb_common::{
-    decap::{DecapOutcome, DecapSettings},
+    decap::DecapSettings,
     family::{Address4, Address6},
     names,
 };
@@ -31,7 +30,7 @@ pub struct DecapRules {
     /// Who may tunnel.
     pub sources: Vec<Prefix>,
     /// What packets inside tunnels may be for.
-    pub vips: Vec<IpAddr>,
+    pub vips: Vec<Prefix>,
     /// The UDP port of GUE.
     pub gue_port: u16,
 }
@@ -40,13 +39,12 @@ pub struct DecapRules {
 pub struct Decap {
     destinations_v4: HashMap<MapData, Address4, u32>,
     destinations_v6: HashMap<MapData, Address6, u32>,
-    ledger: PerCpuArray<MapData, u64>,
     destinations: BTreeSet<IpAddr>,
 }
 
 impl Decap {
     /// Loads the program with maps of its own, which are not pinned: a program that replaces another one begins
-    /// with new lists and an empty ledger.
+    /// with new lists and empty ledgers.
     ///
     /// # Errors
     /// Says which part the kernel refused.
@@ -58,7 +56,12 @@ impl Decap {
         let mut loader = EbpfLoader::new();
         loader.override_global(names::DECAP_SETTINGS, &settings, true);
         // The object holds the balancer's maps too: made as small as can be, and closed again.
-        for name in names::MAPS {
+        let unused = || {
+            names::MAPS
+                .into_iter()
+                .filter(|name| !names::SHARED_MAPS.contains(name))
+        };
+        for name in unused() {
             loader.map_max_entries(name, 1);
         }
         for (names, entries) in [
@@ -79,41 +82,20 @@ impl Decap {
         let created = loader.load(load::object()?);
         let mut ebpf =
             created.with_context(|| load::creation(getrlimit(Resource::Memlock).current))?;
-        let program: &mut Xdp = ebpf
-            .program_mut(names::DECAP)
-            .context("the eBPF object has no program `decap`")?
-            .try_into()
-            .context("`decap` is not an XDP program")?;
-        program
-            .load()
-            .context("load the program `decap` into the kernel")?;
-        for name in names::MAPS {
+        let program = load::load_program(&mut ebpf, names::DECAP_FRAGS, names::DECAP)?;
+        for name in unused() {
             drop(ebpf.take_map(name));
         }
-        let mut sources_v4: LpmTrie<MapData, Address4, u32> =
-            take(&mut ebpf, names::DECAP_SOURCES_V4)?;
-        let mut sources_v6: LpmTrie<MapData, Address6, u32> =
-            take(&mut ebpf, names::DECAP_SOURCES_V6)?;
-        for prefix in &rules.sources {
-            let bits = prefix.bits().into();
-            let done = match prefix.address() {
-                IpAddr::V4(address) => sources_v4.insert(&Key::new(bits, address.into()), 1, 0),
-                IpAddr::V6(address) => sources_v6.insert(&Key::new(bits, address.into()), 1, 0),
-            };
-            done.with_context(|| format!("allow tunnels from {prefix}"))?;
-        }
-        let mut vips_v4 = take(&mut ebpf, names::DECAP_VIPS_V4)?;
-        let mut vips_v6 = take(&mut ebpf, names::DECAP_VIPS_V6)?;
-        for vip in &rules.vips {
-            put(&mut vips_v4, &mut vips_v6, *vip).with_context(|| format!("allow {vip}"))?;
-        }
+        let lists = [names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6];
+        list(&mut ebpf, lists, &rules.sources).context("allow tunnels from the balancers")?;
+        let lists = [names::DECAP_VIPS_V4, names::DECAP_VIPS_V6];
+        list(&mut ebpf, lists, &rules.vips).context("allow packets to the VIPs")?;
         let decap = Self {
             destinations_v4: take(&mut ebpf, names::DECAP_DESTINATIONS_V4)?,
             destinations_v6: take(&mut ebpf, names::DECAP_DESTINATIONS_V6)?,
-            ledger: take(&mut ebpf, names::DECAP_LEDGER)?,
             destinations: BTreeSet::new(),
         };
-        Ok((decap, Attachments::new(ebpf, names::DECAP, pins)))
+        Ok((decap, Attachments::new(ebpf, program, pins)?))
     }
 
     /// Lets tunnels end at these addresses and at no others; whether that is a change.
@@ -140,18 +122,21 @@ impl Decap {
         self.destinations = wanted;
         Ok(changed)
     }
+}
 
-    /// Packets by outcome, all CPUs summed.
-    ///
-    /// # Errors
-    /// The map could not be read.
-    pub fn ledger(&self) -> Result<Vec<(DecapOutcome, u64)>> {
-        let read = |outcome: &DecapOutcome| -> Result<(DecapOutcome, u64)> {
-            let cells = self.ledger.get(&(*outcome as u32), 0)?;
-            Ok((*outcome, cells.iter().sum()))
+/// Puts `prefixes` on the lists, of IPv4 and of IPv6, with these names.
+fn list(ebpf: &mut Ebpf, [v4, v6]: [&str; 2], prefixes: &[Prefix]) -> Result<()> {
+    let mut v4: LpmTrie<MapData, Address4, u32> = take(ebpf, v4)?;
+    let mut v6: LpmTrie<MapData, Address6, u32> = take(ebpf, v6)?;
+    for prefix in prefixes {
+        let bits = prefix.bits().into();
+        let done = match prefix.address() {
+            IpAddr::V4(address) => v4.insert(&Key::new(bits, address.into()), 1, 0),
+            IpAddr::V6(address) => v6.insert(&Key::new(bits, address.into()), 1, 0),
         };
-        DecapOutcome::ALL.iter().map(read).collect()
+        done.with_context(|| format!("write {prefix}"))?;
     }
+    Ok(())
 }
 
 fn put(

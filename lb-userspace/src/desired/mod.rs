@@ -2,7 +2,7 @@
 //!
 //! A change is applied whole or refused with a [`Refusal`] and no effect. What must hold across services
 //! and backends is checked here and nowhere else, for the file and the socket alike:
-//! no VIP belongs to two services; backends of a service are told apart by address; a `nat` backend has the
+//! no VIP belongs to two services, and VIPs that are prefixes do not overlap; backends of a service are told apart by address; a `nat` backend has the
 //! IP version of all of its service's VIPs.
 
 mod apply;
@@ -20,7 +20,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, Service, ServiceName, TableSlots, Vip, Weight,
+    AdminState, Backend, Mode, Probe, QuicLb, ServerId, Service, ServiceName, TableSlots, Vip,
+    Weight,
 };
 
 /// All services the operator wants.
@@ -48,6 +49,8 @@ pub enum Change {
         table_slots: Option<TableSlots>,
         /// Replaces the probe; `Some(None)` takes it away.
         probe: Option<Option<Probe>>,
+        /// Replaces the QUIC-LB configurations; without any, connection ids are not read.
+        quic_lb: Option<QuicLb>,
     },
     /// The service goes, with all its backends.
     RemoveService {
@@ -75,6 +78,8 @@ pub enum Change {
         mode: Option<Mode>,
         /// Replaces the state, and calls off a removal under way.
         state: Option<AdminState>,
+        /// Replaces the QUIC server ids.
+        server_ids: Option<BTreeSet<ServerId>>,
     },
     /// The backend drains and goes when the deadline has passed; at once if there is none, or if it is
     /// `down` and has nothing to drain.

@@ -1,6 +1,7 @@
 //! The machines that receive traffic.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
     str::FromStr,
@@ -9,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ParseError, vip::unicast_endpoint};
+use super::{ParseError, ServerId, vip::unicast_endpoint};
 
 /// How packets reach a backend.
 #[derive(
@@ -28,11 +29,20 @@ pub enum Mode {
     Gue,
     /// This host itself: the packet goes to its own stack.
     Local,
+    /// Full NAT: addresses and ports of both ends change, so that replies come back by themselves.
+    Snat,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 5] = [Self::L2, Self::Nat, Self::Ipip, Self::Gue, Self::Local];
+    pub const ALL: [Self; 6] = [
+        Self::L2,
+        Self::Nat,
+        Self::Ipip,
+        Self::Gue,
+        Self::Local,
+        Self::Snat,
+    ];
 
     /// Whether packets get an outer header.
     #[must_use]
@@ -46,10 +56,22 @@ impl Mode {
     pub const fn overhead(self, outer: IpAddr) -> u16 {
         let ip = if outer.is_ipv4() { 20 } else { 40 };
         match self {
-            Self::L2 | Self::Nat | Self::Local => 0,
+            Self::L2 | Self::Nat | Self::Snat | Self::Local => 0,
             Self::Ipip => ip,
             Self::Gue => ip + 8,
         }
+    }
+
+    /// Whether packets come from an address of ours.
+    #[must_use]
+    pub const fn has_source(self) -> bool {
+        self.is_tunnel() || matches!(self, Self::Snat)
+    }
+
+    /// Whether packets' own addresses and ports change, so that replies must come back through the balancer.
+    #[must_use]
+    pub const fn translates(self) -> bool {
+        matches!(self, Self::Nat | Self::Snat)
     }
 }
 
@@ -61,6 +83,7 @@ impl fmt::Display for Mode {
             Self::Ipip => "ipip",
             Self::Gue => "gue",
             Self::Local => "local",
+            Self::Snat => "snat",
         })
     }
 }
@@ -136,7 +159,7 @@ impl From<Weight> for u32 {
 /// One backend of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
-    /// Address and port; unique in its service, and its name. In all modes but `nat` packets keep
+    /// Address and port; unique in its service, and its name. In all modes but `nat` and `snat` packets keep
     /// their port, and this one is only probed.
     pub address: SocketAddr,
     /// Its share.
@@ -145,6 +168,9 @@ pub struct Backend {
     pub mode: Mode,
     /// What the operator wants of it.
     pub state: AdminState,
+    /// What QUIC connection ids call it; no other backend of its service has any of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub server_ids: BTreeSet<ServerId>,
     /// When a draining backend is removed, if it is being removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_at: Option<SystemTime>,

@@ -27,18 +27,47 @@ impl TryFrom<String> for Prefix {
 }
 
 impl Prefix {
-    /// The addresses that differ from `address` in no other than the low `free_bits` bits.
+    /// The prefix of `bits` bits that begins with `address`; `None` if there is none.
     #[must_use]
-    pub fn around(address: IpAddr, free_bits: u8) -> Self {
-        let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = IpNet::new(address, bits.saturating_sub(free_bits));
-        Self(prefix.map_or_else(|_| address.into(), |prefix| prefix.trunc()))
+    pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
+        let prefix = IpNet::new(address, bits).ok()?;
+        (prefix.trunc() == prefix).then_some(Self(prefix))
     }
 
     /// The first address of the range.
     #[must_use]
     pub fn address(self) -> IpAddr {
         self.0.addr()
+    }
+
+    /// The last address of the range.
+    #[must_use]
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// Whether it is a range of IPv4 addresses.
+    #[must_use]
+    pub const fn is_ipv4(self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+
+    /// Whether it is one address.
+    #[must_use]
+    pub fn is_single(self) -> bool {
+        self.free_bits() == 0
+    }
+
+    /// Whether all addresses of `other` are in it.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// Whether any address is in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.contains(other) || other.contains(self)
     }
 
     /// How many bits count: at most 32, or 128.
@@ -54,9 +83,21 @@ impl Prefix {
     }
 }
 
+impl From<IpAddr> for Prefix {
+    /// The prefix of that address only.
+    fn from(address: IpAddr) -> Self {
+        Self(address.into())
+    }
+}
+
 impl fmt::Display for Prefix {
+    /// One address without its length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if self.is_single() {
+            self.address().fmt(f)
+        } else {
+            self.0.fmt(f)
+        }
     }
 }
 
@@ -66,7 +107,7 @@ impl FromStr for Prefix {
     /// An address alone is the prefix of that address only.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self(address.into()));
+            return Ok(address.into());
         }
         let prefix: IpNet = text.parse().map_err(|_| {
             ParseError::new(format!(
@@ -94,10 +135,10 @@ mod tests {
             "0.0.0.0/0",
             "10.0.0.0/8",
             "10.0.0.128/25",
-            "10.0.0.1/32",
+            "10.0.0.1",
             "::/0",
             "2001:db8::/32",
-            "2001:db8::1/128",
+            "2001:db8::1",
         ] {
             assert_eq!(text.parse::<Prefix>().unwrap().to_string(), text);
         }
@@ -106,7 +147,8 @@ mod tests {
     #[test]
     fn an_address_alone_is_itself() {
         for (text, whole) in [("10.0.0.1", "10.0.0.1/32"), ("fd00::1", "fd00::1/128")] {
-            assert_eq!(text.parse::<Prefix>().unwrap().to_string(), whole);
+            assert_eq!(text.parse::<Prefix>(), whole.parse());
+            assert_eq!(whole.parse::<Prefix>().unwrap().to_string(), text);
         }
     }
 

@@ -5,13 +5,17 @@
 
 use std::{collections::BTreeMap, fmt, io, net::IpAddr};
 
+use lb_common::vlan::Vlan;
+
 pub mod link;
 mod netlink;
 mod resolve;
 pub mod resolver;
+pub mod vlan;
 
 pub use link::{InterfaceEvents, Link, Xdp, addresses, links};
 pub use resolver::{Resolver, ResolverHandle};
+pub use vlan::{UnsupportedVlan, VlanLink};
 
 use self::netlink::Netlink;
 use crate::model::Ways;
@@ -19,8 +23,10 @@ use crate::model::Ways;
 /// Where a frame for some destination goes. The default is nowhere: the packet stays on this host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextHop {
-    /// Index of the egress interface.
+    /// Index of the interface that transmits: the parent of a VLAN device.
     pub interface: u32,
+    /// The tag that frames leave with, if the egress interface is a VLAN device.
+    pub vlan: Vlan,
     /// MAC address of the egress interface.
     pub source_mac: [u8; 6],
     /// MAC address of the next hop.
@@ -67,6 +73,13 @@ pub enum Unresolved {
         /// Its name.
         interface: String,
     },
+    /// The egress interface is a VLAN device whose tag the program cannot write.
+    UnsupportedVlan {
+        /// Its name.
+        interface: String,
+        /// Why not.
+        why: UnsupportedVlan,
+    },
     /// Nobody has answered to ARP or neighbour discovery yet.
     NoNeighbor {
         /// Who was asked for: the destination or its gateway.
@@ -87,6 +100,9 @@ impl fmt::Display for Unresolved {
             ),
             Self::InterfaceDown { interface } => {
                 write!(f, "its route leads to {interface}, which is down")
+            }
+            Self::UnsupportedVlan { interface, why } => {
+                write!(f, "its route leads to the VLAN device {interface}, {why}")
             }
             Self::NoNeighbor {
                 next_hop,

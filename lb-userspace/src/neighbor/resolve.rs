@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{Link, NextHop, Unresolved};
+use lb_common::vlan::Vlan;
+
+use super::{Link, NextHop, Unresolved, vlan};
 use crate::model::Way;
 
 /// What the kernel does with packets to a destination.
@@ -70,8 +72,17 @@ pub(super) fn resolve(
             next_hop,
             interface: name(),
         })?;
+    let (transmitter, vlan) = match vlan::device(link, links) {
+        None => (interface, Vlan::NONE),
+        Some(Ok(device)) => (device.parent, device.vlan),
+        Some(Err(why)) => {
+            let interface = name();
+            return Err(Unresolved::UnsupportedVlan { interface, why });
+        }
+    };
     Ok(NextHop {
-        interface,
+        interface: transmitter,
+        vlan,
         source_mac,
         destination_mac: neighbor.mac,
         on_link: next_hop == destination,
@@ -118,13 +129,18 @@ pub(super) fn neighbor_needed(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::neighbor::{UnsupportedVlan, VlanLink};
 
     const LINK: u32 = 2;
     const DOWN: u32 = 3;
     const TUNNEL: u32 = 4;
+    /// On [`LINK`], and on that again.
+    const VLAN: u32 = 5;
+    const STACKED: u32 = 6;
     const GONE: u32 = 9;
     const OUR_ADDRESS: &str = "10.0.0.1";
     const OURS: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    const OURS_ON_VLAN: [u8; 6] = [2, 0, 0, 0, 0, 5];
     const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
     fn ip(text: &str) -> IpAddr {
@@ -138,27 +154,48 @@ mod tests {
             mac,
             up,
             mtu: 1_500,
+            kind: None,
+            vlan: None,
             xdp: None,
         };
         [
             link(LINK, "eth0", Some(OURS), true),
             link(DOWN, "eth1", Some(OURS), false),
             link(TUNNEL, "tun0", None, true),
+            Link {
+                mtu: 1_496,
+                ..vlan(LINK, link(VLAN, "eth0.100", Some(OURS_ON_VLAN), true))
+            },
+            vlan(VLAN, link(STACKED, "eth0.100.7", Some(OURS), true)),
         ]
         .map(|link| (link.index, link))
         .into()
     }
 
+    fn vlan(parent: u32, link: Link) -> Link {
+        let vlan = Some(VlanLink {
+            parent,
+            id: 100,
+            is_provider: false,
+        });
+        Link { vlan, ..link }
+    }
+
     fn neighbors() -> Neighbors {
-        ["10.0.0.2", "fd00::2"]
-            .map(|address| {
-                let neighbor = Neighbor {
-                    mac: THEIRS,
-                    stale: false,
-                };
-                ((LINK, ip(address)), neighbor)
-            })
-            .into()
+        [
+            (LINK, "10.0.0.2"),
+            (LINK, "fd00::2"),
+            (VLAN, "10.3.0.2"),
+            (STACKED, "10.4.0.2"),
+        ]
+        .map(|(link, address)| {
+            let neighbor = Neighbor {
+                mac: THEIRS,
+                stale: false,
+            };
+            ((link, ip(address)), neighbor)
+        })
+        .into()
     }
 
     fn through(interface: u32, gateway: Option<&str>) -> Route {
@@ -173,11 +210,22 @@ mod tests {
     fn hop(on_link: bool) -> NextHop {
         NextHop {
             interface: LINK,
+            vlan: Vlan::NONE,
             source_mac: OURS,
             destination_mac: THEIRS,
             on_link,
             source: Some(ip(OUR_ADDRESS)),
             mtu: 1_500,
+        }
+    }
+
+    /// By the parent, as the VLAN device would send it.
+    fn hop_in_vlan(on_link: bool) -> NextHop {
+        NextHop {
+            vlan: Vlan::new(100, false),
+            source_mac: OURS_ON_VLAN,
+            mtu: 1_496,
+            ..hop(on_link)
         }
     }
 
@@ -200,6 +248,14 @@ mod tests {
                 interface: "tun0".to_owned(),
             })
         };
+        let stacked = || {
+            Err(Unresolved::UnsupportedVlan {
+                interface: "eth0.100.7".to_owned(),
+                why: UnsupportedVlan::Stacked {
+                    parent: "eth0.100".to_owned(),
+                },
+            })
+        };
         for (destination, route, expected) in [
             ("10.0.0.2", through(LINK, None), Ok(hop(true))),
             ("fd00::2", through(LINK, None), Ok(hop(true))),
@@ -211,6 +267,13 @@ mod tests {
             ),
             ("192.0.2.1", through(LINK, Some("fd00::2")), Ok(hop(false))),
             ("10.0.0.2", through(LINK, Some("10.0.0.2")), Ok(hop(true))),
+            ("10.3.0.2", through(VLAN, None), Ok(hop_in_vlan(true))),
+            (
+                "192.0.2.1",
+                through(VLAN, Some("10.3.0.2")),
+                Ok(hop_in_vlan(false)),
+            ),
+            ("10.4.0.2", through(STACKED, None), stacked()),
             ("10.0.0.3", through(LINK, None), Err(silent("10.0.0.3"))),
             (
                 "192.0.2.1",

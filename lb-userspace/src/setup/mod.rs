@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::step::{Step, TunnelKind};
 use crate::{
     desired::Desired,
-    model::{Backend, Mode, Prefix, Service, ServiceName, TunnelSource, TunnelSources},
+    model::{Backend, ChosenSources, Mode, Prefix, Service, ServiceName, Source},
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -47,8 +47,8 @@ pub struct Site<'a> {
     pub desired: &'a Desired,
     /// The way to each backend.
     pub next_hops: &'a NextHops,
-    /// Where outer headers come from, if the operator has chosen.
-    pub tunnel_sources: TunnelSources,
+    /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
+    pub sources: ChosenSources,
     /// UDP port of GUE; 1 to 65,535.
     pub gue_port: u32,
 }
@@ -170,7 +170,17 @@ impl<'a> Host<'a> {
                 Ok(steps)
             }
             Mode::Nat => self.reply_steps(),
+            Mode::Snat => Ok(self.source_route().into_iter().collect()),
         }
+    }
+
+    /// Replies go to where packets come from: an address of the balancer on the same link, unless the operator has
+    /// chosen another.
+    fn source_route(&self) -> Option<Step> {
+        let to = self.site.sources.snat.towards(self.address)?.prefix();
+        let hop = self.next_hop().ok().filter(|hop| hop.on_link)?;
+        let via = hop.source?;
+        (!to.contains(via.into())).then_some(Step::SourceRoute { to, via })
     }
 
     /// The kernel's tunnel devices, one for each pair of IP versions; GUE ends at a port before them.
@@ -182,7 +192,7 @@ impl<'a> Host<'a> {
         }
         let mut kinds: Vec<TunnelKind> = addresses(service)
             .into_iter()
-            .map(|vip| TunnelKind::of(vip, self.address))
+            .map(|vip| TunnelKind::of(vip.address(), self.address))
             .collect();
         kinds.dedup();
         for kind in kinds {
@@ -264,20 +274,20 @@ impl<'a> Host<'a> {
     }
 
     /// The addresses of VIPs whose packets come to this host by tunnel.
-    fn tunnelled(&self, but: Option<(&Service, &Backend)>) -> BTreeSet<IpAddr> {
+    fn tunnelled(&self, but: Option<(&Service, &Backend)>) -> BTreeSet<Prefix> {
         self.others(but)
             .filter(|(_, backend)| backend.mode.is_tunnel())
             .flat_map(|(service, _)| addresses(service))
             .collect()
     }
 
-    fn decap(&self, vips: BTreeSet<IpAddr>) -> Result<Step, Unknown> {
-        let chosen = self.site.tunnel_sources.towards(self.address);
+    fn decap(&self, vips: BTreeSet<Prefix>) -> Result<Step, Unknown> {
+        let chosen = self.site.sources.tunnel.towards(self.address);
         let source = match (chosen, self.next_hop()) {
             (Some(source), _) => Ok(source),
             (None, Ok(hop)) => hop
                 .source
-                .map(TunnelSource::from)
+                .map(Source::from)
                 .ok_or_else(|| "its route names no source address".to_owned()),
             (None, Err(why)) => Err(why),
         };
@@ -318,15 +328,15 @@ impl<'a> Host<'a> {
             return None;
         }
         let packet = mtu.saturating_sub(overhead);
-        let has = |is: fn(&IpAddr) -> bool| addresses(service).iter().any(is);
+        let has = |ipv4| addresses(service).iter().any(|vip| vip.is_ipv4() == ipv4);
         // The IP header without options or extensions, and 20 bytes of TCP.
         let mss = |headers: u16| packet.saturating_sub(headers);
         Some(Room {
             mtu,
             overhead,
             packet,
-            mss_v4: has(IpAddr::is_ipv4).then(|| mss(40)),
-            mss_v6: has(IpAddr::is_ipv6).then(|| mss(60)),
+            mss_v4: has(true).then(|| mss(40)),
+            mss_v6: has(false).then(|| mss(60)),
         })
     }
 
@@ -347,7 +357,12 @@ impl<'a> Host<'a> {
                 "all that the host sends from {} goes through the balancer, other services' answers too; to keep them apart, give the backend an address of its own",
                 self.address
             )),
-            Mode::L2 => {}
+            Mode::Snat if matches!(hop, Some(Ok(hop)) if !hop.on_link) => notes.extend(
+                self.site.sources.snat.towards(self.address).map(|source| format!(
+                    "the backend is behind a router: have the routers between bring what it sends to {source} to this balancer; nothing on its host can"
+                )),
+            ),
+            Mode::L2 | Mode::Snat => {}
             Mode::Ipip | Mode::Gue => match self.choice.receiver {
                 Receiver::Decap => {}
                 Receiver::Kernel => notes.push(
@@ -366,18 +381,20 @@ impl<'a> Host<'a> {
 fn vip_steps(service: &Service) -> Vec<Step> {
     let addresses = addresses(service);
     let mut steps = Vec::new();
-    if addresses.iter().any(IpAddr::is_ipv4) {
+    if addresses.iter().any(|vip| vip.is_ipv4()) {
         steps.extend(Step::silent_arp());
         steps.push(Step::ReversePath { device: None });
     }
-    let vips = addresses.into_iter().map(|address| Step::Vip { address });
+    let vips = addresses
+        .into_iter()
+        .map(|addresses| Step::Vip { addresses });
     steps.extend(vips);
     steps
 }
 
 /// The addresses of a service's VIPs.
-fn addresses(service: &Service) -> BTreeSet<IpAddr> {
-    service.vips.iter().map(|vip| vip.address).collect()
+fn addresses(service: &Service) -> BTreeSet<Prefix> {
+    service.vips.iter().map(|vip| vip.addresses).collect()
 }
 
 #[cfg(test)]

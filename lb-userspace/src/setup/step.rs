@@ -25,10 +25,11 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<String>,
     },
-    /// The host has this address on loopback, and nowhere else.
+    /// The host takes these addresses for its own: a single one is on loopback and nowhere else, of more there is a
+    /// local route.
     Vip {
-        /// A VIP's address.
-        address: IpAddr,
+        /// A VIP's.
+        addresses: Prefix,
     },
     /// The kernel takes the UDP header of GUE off.
     Fou {
@@ -51,7 +52,7 @@ pub enum Step {
         /// Where tunnels end: the backend's address.
         to: IpAddr,
         /// Addresses of the VIPs of all its services.
-        vips: Vec<IpAddr>,
+        vips: Vec<Prefix>,
         /// UDP port of GUE; 1 to 65,535.
         gue_port: u32,
     },
@@ -65,6 +66,13 @@ pub enum Step {
     ReplyRule {
         /// The backend's address.
         from: IpAddr,
+    },
+    /// What packets of full NAT come from is reached by the balancer.
+    SourceRoute {
+        /// Our addresses towards the backend.
+        to: Prefix,
+        /// The balancer's address on the link.
+        via: IpAddr,
     },
 }
 
@@ -93,6 +101,7 @@ impl Step {
             | Self::Tunnel { .. }
             | Self::Decap { .. }
             | Self::ReplyRoute { .. }
+            | Self::SourceRoute { .. }
             | Self::ReplyRule { .. } => true,
         }
     }

@@ -1,7 +1,11 @@
 //! What each mode needs, and what is left when it is taken back.
 
 use super::*;
-use crate::{config::text, neighbor::NextHop};
+use crate::{
+    config::{self, text},
+    model::Sources,
+    neighbor::NextHop,
+};
 
 const FILE: &str = r#"
 [[service]]
@@ -64,11 +68,11 @@ fn next_hops() -> NextHops {
 }
 
 fn asked(service: &str, backend: &str, choice: &Choice) -> Result<Setup, Unknown> {
-    let desired = text::load(FILE).unwrap().desired;
+    let desired = text::load(FILE, &config::Host::default()).unwrap().desired;
     let site = Site {
         desired: &desired,
         next_hops: &next_hops(),
-        tunnel_sources: TunnelSources::default(),
+        sources: ChosenSources::default(),
         gue_port: 6_080,
     };
     let service = &desired.services[&service.parse().unwrap()];
@@ -81,7 +85,9 @@ fn asked(service: &str, backend: &str, choice: &Choice) -> Result<Setup, Unknown
 }
 
 fn vip(text: &str) -> Step {
-    Step::Vip { address: ip(text) }
+    Step::Vip {
+        addresses: text.parse().unwrap(),
+    }
 }
 
 /// The VIPs of `web` on loopback.
@@ -101,7 +107,7 @@ fn decap(from: &[&str], to: &str, vips: &[&str]) -> Step {
     Step::Decap {
         from: from.iter().map(|text| text.parse().unwrap()).collect(),
         to: ip(to),
-        vips: vips.iter().map(|text| ip(text)).collect(),
+        vips: vips.iter().map(|text| text.parse().unwrap()).collect(),
         gue_port: 6_080,
     }
 }
@@ -137,13 +143,16 @@ fn tunnels_need_a_receiver_for_all_services_of_the_host() {
 
 #[test]
 fn tunnels_come_from_the_chosen_prefix_and_from_other_balancers() {
-    let desired = text::load(FILE).unwrap().desired;
+    let desired = text::load(FILE, &config::Host::default()).unwrap().desired;
     let site = Site {
         desired: &desired,
         next_hops: &NextHops::new(),
-        tunnel_sources: TunnelSources {
-            v4: Some("10.99.0.0/16".parse().unwrap()),
-            v6: None,
+        sources: ChosenSources {
+            tunnel: Sources {
+                v4: Some("10.99.0.0/16".parse().unwrap()),
+                v6: None,
+            },
+            ..ChosenSources::default()
         },
         gue_port: 6_080,
     };
@@ -189,7 +198,8 @@ fn the_kernel_needs_a_device_for_each_pair_of_ip_versions() {
                 | Step::Fou { .. }
                 | Step::Decap { .. }
                 | Step::ReplyRoute { .. }
-                | Step::ReplyRule { .. } => None,
+                | Step::ReplyRule { .. }
+                | Step::SourceRoute { .. } => None,
             })
             .collect();
         assert_eq!(devices, kinds, "{backend}");
@@ -252,5 +262,54 @@ fn the_way_back_keeps_what_other_services_of_the_host_need() {
             vip("2001:db8::10"),
             vip("192.0.2.10"),
         ]
+    );
+}
+
+#[test]
+fn snat_needs_a_way_only_to_sources_that_are_not_the_balancers_own() {
+    let text = FILE.replace("mode = \"nat\"", "mode = \"snat\"");
+    let desired = text::load(&text, &config::Host::default()).unwrap().desired;
+    let service = &desired.services[&"nat".parse().unwrap()];
+    let steps = |source: Option<&str>, backend: &str| {
+        let site = Site {
+            desired: &desired,
+            next_hops: &next_hops(),
+            sources: ChosenSources {
+                snat: Sources {
+                    v4: source.map(|text| text.parse().unwrap()),
+                    v6: None,
+                },
+                ..ChosenSources::default()
+            },
+            gue_port: 6_080,
+        };
+        let backend = &service.backends[&backend.parse().unwrap()];
+        let setup = setup(site, service, backend, &Choice::default()).unwrap();
+        (setup.steps, setup.notes)
+    };
+    let nothing = (Vec::new(), Vec::new());
+    assert_eq!(steps(None, "10.0.0.2:8080"), nothing);
+    assert_eq!(steps(Some("10.0.0.1"), "10.0.0.2:8080"), nothing);
+    let route = Step::SourceRoute {
+        to: "10.98.0.0/28".parse().unwrap(),
+        via: ip("10.0.0.1"),
+    };
+    assert_eq!(
+        steps(Some("10.98.0.0/28"), "10.0.0.2:8080"),
+        (vec![route], Vec::new())
+    );
+    let (none, notes) = steps(Some("10.98.0.0/28"), "10.0.0.3:8080");
+    assert_eq!(none, []);
+    assert!(notes[0].contains("10.98.0.0/28"), "{notes:?}");
+}
+
+#[test]
+fn vips_that_are_a_prefix_are_the_hosts_own_as_one() {
+    let text = FILE.replace("192.0.2.53:53/udp", "203.0.113.0/28:53/udp");
+    let desired = text::load(&text, &config::Host::default()).unwrap().desired;
+    let service = &desired.services[&"dns".parse().unwrap()];
+    assert_eq!(
+        vip_steps(service)[3..],
+        [vip("192.0.2.10"), vip("203.0.113.0/28")]
     );
 }

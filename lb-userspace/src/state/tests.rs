@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    config::{spec::ConfigSpec, validate},
+    config::{Host, spec::ConfigSpec, validate},
     desired::Change,
 };
 
@@ -32,7 +32,7 @@ fn saved(generation: u32) -> Saved {
         "#,
     )
     .unwrap();
-    let mut desired = validate::config(&spec).unwrap().desired;
+    let mut desired = validate::config(&spec, &Host::default()).unwrap().desired;
     let remove = Change::RemoveBackend {
         service: "web".parse().unwrap(),
         address: SocketAddr::from(([10, 0, 0, 11], 80)),

@@ -74,7 +74,7 @@ fn reply(family: Family, request: &Packet) -> Packet {
     packet
 }
 
-fn answered(name: String, family: Family, request: &Packet) -> Row {
+pub(super) fn answered(name: String, family: Family, request: &Packet) -> Row {
     echoed(row(name), family, request)
 }
 

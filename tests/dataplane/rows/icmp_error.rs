@@ -13,9 +13,9 @@ use lb_tests::packet::{Message, Packet};
 use crate::{family::Family, member::Member, row::Row};
 
 /// All of a packet is quoted.
-const ALL: usize = usize::MAX;
+pub(super) const ALL: usize = usize::MAX;
 /// As little as may be quoted after the IP header (RFC 792).
-const LEAST: usize = 8;
+pub(super) const LEAST: usize = 8;
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -67,7 +67,7 @@ fn unreachable(family: Family) -> Message {
 }
 
 /// An error from `source` to whoever sent `quoted`, of which `bytes` are quoted after its IP header.
-fn error(source: IpAddr, quoted: &Packet, bytes: usize) -> Packet {
+pub(super) fn error(source: IpAddr, quoted: &Packet, bytes: usize) -> Packet {
     let family = if source.is_ipv4() {
         Family::V4
     } else {
@@ -81,8 +81,13 @@ fn error(source: IpAddr, quoted: &Packet, bytes: usize) -> Packet {
     )
 }
 
+/// An error from `source` about the VIP's answer to `request`.
+pub(super) fn about(source: IpAddr, request: &Packet) -> Packet {
+    error(source, &answer(request), LEAST)
+}
+
 /// What a router on the way to the client saw of the answer to `request`.
-fn answer(request: &Packet) -> Packet {
+pub(super) fn answer(request: &Packet) -> Packet {
     request
         .clone()
         .from(request.destination)

@@ -29,7 +29,8 @@ pub(crate) fn rows() -> Vec<Row> {
         row("udp", udp.frame());
         row("icmp", raw(1).frame());
         row("icmpv6", raw(58).frame());
-        row("sctp", raw(132).frame());
+        row("sctp", Packet::sctp(tcp.source, tcp.destination).frame());
+        row("sctp without a chunk", raw(132).frame());
         row("hop limit 1", tcp.clone().ttl(1).frame());
         row(
             "impossible source",

@@ -16,7 +16,7 @@ use lb_tests::packet::{CUSTOMER_TAG, Extension, Flags, PROVIDER_TAG, Packet, ROU
 use super::{fragment::pieces, patched};
 use crate::{
     GUE_PORT,
-    family::{Family, tcp, udp},
+    family::{Family, sctp, tcp, udp},
     member::{LOCAL, Member, PORT_LOCAL, PORT_TUNNELS, Side, TUNNELS},
     row::{Row, row},
     world::SOURCE_BITS,
@@ -24,11 +24,12 @@ use crate::{
 
 type Make = fn(Family, u16) -> Packet;
 
-const KINDS: [(&str, Make); 10] = [
+const KINDS: [(&str, Make); 11] = [
     ("a segment", |family, port| {
         tcp(family, port).flags(Flags::ACK)
     }),
     ("a datagram", udp),
+    ("an sctp packet", sctp),
     ("an empty datagram", |family, port| {
         udp(family, port).payload([])
     }),
@@ -134,7 +135,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
+pub(super) fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
     leaves_bytes(row, member, packet, &packet.frame())
 }
 
@@ -164,7 +165,7 @@ fn with_header_checksum(frame: Vec<u8>, ip: usize) -> Vec<u8> {
     patched(frame, ip + 10, &header.calc_header_checksum().to_be_bytes())
 }
 
-/// What must leave: MAC addresses, tags if it is the same interface, the outer headers, and the packet as it
+/// What must leave: MAC addresses, the tags that the way out asks for, the outer headers, and the packet as it
 /// came, one hop less.
 fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
     let layers = packet.layers();
@@ -194,8 +195,7 @@ fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
     };
     payload.extend(&inner);
 
-    let mut link = member.receives(packet);
-    link.tags.retain(|_| member.side == Side::Front);
+    let link = member.receives(packet);
     let mut out = link.frame();
     out.truncate(link.layers().ip);
     let ether_type: u16 = match member.family {
@@ -218,7 +218,7 @@ fn outer(member: Member, inner: &[u8], length: usize, protocol: IpNumber, low: u
         inner[0] << 4 | inner[1] >> 4
     };
     let length = u16::try_from(length).expect("a short packet");
-    match (member.family.tunnel_source(), member.address().ip()) {
+    match (member.family.source(), member.address().ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let source = Ipv4Addr::from_bits(source.to_bits() | varied(low));
             let mut header =
@@ -258,11 +258,7 @@ fn varied(low: u32) -> u32 {
 
 /// The low half of the flow's hash.
 fn hash(packet: &Packet) -> u32 {
-    let protocol = match packet.transport {
-        lb_tests::packet::Transport::Tcp(_) => 6,
-        lb_tests::packet::Transport::Udp { .. } => 17,
-        lb_tests::packet::Transport::Raw(number) => u32::from(number),
-    };
+    let protocol = u32::from(packet.protocol().0);
     let (from, to) = (packet.source.port(), packet.destination.port());
     let (source_port, destination_port) = (Be16::new(from), Be16::new(to));
     let hash = match (packet.source.ip(), packet.destination.ip()) {

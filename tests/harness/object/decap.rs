@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, MapData, PerCpuArray},
-    programs::Xdp,
+    maps::{HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
 };
 use lb_common::{
     decap::{DecapOutcome, DecapSettings},
@@ -14,7 +13,7 @@ use lb_common::{
     outcome::LEDGER_CELLS,
 };
 
-use super::{Action, ENTRIES, object_bytes, run::test_run};
+use super::{Action, ENTRIES, Form, load_program, object_bytes, run::test_run};
 use crate::packet::hex_dump;
 
 /// What became of one frame.
@@ -32,48 +31,29 @@ pub struct DecapRan {
 #[derive(Debug)]
 pub struct Decap {
     ebpf: Ebpf,
+    program: &'static str,
 }
 
 impl Decap {
     /// Loads it with `settings` and empty lists.
     #[must_use]
-    pub fn load(settings: DecapSettings) -> Self {
+    pub fn load(settings: DecapSettings, form: Form) -> Self {
         let mut loader = EbpfLoader::new();
         loader.override_global(names::DECAP_SETTINGS, &settings, true);
         for name in names::MAPS {
-            loader.map_max_entries(name, ENTRIES);
+            if !names::SHARED_MAPS.contains(&name) {
+                loader.map_max_entries(name, ENTRIES);
+            }
         }
         let mut ebpf = loader.load(&object_bytes()).expect("the object's maps");
-        let program: &mut Xdp = ebpf
-            .program_mut(names::DECAP)
-            .expect("a program named decap")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("the verifier accepts the program");
-        Self { ebpf }
+        let program = form.of(names::DECAP, names::DECAP_FRAGS);
+        load_program(&mut ebpf, program);
+        Self { ebpf, program }
     }
 
     /// Puts a prefix on the list of balancers.
-    pub fn allow_source(&mut self, address: IpAddr, bits: u32) {
-        let done = match address {
-            IpAddr::V4(address) => {
-                let address = Address4::from(address);
-                self.trie(names::DECAP_SOURCES_V4).insert(
-                    &aya::maps::lpm_trie::Key::new(bits, address),
-                    1,
-                    0,
-                )
-            }
-            IpAddr::V6(address) => {
-                let address = Address6::from(address);
-                self.trie(names::DECAP_SOURCES_V6).insert(
-                    &aya::maps::lpm_trie::Key::new(bits, address),
-                    1,
-                    0,
-                )
-            }
-        };
-        done.expect("writing a prefix");
+    pub fn allow_source(&mut self, prefix: (IpAddr, u8)) {
+        self.allow(prefix, names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6);
     }
 
     /// Lets tunnels end at `address`.
@@ -85,9 +65,9 @@ impl Decap {
         );
     }
 
-    /// Lets packets inside tunnels be for `address`.
-    pub fn add_vip(&mut self, address: IpAddr) {
-        self.list(address, names::DECAP_VIPS_V4, names::DECAP_VIPS_V6);
+    /// Lets packets inside tunnels be for all addresses of a prefix.
+    pub fn add_vip(&mut self, prefix: (IpAddr, u8)) {
+        self.allow(prefix, names::DECAP_VIPS_V4, names::DECAP_VIPS_V6);
     }
 
     /// Gives `frame` to the program.
@@ -96,7 +76,7 @@ impl Decap {
     /// If not exactly one cell of the ledger is incremented by one.
     pub fn run(&mut self, frame: &[u8]) -> DecapRan {
         let before = self.ledger();
-        let (action, out) = test_run(&self.ebpf, names::DECAP, frame, 0);
+        let (action, out) = test_run(&self.ebpf, self.program, frame, 0);
         let counted: Vec<(usize, u64)> = before
             .iter()
             .zip(self.ledger())
@@ -121,13 +101,28 @@ impl Decap {
     }
 
     fn ledger(&self) -> Vec<u64> {
-        let map = self.ebpf.map(names::DECAP_LEDGER).expect("a ledger");
+        let map = self.ebpf.map(names::LEDGER).expect("a ledger");
         let ledger: PerCpuArray<&MapData, u64> = map.try_into().expect("an array per CPU");
         let cell = |index| {
             let values = ledger.get(&index, 0).expect("a cell of the ledger");
             values.iter().sum()
         };
         (0..LEDGER_CELLS).map(cell).collect()
+    }
+
+    fn allow(&mut self, (first, bits): (IpAddr, u8), v4: &str, v6: &str) {
+        let bits = bits.into();
+        let done = match first {
+            IpAddr::V4(first) => {
+                let key = Key::new(bits, Address4::from(first));
+                self.trie(v4).insert(&key, 1, 0)
+            }
+            IpAddr::V6(first) => {
+                let key = Key::new(bits, Address6::from(first));
+                self.trie(v6).insert(&key, 1, 0)
+            }
+        };
+        done.expect("writing a prefix");
     }
 
     fn list(&mut self, address: IpAddr, v4: &str, v6: &str) {
@@ -143,7 +138,7 @@ impl Decap {
         map.try_into().expect("a hash map")
     }
 
-    fn trie<K: aya::Pod>(&mut self, name: &str) -> aya::maps::LpmTrie<&mut MapData, K, u32> {
+    fn trie<K: aya::Pod>(&mut self, name: &str) -> LpmTrie<&mut MapData, K, u32> {
         let map = self.ebpf.map_mut(name).expect("a list of prefixes");
         map.try_into().expect("a trie")
     }

@@ -14,14 +14,16 @@ fn steps() -> Value {
     json!([
         {"step": "sysctl", "key": "net.ipv4.conf.all.arp_ignore", "value": 1, "or": [2, 8]},
         {"step": "reverse_path"},
-        {"step": "vip", "address": "192.0.2.10"},
-        {"step": "vip", "address": "2001:db8::10"},
+        {"step": "vip", "addresses": "192.0.2.10"},
+        {"step": "vip", "addresses": "2001:db8::10"},
+        {"step": "vip", "addresses": "203.0.113.0/28"},
         {"step": "fou", "port": 6080, "ipv6": true},
         {"step": "tunnel", "kind": "ip6tnl", "local": "fd00::2"},
         {"step": "reverse_path", "device": "lb-ip6tnl"},
         {"step": "decap", "from": ["10.0.0.0/24"], "to": "10.0.0.2", "vips": ["192.0.2.10"], "gue_port": 6080},
         {"step": "reply_route", "via": "10.0.0.1"},
         {"step": "reply_rule", "from": "10.0.0.2"},
+        {"step": "source_route", "to": "10.98.0.0/28", "via": "10.0.0.1"},
     ])
 }
 
@@ -66,6 +68,8 @@ fn every_step_is_done_explained_and_checked() {
         "\n    loosen lb-ip6tnl\n",
         "\n    vip 192.0.2.10 32\n",
         "\n    vip 2001:db8::10 128\n",
+        "\n    ip -4 route replace local 203.0.113.0/28 dev lo\n",
+        "\n    ip -4 route replace 10.98.0.0/28 via 10.0.0.1 dev \"$dev\"\n",
         "\n    fou -6 6080\n",
         "\n    tunnel lb-ip6tnl ip6tnl fd00::2\n",
         "\n    decap 10.0.0.2 --iface=\"$dev\" --to=10.0.0.2 --gue-port=6080 --from=10.0.0.0/24 --vip=192.0.2.10\n",
@@ -87,6 +91,8 @@ fn the_way_back_undoes_and_then_does_what_is_left() {
     parses(&script);
     for words in [
         "\n    no_vip 192.0.2.10 32\n",
+        "\n    ip -4 route del local 203.0.113.0/28 dev lo",
+        "\n    ip -4 route del 10.98.0.0/28 via 10.0.0.1",
         "\n    ip link del lb-ip6tnl",
         "\n    ip -6 fou del port 6080",
         "\n    no_decap 10.0.0.2\n",

@@ -31,7 +31,11 @@ fn faults_on(ways: &[(&str, Way)]) -> Vec<(u32, String)> {
         .iter()
         .map(|(address, way)| (address.parse().unwrap(), *way))
         .collect();
-    match text::load_on(FILE, &ways) {
+    let host = Host {
+        ways,
+        ..Host::default()
+    };
+    match text::load(FILE, &host) {
         Ok(_) => Vec::new(),
         Err(Faults(faults)) => faults
             .into_iter()
@@ -111,6 +115,6 @@ fn a_port_is_either_a_service_or_the_end_of_tunnels() {
         ("gue_port = 6081", "udp", "10.0.0.2:6080"),
     ] {
         let text = file(daemon, protocol, backend);
-        assert!(text::load(&text).is_ok(), "{text}");
+        assert!(text::load(&text, &Host::default()).is_ok(), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    config::fault::Found,
+    config::fault::{Found, part},
     desired::rules::way_breach,
     model::{Mode, Protocol, Service, Ways},
 };
@@ -20,12 +20,12 @@ pub(super) fn check(service: &Service, places: &Places, ways: &Ways, found: &mut
         let way = ways.get(&address.ip());
         let breach = way.and_then(|way| way_breach(backend, &service.vips, *way));
         if let (Some(breach), Some(place)) = (breach, places.get(address)) {
-            found.add(place, breach.to_string());
+            found.add(part(place, "address"), breach.to_string());
         }
     }
 }
 
-/// Finds `nat` backends that are to get datagrams at the port where the same host takes tunnels off.
+/// Finds `nat` and `snat` backends that are to get datagrams at the port where the same host takes tunnels off.
 pub(super) fn collisions<'a>(
     services: impl Iterator<Item = (&'a Service, &'a Places)> + Clone,
     gue_port: u32,
@@ -41,14 +41,14 @@ pub(super) fn collisions<'a>(
             continue;
         }
         for (address, backend) in &service.backends {
-            let collides = backend.mode == Mode::Nat
+            let collides = backend.mode.translates()
                 && u32::from(address.port()) == gue_port
                 && tunnels_end.contains(&address.ip());
             if let (true, Some(place)) = (collides, places.get(address)) {
                 let message = format!(
                     "backend {address} is to get datagrams at UDP port {gue_port}, where the same host takes GUE tunnels off: use another port, or another gue_port in [daemon]"
                 );
-                found.add(place, message);
+                found.add(part(place, "address"), message);
             }
         }
     }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{ErrorCode, Receiver, RpcError};
-use crate::config::spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec};
+use crate::config::spec::{
+    BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
+};
 
 /// A call, as a method's name and its parameters.
 ///
@@ -201,6 +203,9 @@ pub struct ServiceUpdate {
     /// Takes the probe away: backends are taken to be up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_probe: bool,
+    /// Replaces the QUIC-LB configurations; an empty list takes them away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quic_lb: Option<Vec<QuicConfigSpec>>,
 }
 
 /// Removes a service.
@@ -231,6 +236,9 @@ pub struct BackendAdd {
     /// `up` (default), `drain` or `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// What QUIC connection ids call it, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_ids: Vec<String>,
 }
 
 impl BackendAdd {
@@ -242,6 +250,7 @@ impl BackendAdd {
             weight: self.weight,
             mode: self.mode.clone(),
             state: self.state.clone(),
+            server_ids: self.server_ids.clone(),
         }
     }
 }
@@ -270,6 +279,9 @@ pub struct BackendUpdate {
     /// A mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Replaces what QUIC connection ids call it; an empty list takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ids: Option<Vec<String>>,
 }
 
 /// Removes a backend: it drains first, and goes when `drain_timeout` has passed.

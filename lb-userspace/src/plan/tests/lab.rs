@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use lb_common::backend::BackendId;
+use lb_common::{
+    backend::BackendId,
+    vlan::{Vlan, VlanDevice},
+};
 
 use super::super::{Input, Plan, Serving, Tables, plan};
 use crate::{
@@ -16,7 +19,10 @@ use crate::{
     },
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{
+        AdminState, Backend, ChosenSources, Health, Mode, Prefix, QuicLb, Service, TableSlots,
+        Weight,
+    },
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -28,7 +34,8 @@ pub(super) struct Lab {
     pub(super) health: BTreeMap<Target, Health>,
     pub(super) next_hops: NextHops,
     pub(super) interfaces: BTreeSet<u32>,
-    pub(super) tunnel_sources: TunnelSources,
+    pub(super) vlans: BTreeMap<u32, VlanDevice>,
+    pub(super) sources: ChosenSources,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -50,7 +57,8 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: NextHops::new(),
             interfaces: BTreeSet::new(),
-            tunnel_sources: TunnelSources::default(),
+            vlans: BTreeMap::new(),
+            sources: ChosenSources::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -102,7 +110,8 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
-            tunnel_sources: self.tunnel_sources,
+            vlans: &self.vlans,
+            sources: self.sources,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
@@ -156,12 +165,22 @@ impl Lab {
                 let same = before.is_none_or(|before| identity(before) == identity(entry));
                 assert!(same, "{step}: the number is {before:?}'s");
             }
+            Step::PutServer(key, entry) => {
+                let backend = actual.backends.get(&entry.backend);
+                let is_there = backend.is_some_and(|it| {
+                    it.generation == entry.generation && it.service == key.service
+                });
+                assert!(is_there, "{step}: the number is {backend:?}'s");
+            }
             Step::PutDevice(_)
+            | Step::PutVlan(..)
+            | Step::RemoveServer(_)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
             | Step::Grace
             | Step::RemoveBackend(_)
-            | Step::RemoveDevice(_) => {}
+            | Step::RemoveDevice(_)
+            | Step::RemoveVlan(_) => {}
         }
     }
 
@@ -196,7 +215,7 @@ impl Lab {
         for pair in held.windows(2) {
             assert!(!overlap(pair[0], pair[1]), "after \"{step}\": {pair:?}");
         }
-        let announced: BTreeSet<IpAddr> = vips.keys().map(|vip| vip.address).collect();
+        let announced: BTreeSet<Prefix> = vips.keys().map(|vip| vip.addresses).collect();
         assert_eq!(*addresses, announced, "after \"{step}\"");
     }
 
@@ -249,6 +268,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -259,6 +279,7 @@ pub(super) fn backend(address: &str) -> Backend {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     }
 }
@@ -282,6 +303,7 @@ pub(super) fn next_hop(address: IpAddr) -> NextHop {
     };
     NextHop {
         interface: INTERFACE,
+        vlan: Vlan::NONE,
         source_mac: [2, 0, 0, 0, 0, 1],
         destination_mac: [2, 0, 0, 0, 1, last],
         on_link: true,
@@ -296,12 +318,16 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         Step::PutBackend(_, entry) if !entry.active => format!("silence {}", entry.address),
         Step::PutDevice(_)
         | Step::PutBackend(..)
+        | Step::PutServer(..)
+        | Step::RemoveServer(_)
         | Step::WriteTable(..)
         | Step::PutVip(..)
         | Step::RemoveVip(_)
         | Step::Grace
         | Step::RemoveBackend(_)
-        | Step::RemoveDevice(_) => step.to_string(),
+        | Step::RemoveDevice(_)
+        | Step::PutVlan(..)
+        | Step::RemoveVlan(_) => step.to_string(),
     });
     words.collect()
 }

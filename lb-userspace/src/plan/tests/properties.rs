@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
 };
 
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -14,18 +14,21 @@ use super::{
 use crate::{
     dataplane::{Capacity, ServiceId, VipEntry},
     desired::Desired,
-    model::{AdminState, Health, Mode, Service, TableSlots, Vip, Weight},
+    model::{AdminState, Health, Mode, Prefix, Service, TableSlots, Vip, Weight},
     neighbor::{NextHop, Unresolved},
 };
 
 const SERVICES: [&str; 3] = ["a", "b", "c"];
-const VIPS: [&str; 6] = [
+const VIPS: [&str; 9] = [
     "192.0.2.1:80/tcp",
     "192.0.2.1:443/tcp",
     "192.0.2.1:53/udp",
     "192.0.2.2:80/tcp",
     "[2001:db8::1]:80/tcp",
     "[2001:db8::1]:53/udp",
+    "203.0.113.0/28:80/tcp",
+    "203.0.113.0/28:*/sctp",
+    "[2001:db8:1::/64]:53/udp",
 ];
 const BACKENDS: [&str; 5] = [
     "10.0.0.1:80",
@@ -235,7 +238,7 @@ fn assert_settled(lab: &mut Lab, plan: &Plan) {
         assert_serves(lab, service, entry, plan);
     }
     assert_eq!(actual.vips, vips);
-    let addresses: BTreeSet<IpAddr> = vips.keys().map(|vip| vip.address).collect();
+    let addresses: BTreeSet<Prefix> = vips.keys().map(|vip| vip.addresses).collect();
     assert_eq!(actual.addresses, addresses);
     for (id, entry) in &actual.backends {
         let mut owners = lab.desired.services.values();
