@@ -6,6 +6,7 @@ use crate::{
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
     hash::FlowHash,
+    vlan::Vlan,
 };
 
 /// The number of a backend: its index in the backends map. 0 is never given out.
@@ -32,6 +33,16 @@ impl Mode {
     pub const GUE: Self = Self(4);
     /// Handed to this host's own network stack.
     pub const LOCAL: Self = Self(5);
+    /// Full NAT (RFC 3022 section 2.2): address and port of both ends change, so that the backend's replies come back
+    /// to us by themselves.
+    pub const SNAT: Self = Self(6);
+
+    /// Whether the packets' own addresses and ports change.
+    #[must_use]
+    #[inline]
+    pub const fn translates(self) -> bool {
+        matches!(self, Self::NAT | Self::SNAT)
+    }
 }
 
 /// All that the rewrite of a packet needs to know, in one cache line of 64 bytes.
@@ -42,16 +53,19 @@ pub struct Backend {
     /// believed. 0: the number is not in use.
     pub generation: u32,
     /// The number of the service it belongs to.
-    pub service: u32,
+    pub service: u16,
+    /// The tag that frames to it leave with. [`Vlan::NONE`]: as they came if they leave by the interface they
+    /// came in by and that carries no VLAN device, else untagged.
+    pub vlan: Vlan,
     /// The backend's address; an IPv4 address stands in the first word, the others are 0.
     pub address: [Be32; 4],
     /// The next hop's MAC address.
     pub destination_mac: [u8; 6],
     /// The egress interface's MAC address.
     pub source_mac: [u8; 6],
-    /// Index of the egress interface; also its key in the devices map.
+    /// Index of the interface that transmits, also its key in the devices map; never a VLAN device.
     pub egress: u32,
-    /// The backend's port, for [`Mode::NAT`]; identity only for the others.
+    /// The backend's port, for [`Mode::NAT`] and [`Mode::SNAT`]; identity only for the others.
     pub port: Be16,
     /// How packets reach it.
     pub mode: Mode,
@@ -59,13 +73,13 @@ pub struct Backend {
     pub version: u8,
     /// [`Backend::INACTIVE`] or 0.
     pub flags: u8,
-    /// For [`Mode::IPIP`]: so many low bits of [`tunnel_source`](Self::tunnel_source)'s last word in use
-    /// are filled from the flow's hash, 0 to 32.
+    /// So many low bits of [`source`](Self::source)'s last word in use are filled from the flow's hash, 0 to 32.
     pub source_bits: u8,
     /// The largest IP packet that the egress interface carries, in bytes, host order; 0: not known.
     pub mtu: u16,
-    /// For tunnels, the outer header's source, in the backend's IP version; as [`address`](Self::address).
-    pub tunnel_source: [Be32; 4],
+    /// Our own address towards the backend, in its IP version, as [`address`](Self::address): the outer header's source
+    /// for tunnels, the packet's for [`Mode::SNAT`].
+    pub source: [Be32; 4],
 }
 
 impl Backend {
@@ -80,19 +94,19 @@ impl Backend {
         Address([word])
     }
 
-    /// The IPv4 source of the outer header of a flow with hash `hash`, for [`Mode::IPIP`] and [`Mode::GUE`].
+    /// [`source`](Self::source) for a flow with hash `hash`, IPv4.
     #[must_use]
     #[inline]
-    pub const fn tunnel_source_v4(&self, hash: FlowHash) -> Address4 {
-        let [word, ..] = self.tunnel_source;
+    pub const fn source_v4(&self, hash: FlowHash) -> Address4 {
+        let [word, ..] = self.source;
         Address([self.varied(word, hash)])
     }
 
-    /// The IPv6 source of the outer header of a flow with hash `hash`.
+    /// [`source`](Self::source) for a flow with hash `hash`, IPv6.
     #[must_use]
     #[inline]
-    pub const fn tunnel_source_v6(&self, hash: FlowHash) -> Address6 {
-        let [a, b, c, last] = self.tunnel_source;
+    pub const fn source_v6(&self, hash: FlowHash) -> Address6 {
+        let [a, b, c, last] = self.source;
         Address([a, b, c, self.varied(last, hash)])
     }
 
@@ -109,6 +123,8 @@ impl Backend {
     #[must_use]
     #[inline]
     pub const fn address_v6(&self) -> Address6 {
-        Address(self.address)
+        // Word by word: what is copied as a whole may become a call to `memmove`.
+        let [a, b, c, d] = self.address;
+        Address([a, b, c, d])
     }
 }

@@ -3,7 +3,7 @@
 //! Written and read by the program; the daemon does not touch them. Two LRU hash maps per family:
 //! *flows*, by the packet a client sends, and *replies*, by the packet a backend sends in NAT mode.
 
-use crate::be::Be16;
+use crate::{be::Be16, progress::Progress, settings::SourceNat};
 
 /// A 5-tuple. 16 bytes for IPv4, 40 for IPv6; aligned to 8 so that it is hashed by words.
 ///
@@ -20,7 +20,7 @@ pub struct FlowKey<Address> {
     pub source_port: Be16,
     /// Destination port.
     pub destination_port: Be16,
-    /// IP protocol number, zero-extended: 6 TCP, 17 UDP.
+    /// IP protocol number, zero-extended: 6 TCP, 17 UDP, 132 SCTP.
     pub protocol: u32,
 }
 
@@ -34,7 +34,23 @@ impl<Address> FlowKey<Address> {
     }
 }
 
-/// Where a flow went before. 8 bytes.
+impl<Address: Copy> FlowKey<Address> {
+    /// The same flow, as the packets of the other direction show it.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::inline_always, reason = "copies of a few words")]
+    pub const fn reversed(&self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            protocol: self.protocol,
+        }
+    }
+}
+
+/// Where a flow went before. 12 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Flow {
@@ -43,17 +59,111 @@ pub struct Flow {
     /// The backend's generation when the flow was remembered; the entry counts only while the backend
     /// still has it.
     pub generation: u32,
+    /// In mode [`SNAT`](crate::backend::Mode::SNAT) the port from which the backend gets the flow's packets, while
+    /// the entry among the replies says so too; 0 in other modes.
+    pub source_port: Be16,
+    /// Always 0.
+    pub reserved: u16,
 }
 
-/// What a NAT backend's reply must be rewritten to: the VIP that the client knows. 8 bytes for IPv4, 20
-/// for IPv6.
+/// What a NAT backend's reply must be rewritten to. 24 bytes for IPv4, 48 for IPv6.
+///
+/// In mode [`SNAT`](crate::backend::Mode::SNAT) the entry is also what holds the flow's source port: nobody else gets
+/// it towards that backend before the entry [has expired](Self::has_expired).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Reply<Address> {
-    /// The VIP's address.
-    pub address: Address,
-    /// The VIP's port.
-    pub port: Be16,
-    /// Always 0.
-    pub reserved: u16,
+    /// The reply as the client must see it: from the VIP to the client.
+    pub flow: FlowKey<Address>,
+    /// When the flow's last packet came, of either direction, in [`ticks`](crate::progress::ticks).
+    pub last_seen: u32,
+    /// How far the client has come; [`Progress::UNTRACKED`] in mode [`NAT`](crate::backend::Mode::NAT), which takes
+    /// the client's own port.
+    pub client: Progress,
+    /// How far the backend has come.
+    pub backend: Progress,
+}
+
+impl<Address> Reply<Address> {
+    /// Whether at `now`, in [`ticks`](crate::progress::ticks), the flow's port may be given to another flow.
+    #[inline]
+    #[must_use]
+    pub const fn has_expired(&self, now: u32, snat: &SourceNat) -> bool {
+        /// IANA's number of TCP.
+        const TCP: u32 = 6;
+        let timeout = if self.client.0 == Progress::UNTRACKED.0 {
+            return false;
+        } else if self.flow.protocol != TCP {
+            snat.udp
+        } else if Progress::is_established(self.client, self.backend) {
+            snat.established
+        } else {
+            snat.transitory
+        };
+        // The clock of another CPU may be behind the one that wrote `last_seen`.
+        let idle = now.wrapping_sub(self.last_seen).cast_signed();
+        idle > 0 && idle.cast_unsigned() > timeout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::Address4;
+
+    const SNAT: SourceNat = SourceNat {
+        established: 100,
+        transitory: 10,
+        udp: 20,
+        ..SourceNat::NONE
+    };
+
+    fn reply(protocol: u32, client: Progress, backend: Progress) -> Reply<Address4> {
+        let address = Address4::from(core::net::Ipv4Addr::LOCALHOST);
+        Reply {
+            flow: FlowKey {
+                source: address,
+                destination: address,
+                source_port: Be16::new(80),
+                destination_port: Be16::new(40_000),
+                protocol,
+            },
+            last_seen: u32::MAX - 4,
+            client,
+            backend,
+        }
+    }
+
+    /// The last tick, counted from when the flow was last seen, at which its port is still its own.
+    fn lasts(reply: &Reply<Address4>) -> u32 {
+        let expired = |idle: &u32| reply.has_expired(reply.last_seen.wrapping_add(*idle), &SNAT);
+        (0..1_000).find(expired).map_or(u32::MAX, |idle| idle - 1)
+    }
+
+    #[test]
+    fn ports_are_kept_for_as_long_as_the_phase_of_their_flow_asks() {
+        for (protocol, client, backend, ticks) in [
+            (17, Progress::OPEN, Progress::SILENT, 20),
+            (17, Progress::OPEN, Progress::OPEN, 20),
+            (6, Progress::SILENT, Progress::SILENT, 10),
+            (6, Progress::SILENT, Progress::OPEN, 10),
+            (6, Progress::OPEN, Progress::OPEN, 100),
+            (6, Progress::OPEN, Progress::FINISHED, 100),
+            (6, Progress::FINISHED, Progress::OPEN, 100),
+            (6, Progress::FINISHED, Progress::FINISHED, 10),
+            (6, Progress::RESET, Progress::OPEN, 10),
+            (6, Progress::OPEN, Progress::RESET, 10),
+            (6, Progress::UNTRACKED, Progress::UNTRACKED, u32::MAX),
+            (17, Progress::UNTRACKED, Progress::UNTRACKED, u32::MAX),
+        ] {
+            let reply = reply(protocol, client, backend);
+            assert_eq!(lasts(&reply), ticks, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_flow_that_another_cpu_has_seen_later_than_now_has_not_expired() {
+        let reply = reply(17, Progress::OPEN, Progress::OPEN);
+        assert!(!reply.has_expired(reply.last_seen.wrapping_sub(1), &SNAT));
+    }
 }

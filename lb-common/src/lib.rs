@@ -10,14 +10,20 @@
 //! | [`be`] | integers in network byte order |
 //! | [`family`] | IPv4 and IPv6 as one trait: the address type |
 //! | [`vip`] | [`VipKey`](vip::VipKey) and [`Vip`](vip::Vip) |
+//! | [`prefix`] | [`Prefix`](prefix::Prefix): a range of addresses |
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
 //! | [`backend`] | [`BackendId`](backend::BackendId), [`Backend`](backend::Backend), [`Mode`](backend::Mode) |
 //! | [`flow`] | [`FlowKey`](flow::FlowKey), [`Flow`](flow::Flow), [`Reply`](flow::Reply) |
+//! | [`progress`] | [`Progress`](progress::Progress) of a flow's ends, for source NAT |
+//! | [`quic`] | [`ServerIdKey`](quic::ServerIdKey), [`Server`](quic::Server) |
 //! | [`fragment`] | [`FragmentKey`](fragment::FragmentKey), [`FragmentPorts`](fragment::FragmentPorts) |
-//! | [`source`] | [`Prefix`](source::Prefix), [`SourceKey`](source::SourceKey) |
+//! | [`interface`] | [`Interface`](interface::Interface): whose ledger a packet is counted in |
+//! | [`source`] | [`SourceKey`](source::SourceKey) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
+//! | [`translation`] | [`Translation`](translation::Translation): where a CPU works out NAT |
+//! | [`vlan`] | [`Vlan`](vlan::Vlan) and [`VlanDevice`](vlan::VlanDevice): the tag a frame leaves with |
 //! | [`traffic`] | counters per backend |
 //! | [`settings`] | constants set when the program is loaded |
 //! | [`names`] | names of maps, programs and globals, and the ABI's version |
@@ -35,11 +41,17 @@ pub mod family;
 pub mod flow;
 pub mod fragment;
 pub mod hash;
+pub mod interface;
 pub mod names;
 pub mod outcome;
 mod pod;
+pub mod prefix;
+pub mod progress;
+pub mod quic;
 pub mod settings;
 pub mod source;
 pub mod table;
 pub mod traffic;
+pub mod translation;
 pub mod vip;
+pub mod vlan;

@@ -5,8 +5,10 @@
 /// layout or a meaning; maps pinned by another version are not adopted.
 pub const ABI_VERSION: u32 = 3;
 
-/// The program that balances.
+/// The program that balances, for frames in one buffer.
 pub const BALANCER: &str = "balancer";
+/// The same for jumbo frames: kernels from 5.18 on load it.
+pub const BALANCER_FRAGS: &str = "balancer_frags";
 
 /// [`Settings`](crate::settings::Settings), a global in `.rodata`.
 pub const SETTINGS: &str = "SETTINGS";
@@ -15,10 +17,16 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const VIPS_V4: &str = "VIPS_V4";
 /// [`VipKey`](crate::vip::VipKey) -> [`Vip`](crate::vip::Vip), IPv6.
 pub const VIPS_V6: &str = "VIPS_V6";
+/// [`Prefix`](crate::prefix::Prefix) of a VIP -> the same, IPv4.
+pub const VIP_PREFIXES_V4: &str = "VIP_PREFIXES_V4";
+/// [`Prefix`](crate::prefix::Prefix) of a VIP -> the same, IPv6.
+pub const VIP_PREFIXES_V6: &str = "VIP_PREFIXES_V6";
 /// The arena of lookup tables: an mmapable array of [`Element`](crate::table::Element).
 pub const TABLES: &str = "TABLES";
 /// [`Backend`](crate::backend::Backend) by [`BackendId`](crate::backend::BackendId).
 pub const BACKENDS: &str = "BACKENDS";
+/// [`ServerIdKey`](crate::quic::ServerIdKey) -> [`Server`](crate::quic::Server).
+pub const SERVER_IDS: &str = "SERVER_IDS";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv4.
 pub const FLOWS_V4: &str = "FLOWS_V4";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv6.
@@ -33,10 +41,15 @@ pub const FRAGMENTS_V4: &str = "FRAGMENTS_V4";
 pub const FRAGMENTS_V6: &str = "FRAGMENTS_V6";
 /// [`Traffic`](crate::traffic::Traffic) by [`BackendId`](crate::backend::BackendId), per CPU.
 pub const TRAFFIC: &str = "TRAFFIC";
-/// `u64` packets by [`Outcome`](crate::outcome::Outcome), per CPU.
+/// `u64` packets, per CPU, by ledger and outcome: [`LEDGER_CELLS`](crate::outcome::LEDGER_CELLS) for each of
+/// [`Interface::LEDGERS`](crate::interface::Interface::LEDGERS).
 pub const LEDGER: &str = "LEDGER";
+/// [`Interface`](crate::interface::Interface) by [`element`](crate::interface::Interface::element).
+pub const INTERFACES: &str = "INTERFACES";
 /// Interfaces that packets may be redirected to, by interface index.
 pub const DEVICES: &str = "DEVICES";
+/// [`VlanDevice`](crate::vlan::VlanDevice) by interface index.
+pub const VLANS: &str = "VLANS";
 /// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
 /// Sources whose packets to VIPs are dropped, by longest [`Prefix`](crate::source::Prefix), IPv4.
@@ -48,12 +61,20 @@ pub const SOURCES_V4: &str = "SOURCES_V4";
 /// [`SourceKey`](crate::source::SourceKey) -> [`Budget`](crate::budget::Budget) of packets, IPv6.
 pub const SOURCES_V6: &str = "SOURCES_V6";
 
+/// [`Translation`](crate::translation::Translation), IPv4, one element per CPU.
+pub const TRANSLATIONS_V4: &str = "TRANSLATIONS_V4";
+/// [`Translation`](crate::translation::Translation), IPv6, one element per CPU.
+pub const TRANSLATIONS_V6: &str = "TRANSLATIONS_V6";
+
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 18] = [
+pub const MAPS: [&str; 25] = [
     VIPS_V4,
     VIPS_V6,
+    VIP_PREFIXES_V4,
+    VIP_PREFIXES_V6,
     TABLES,
     BACKENDS,
+    SERVER_IDS,
     FLOWS_V4,
     FLOWS_V6,
     REPLIES_V4,
@@ -62,8 +83,12 @@ pub const MAPS: [&str; 18] = [
     FRAGMENTS_V6,
     TRAFFIC,
     LEDGER,
+    INTERFACES,
     DEVICES,
+    VLANS,
     ERROR_BUDGET,
+    TRANSLATIONS_V4,
+    TRANSLATIONS_V6,
     BLOCKLIST_V4,
     BLOCKLIST_V6,
     SOURCES_V4,
@@ -72,32 +97,34 @@ pub const MAPS: [&str; 18] = [
 
 /// The program that strips tunnels off, for backends.
 pub const DECAP: &str = "decap";
+/// The same for jumbo frames: kernels from 5.18 on load it.
+pub const DECAP_FRAGS: &str = "decap_frags";
 
 /// [`DecapSettings`](crate::decap::DecapSettings), a global in `.rodata`.
 pub const DECAP_SETTINGS: &str = "DECAP_SETTINGS";
 
-/// Who may tunnel, by longest [`Prefix`](crate::source::Prefix), IPv4.
+/// Who may tunnel, by longest [`Prefix`](crate::prefix::Prefix), IPv4.
 pub const DECAP_SOURCES_V4: &str = "DECAP_SOURCES_V4";
-/// Who may tunnel, by longest [`Prefix`](crate::source::Prefix), IPv6.
+/// Who may tunnel, by longest [`Prefix`](crate::prefix::Prefix), IPv6.
 pub const DECAP_SOURCES_V6: &str = "DECAP_SOURCES_V6";
 /// Addresses at which tunnels end, IPv4.
 pub const DECAP_DESTINATIONS_V4: &str = "DECAP_DESTINATIONS_V4";
 /// Addresses at which tunnels end, IPv6.
 pub const DECAP_DESTINATIONS_V6: &str = "DECAP_DESTINATIONS_V6";
-/// Addresses that packets inside tunnels may be for, IPv4.
+/// What packets inside tunnels may be for, by longest [`Prefix`](crate::prefix::Prefix), IPv4.
 pub const DECAP_VIPS_V4: &str = "DECAP_VIPS_V4";
-/// Addresses that packets inside tunnels may be for, IPv6.
+/// What packets inside tunnels may be for, by longest [`Prefix`](crate::prefix::Prefix), IPv6.
 pub const DECAP_VIPS_V6: &str = "DECAP_VIPS_V6";
-/// `u64` packets by [`DecapOutcome`](crate::decap::DecapOutcome), per CPU.
-pub const DECAP_LEDGER: &str = "DECAP_LEDGER";
 
-/// Every map of [`DECAP`]; the object holds them beside [`MAPS`], and neither program uses the other's.
-pub const DECAP_MAPS: [&str; 7] = [
+/// Every map that only [`DECAP`] uses; the object holds them beside [`MAPS`], of which it uses [`SHARED_MAPS`].
+pub const DECAP_MAPS: [&str; 6] = [
     DECAP_SOURCES_V4,
     DECAP_SOURCES_V6,
     DECAP_DESTINATIONS_V4,
     DECAP_DESTINATIONS_V6,
     DECAP_VIPS_V4,
     DECAP_VIPS_V6,
-    DECAP_LEDGER,
 ];
+
+/// The maps that both programs count in. Loaded on its own, each has its own.
+pub const SHARED_MAPS: [&str; 2] = [LEDGER, INTERFACES];

@@ -92,7 +92,7 @@ outcomes! {
     NotVip = 18, Pass, "not_vip";
     /// For a VIP address, but no service has that port and protocol.
     Unmatched = 19, Pass, "unmatched";
-    /// ICMP to a VIP address, but no error about TCP or UDP: left to this host's stack.
+    /// ICMP to a VIP address, but no error about TCP, UDP or SCTP: left to this host's stack.
     Icmp = 20, Pass, "icmp";
     /// A NAT backend's reply, rewritten, whose next hop the kernel must first resolve.
     ReplyUnresolved = 21, Pass, "reply_unresolved";
@@ -121,7 +121,7 @@ outcomes! {
     NoBackend = 40, Drop, "no_backend";
     /// The lookup table names a backend that is gone: never expected, counted if it happens.
     StaleTable = 41, Drop, "stale_table";
-    /// The backend's mode does not fit the packet's family or is not known to the program.
+    /// The backend's mode does not fit the packet's IP version or transport, or is not known to the program.
     UnsupportedMode = 42, Drop, "unsupported_mode";
     /// The egress interface is not in the devices map.
     NoDevice = 43, Drop, "no_device";
@@ -136,7 +136,11 @@ outcomes! {
     Blocked = 47, Drop, "blocked";
     /// To a service that limits how many packets one source may send, from one that has sent more.
     RateLimited = 48, Drop, "rate_limited";
+    /// No source port is free towards the backend, which is in mode `snat`.
+    PortsExhausted = 49, Drop, "ports_exhausted";
+    /// For a backend in mode `snat`, but of no flow that is known, nor the first packet of one: no port is its own.
+    UnknownFlow = 52, Drop, "unknown_flow";
 }
 
-/// Cells in the ledger: a power of two above the largest outcome, so that an index can be masked.
+/// Cells of a ledger: a power of two above the largest outcome.
 pub const LEDGER_CELLS: u32 = 64;

@@ -8,11 +8,17 @@ use crate::{
     family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
-    settings::Settings,
-    source::{Prefix, SourceKey},
+    interface::Interface,
+    prefix::Prefix,
+    progress::Progress,
+    quic::{Server, ServerIdKey},
+    settings::{Settings, SourceNat},
+    source::SourceKey,
     table::Slot,
     traffic::Traffic,
+    translation::Translation,
     vip::{Vip, VipKey},
+    vlan::{Vlan, VlanDevice},
 };
 
 /// For each type: its size is the sum of its fields' sizes, so it has no padding; under the feature
@@ -41,18 +47,27 @@ plain_data! {
     VipKey<Address4> = [Address<1>, Be16, u8, u8];
     VipKey<Address6> = [Address<4>, Be16, u8, u8];
     Vip = [[u32; 8]];
-    Backend = [u32, u32, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
+    Vlan = [u16];
+    VlanDevice = [u32, Vlan, u16];
+    Backend = [u32, u16, Vlan, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
     FlowKey<Address4> = [Address<1>, Address<1>, Be16, Be16, u32];
     FlowKey<Address6> = [Address<4>, Address<4>, Be16, Be16, u32];
-    Flow = [u32, u32];
-    Reply<Address4> = [Address<1>, Be16, u16];
-    Reply<Address6> = [Address<4>, Be16, u16];
+    Flow = [u32, u32, Be16, u16];
+    Progress = [u16];
+    Reply<Address4> = [FlowKey<Address4>, u32, Progress, Progress];
+    Reply<Address6> = [FlowKey<Address6>, u32, Progress, Progress];
+    Translation<Address4> = [[FlowKey<Address4>; 2], Reply<Address4>, u32, u32];
+    Translation<Address6> = [[FlowKey<Address6>; 2], Reply<Address6>, u32, u32];
     FragmentKey<Address4> = [Address<1>, Address<1>, u32, u32];
     FragmentKey<Address6> = [Address<4>, Address<4>, u32, u32];
     FragmentPorts = [Be16, Be16, u32];
+    ServerIdKey = [u32, u32, [u64; 2]];
+    Server = [u32, u32];
     Traffic = [u64, u64, u64];
     Budget = [u64];
-    Settings = [u64, u32, u32, u32, u32];
+    Interface = [u32, u32, [u8; 16]];
+    Settings = [u64, u32, u32, u32, u32, SourceNat];
+    SourceNat = [u16, u16, u32, u32, u32];
     DecapSettings = [u32, u32];
     Prefix<Address4> = [u32, Address<1>];
     Prefix<Address6> = [u32, Address<4>];

@@ -3,7 +3,7 @@
 
 use crate::budget::Rate;
 
-/// Written by the daemon at load, read by the program. 24 bytes.
+/// Written by the daemon at load, read by the program. 40 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
@@ -17,23 +17,75 @@ pub struct Settings {
     /// Destination UDP port of packets to [`Mode::GUE`](crate::backend::Mode::GUE) backends, host order, in
     /// the low half.
     pub gue_port: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// What is in use of that which costs look-ups: a set of [`PREFIX_VIPS`](Self::PREFIX_VIPS),
+    /// [`REPLIES`](Self::REPLIES) and [`BLOCKLIST`](Self::BLOCKLIST). A superset of what the maps hold is as right, and slower.
+    pub features: u32,
+    /// What [`Mode::SNAT`](crate::backend::Mode::SNAT) needs.
+    pub snat: SourceNat,
 }
 
 impl Settings {
+    /// Feature: there are VIPs that are prefixes.
+    pub const PREFIX_VIPS: u32 = 1;
+    /// Feature: there are backends whose replies come back through us and must be rewritten.
+    pub const REPLIES: u32 = 2;
+    /// Feature: there is somebody on the blocklist.
+    pub const BLOCKLIST: u32 = 4;
+    /// Every feature.
+    pub const ALL_FEATURES: u32 = Self::PREFIX_VIPS | Self::REPLIES | Self::BLOCKLIST;
+
     /// [`icmp_errors_per_second`](Self::icmp_errors_per_second) where nobody has said otherwise.
     pub const ICMP_ERRORS_PER_SECOND: u32 = 1_000;
+
     /// ICMP errors that each CPU may send at once after a pause.
     pub const ICMP_ERROR_BURST: u32 = 100;
 
-    /// How many ICMP errors each CPU may send.
+    /// How many ICMP errors each CPU may send, if it is `per_second`.
     #[inline]
     #[must_use]
-    pub const fn icmp_errors(&self) -> Rate {
+    pub const fn icmp_errors(per_second: u32) -> Rate {
         Rate {
-            per_second: self.icmp_errors_per_second,
+            per_second,
             burst: Self::ICMP_ERROR_BURST,
         }
     }
+
+    /// What holds where nobody has said anything: no seed, and no ports to give out.
+    pub const DEFAULT: Self = Self {
+        hash_seed: 0,
+        drop_unmatched: 0,
+        icmp_errors_per_second: Self::ICMP_ERRORS_PER_SECOND,
+        gue_port: 6_080,
+        features: Self::ALL_FEATURES,
+        snat: SourceNat::NONE,
+    };
+}
+
+/// Source ports towards [`Mode::SNAT`](crate::backend::Mode::SNAT) backends, and how long a flow keeps its own. 16 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct SourceNat {
+    /// The first port, host order.
+    pub first_port: u16,
+    /// How many ports from there on the CPU with number 0 gives out, the next CPU as many thereafter, and so on; 0:
+    /// there are none, and no flow goes to such a backend.
+    pub ports_per_cpu: u16,
+    /// After so many [`ticks`](crate::progress::ticks) without a packet the port of an established TCP connection
+    /// may be given to another flow.
+    pub established: u32,
+    /// The same for TCP connections that are partially open or closing.
+    pub transitory: u32,
+    /// The same for UDP.
+    pub udp: u32,
+}
+
+impl SourceNat {
+    /// No ports.
+    pub const NONE: Self = Self {
+        first_port: 0,
+        ports_per_cpu: 0,
+        established: 0,
+        transitory: 0,
+        udp: 0,
+    };
 }

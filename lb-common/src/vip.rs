@@ -4,26 +4,33 @@
 //! [`names::VIPS_V6`]). Replacing an element is the step that publishes a change: a packet sees the
 //! old pair of offset and size or the new one, never a mix.
 //!
+//! A VIP may be all addresses of a prefix. The prefixes stand in a trie per family ([`names::VIP_PREFIXES_V4`],
+//! [`names::VIP_PREFIXES_V6`]), the longest one that an address lies in counts, and its VIPs stand in the hash map under
+//! its first address and its length.
+//!
 //! [`names::VIPS_V4`]: crate::names::VIPS_V4
 //! [`names::VIPS_V6`]: crate::names::VIPS_V6
+//! [`names::VIP_PREFIXES_V4`]: crate::names::VIP_PREFIXES_V4
+//! [`names::VIP_PREFIXES_V6`]: crate::names::VIP_PREFIXES_V6
 
-use crate::{be::Be16, budget::Rate};
+use crate::{be::Be16, budget::Rate, prefix::Prefix};
 
 /// The destination of a packet, as clients address it. 8 bytes for IPv4, 20 for IPv6.
 ///
 /// Besides its services, every VIP address has one **address entry** with port and protocol 0
-/// ([`VipKey::address_entry`]): it tells "no service on that port" from "not ours".
+/// ([`VipKey::address_entry`]): it tells "no service on that port" from "not ours". Of the addresses of a prefix, the
+/// prefix's entry in the trie says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
 pub struct VipKey<Address> {
-    /// Destination address.
+    /// Destination address; of a VIP that is a prefix, the first one.
     pub address: Address,
     /// Destination port; 0 in the address entry and in a VIP of every port.
     pub port: Be16,
-    /// IP protocol number (6 TCP, 17 UDP); 0 in the address entry.
+    /// IP protocol number (6 TCP, 17 UDP, 132 SCTP); 0 in the address entry.
     pub protocol: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// Length in bits of a VIP that is a prefix, less than the address has; 0 for one address.
+    pub prefix: u8,
 }
 
 impl<Address> VipKey<Address> {
@@ -34,7 +41,20 @@ impl<Address> VipKey<Address> {
             address,
             port,
             protocol,
-            reserved: 0,
+            prefix: 0,
+        }
+    }
+
+    /// The key of a service's VIP that is a prefix.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 127")]
+    pub const fn of_prefix(prefix: Prefix<Address>, port: Be16, protocol: u8) -> Self
+    where
+        Address: Copy,
+    {
+        Self {
+            prefix: prefix.bits as u8,
+            ..Self::new(prefix.address, port, protocol)
         }
     }
 
@@ -52,8 +72,6 @@ impl<Address> VipKey<Address> {
 }
 
 /// What the program needs to know of a VIP. 32 bytes.
-///
-/// In address entries all is 0 but [`flags`](Self::flags), and of those only [`BLOCKLIST`](Self::BLOCKLIST) may be set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Vip {
@@ -66,36 +84,56 @@ pub struct Vip {
     pub generation: u32,
     /// The service's number, from 1; 0 in address entries.
     pub service: u32,
-    /// Switches: [`BLOCKLIST`](Self::BLOCKLIST), [`SOURCE_RATE`](Self::SOURCE_RATE).
+    /// [`Vip::QUIC`]; bits 8 to 14: the QUIC-LB configurations 0 to 6 whose connection ids begin with their length.
     pub flags: u32,
-    /// Always 0.
-    pub reserved: u32,
-    /// With [`SOURCE_RATE`](Self::SOURCE_RATE): packets that each source may send in a second, from 1.
+    /// Bytes of the server ids of the QUIC-LB configurations 0 to 6, 4 bits each from the lowest on; 0: the
+    /// configuration is not in use.
+    pub quic: u32,
+    /// Packets that each source may send in a second; 0: as many as it likes.
     pub source_rate: u32,
-    /// With [`SOURCE_RATE`](Self::SOURCE_RATE): packets that a source may send at once after a pause, from 1.
+    /// Packets that a source may send at once after a pause, from 1, if there is a rate.
     pub source_burst: u32,
 }
 
 impl Vip {
-    /// Flag: sources are looked up in the blocklist.
-    pub const BLOCKLIST: u32 = 1 << 1;
-    /// Flag: each source may send only so many packets.
-    pub const SOURCE_RATE: u32 = 1 << 2;
+    /// Flag: packets are QUIC's, and go where the server id in their connection id says.
+    pub const QUIC: u32 = 1;
 
-    /// Whether a flag is set.
-    #[inline]
+    const ENCODED_LENGTHS: u32 = 8;
+
+    /// Bytes of the server ids of the QUIC-LB configuration `config`, 0 to 7; 0 if it is not in use.
     #[must_use]
-    pub const fn has(&self, flag: u32) -> bool {
-        self.flags & flag != 0
+    #[inline]
+    pub const fn server_id_length(&self, config: u32) -> u32 {
+        self.quic >> (4 * (config & 7)) & 0xf
     }
 
-    /// How many packets each source may send, with [`SOURCE_RATE`](Self::SOURCE_RATE).
-    #[inline]
+    /// Whether the first octet of that configuration's connection ids tells how many follow.
     #[must_use]
-    pub const fn source_limit(&self) -> Rate {
-        Rate {
+    #[inline]
+    pub const fn encodes_length(&self, config: u32) -> bool {
+        self.flags >> (Self::ENCODED_LENGTHS + (config & 7)) & 1 == 1
+    }
+
+    /// How many packets each source may send, if that is limited.
+    #[must_use]
+    #[inline]
+    pub const fn source_limit(&self) -> Option<Rate> {
+        if self.source_rate == 0 {
+            return None;
+        }
+        Some(Rate {
             per_second: self.source_rate,
             burst: self.source_burst,
-        }
+        })
+    }
+
+    /// Uses the QUIC-LB configuration `config`, 0 to 6, with server ids of `length` bytes, 1 to 15.
+    #[must_use]
+    #[inline]
+    pub const fn with_quic(mut self, config: u32, length: u32, encodes_length: bool) -> Self {
+        self.flags |= Self::QUIC | (encodes_length as u32) << (Self::ENCODED_LENGTHS + config);
+        self.quic |= length << (4 * config);
+        self
     }
 }

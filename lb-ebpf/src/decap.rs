@@ -79,7 +79,7 @@ fn outer<F: Ip>(frame: &Frame, offset: usize) -> Result<Inner, DecapOutcome> {
     };
     let direct = tunnel(frame, &network)?;
     permitted::<F>(source, destination)?;
-    if network.end > frame.len() {
+    if !frame.reaches(network.end) {
         return Err(DecapOutcome::Malformed);
     }
     match direct {

@@ -2,8 +2,8 @@
 
 use lb_common::{
     backend::Mode,
+    be::Be16,
     family::{V4, V6},
-    flow::Reply,
     outcome::Outcome,
     vip::Vip,
 };
@@ -14,12 +14,11 @@ use crate::{
     frame::Frame,
     guard,
     ip::Ip,
-    maps,
-    packet::{Link, NextHop, Packet, Version},
+    maps::{self, KnownReply},
+    packet::{Choice, Link, NextHop, Packet, Standing, Version},
     parse,
     reply::{self, Fault},
-    rewrite, route,
-    select::{self, Choice, Standing},
+    rewrite, route, select, translate,
 };
 
 /// A packet that goes on.
@@ -46,24 +45,22 @@ pub fn forward(frame: &mut Frame) -> Result<Sent, Outcome> {
 #[inline(always)]
 fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     let destination = parse::destination::<F>(frame, link.network)?;
-    let (address, outcome) = match parse::packet::<F>(frame, link.network) {
-        Ok(packet) => match classify::classify::<F>(&packet.flow)? {
-            Class::Request(vip) => return request(frame, link, &packet, &vip),
-            Class::Reply(reply) => return backends_reply(frame, link, &packet, &reply),
-            Class::Unmatched(address) => (address, Outcome::Unmatched),
+    let outcome = match parse::packet::<F>(frame, link.network) {
+        Ok(packet) => match classify::classify::<F>(&packet.flow) {
+            Ok(Class::Request(vip)) => return request(frame, link, &packet, &{ *vip }),
+            Ok(Class::Reply(reply)) => return backends_reply(frame, link, &packet, &reply),
+            Err(outcome) => outcome,
         },
-        Err(outcome) => (*classify::address::<F>(destination)?, outcome),
+        Err(outcome) => classify::unbalanced::<F>(destination, outcome),
     };
-    guard::blocklist::<F>(parse::source::<F>(frame, link.network)?, &address)?;
-    if outcome == Outcome::Icmp {
-        return icmp::<F>(frame, link);
+    if outcome != Outcome::NotVip {
+        guard::blocklist::<F>(parse::source::<F>(frame, link.network)?)?;
     }
-    let is_dropped = outcome == Outcome::Unmatched && maps::settings().drop_unmatched != 0;
-    Err(if is_dropped {
-        Outcome::UnmatchedDropped
+    if outcome == Outcome::Icmp {
+        icmp::<F>(frame, link)
     } else {
-        outcome
-    })
+        Err(outcome)
+    }
 }
 
 /// ICMP to a VIP address.
@@ -87,12 +84,18 @@ fn request<F: Ip>(
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
     let source = parse::source::<F>(frame, packet.network)?;
-    guard::blocklist::<F>(source, vip)?;
+    guard::blocklist::<F>(source)?;
     guard::source::<F>(source, packet.flow.destination)?;
     guard::rate::<F>(source, vip)?;
-    let choice = select::select(vip, packet)?;
+    let named = parse::server_id(frame, packet, vip).and_then(|id| maps::server(&id));
+    let choice = select::select(vip, packet, named.unwrap_or_default())?;
     if choice.backend.mode == Mode::LOCAL {
-        remember(packet, &choice, frame.len());
+        remember(
+            packet,
+            &choice,
+            packet.flow.source_port,
+            frame.len(packet.end),
+        );
         return Err(Outcome::Local);
     }
     // One place for all errors: what makes them is long, and is compiled in for each place and IP version.
@@ -120,21 +123,30 @@ fn balance<F: Ip>(
     packet: &Packet<F>,
     choice: &Choice,
 ) -> Result<Sent, Outcome> {
-    let bytes = frame.len();
-    let link = rewrite::request(frame, link, packet, choice.backend, choice.hash)?;
+    let bytes = frame.len(packet.end);
+    let (link, source_port) = if choice.backend.mode.translates() {
+        let to = translate::request(packet, choice)?;
+        rewrite::translate(frame, packet, to, choice.backend.mode == Mode::SNAT)?;
+        rewrite::decrement_hop_limit(frame, packet)?;
+        (*link, to.source_port)
+    } else {
+        let link = rewrite::request(frame, link, packet, choice.backend, choice.hash)?;
+        (link, packet.flow.source_port)
+    };
     let action = emit::emit(frame, &link, &NextHop::from(choice.backend))?;
-    remember(packet, choice, bytes);
+    remember(packet, choice, source_port, bytes);
     Ok(Sent {
         outcome: Outcome::Forwarded,
         action,
     })
 }
 
-/// Remembers and counts a packet, of `bytes` bytes as received, that has gone to the backend chosen for it.
+/// Remembers and counts a packet, of `bytes` bytes as received, that has gone to the backend chosen for it, from
+/// `source_port`.
 #[inline(always)]
-fn remember<F: Ip>(packet: &Packet<F>, choice: &Choice, bytes: usize) {
+fn remember<F: Ip>(packet: &Packet<F>, choice: &Choice, source_port: Be16, bytes: usize) {
     if packet.error == 0 {
-        select::remember::<F>(&packet.flow, choice);
+        select::remember::<F>(&packet.flow, choice, source_port);
     }
     parse::remember(packet);
     maps::count_traffic(choice.id, bytes as u64, choice.standing == Standing::NEW);
@@ -146,13 +158,17 @@ fn backends_reply<F: Ip>(
     frame: &mut Frame,
     link: &Link,
     packet: &Packet<F>,
-    reply: &Reply<F::Address>,
+    known: &KnownReply<F>,
 ) -> Result<Sent, Outcome> {
-    let route = route::to_client(frame, packet, reply)?;
+    let reply = known.flow();
+    let route = route::to_client::<F>(frame, reply)?;
     if route.is_resolved {
         guard::hop_limit(packet)?;
     }
-    rewrite::reply(frame, packet, reply)?;
+    if packet.error == 0 && known.is_tracked() {
+        known.backend_sent(packet.signal);
+    }
+    rewrite::translate(frame, packet, reply, known.is_tracked())?;
     parse::remember(packet);
     if !route.is_resolved {
         return Err(Outcome::ReplyUnresolved);

@@ -2,16 +2,17 @@
 //!
 //! The only module that touches packet pointers. A view borrows the frame, so none outlives a resize:
 //! [`Frame::shrink`], [`Frame::grow`] and [`Frame::trim`] take the frame mutably.
+//!
+//! A jumbo frame may stand in several buffers. Its headers are in the first, all that views reach; what lies in the
+//! others is only counted, and only when the first has not got all of a packet.
 #![expect(
     unsafe_code,
     reason = "packet bytes are reached by pointers that the verifier checks"
 )]
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::{
     bindings::xdp_md,
-    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len},
 };
 use lb_common::outcome::Outcome;
 
@@ -32,6 +33,8 @@ unsafe impl View for network_types::tcp::TcpHdr {}
 // SAFETY: as above.
 unsafe impl View for network_types::udp::UdpHdr {}
 // SAFETY: bytes.
+unsafe impl View for [u8; 16] {}
+// SAFETY: as above.
 unsafe impl View for [u8; 4] {}
 // SAFETY: as above.
 unsafe impl View for [u8; 2] {}
@@ -47,6 +50,10 @@ unsafe impl View for crate::wire::extension::Extension {}
 unsafe impl View for crate::wire::gue::Gue {}
 // SAFETY: as above.
 unsafe impl View for crate::wire::icmp::Icmp {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::quic::LongHeader {}
+// SAFETY: as above.
+unsafe impl View for crate::wire::sctp::Sctp {}
 // SAFETY: as above; one view after another, both of alignment 1.
 unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
 
@@ -54,40 +61,85 @@ unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
 /// A bound that the verifier can see; frames that go beyond it are treated as truncated.
 const MAX_OFFSET: usize = 0x3fff;
 
-/// `offset`, below 2^16, as a value of which the verifier knows no more than that.
+/// `offset`, which is at most [`MAX_OFFSET`], as a value of which every verifier knows that.
 ///
-/// It follows every way through a chain of headers with a range of its own for where the chain ends, and what
-/// comes after is verified once for each. Two bytes written one by one and read as one number have no history:
-/// all ways go on as one.
+/// A compiler that runs out of registers checks one copy of an offset and adds another, which it reads back from the
+/// stack. Newer kernels know the two to be equal; 5.10 does not, and takes the sum for one that may leave any frame
+/// (its `find_good_pkt_pointers` grants no range beyond 2^16). The compiler cannot part this from the addition.
+#[cfg(target_arch = "bpf")]
 #[inline(always)]
-#[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
-pub fn forget_range(offset: usize) -> usize {
-    let [low, high] = (offset as u16).to_le_bytes();
-    let mut number = MaybeUninit::<u16>::uninit();
-    let number = number.as_mut_ptr();
-    let bytes = number.cast::<u8>();
-    // SAFETY: both bytes of the number are written before it is read. Volatile, or the compiler would see that
-    // nothing happens here.
-    let number = unsafe {
-        bytes.write_volatile(low);
-        bytes.add(1).write_volatile(high);
-        number.read_volatile()
-    };
-    usize::from(u16::from_le(number))
+fn bounded(mut offset: usize) -> usize {
+    // SAFETY: one instruction on one register; it changes nothing, for `MAX_OFFSET` is all ones.
+    unsafe {
+        core::arch::asm!(
+            "{offset} &= {MAX_OFFSET}",
+            offset = inout(reg) offset,
+            MAX_OFFSET = const MAX_OFFSET,
+            options(nomem, nostack)
+        );
+    }
+    offset
+}
+
+/// Where no verifier looks.
+#[cfg(not(target_arch = "bpf"))]
+#[inline(always)]
+const fn bounded(offset: usize) -> usize {
+    offset
+}
+
+/// `offset`, below 2^16, mixed with `unknown` and parted from it again.
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn forget_range(mut offset: usize, unknown: usize) -> usize {
+    // SAFETY: three instructions on one register. Twice the same exclusive or changes nothing, nor does the mask.
+    unsafe {
+        core::arch::asm!(
+            "{offset} ^= {unknown}",
+            "{offset} ^= {unknown}",
+            "{offset} &= 0xffff",
+            offset = inout(reg) offset,
+            unknown = in(reg) unknown,
+            options(pure, nomem, nostack)
+        );
+    }
+    offset
+}
+
+/// Where no verifier looks.
+#[cfg(not(target_arch = "bpf"))]
+#[inline(always)]
+const fn forget_range(offset: usize, _unknown: usize) -> usize {
+    offset
 }
 
 /// One received frame.
 pub struct Frame {
     context: *mut xdp_md,
+    /// A constant in each program, so that one that has single buffers does not even hold the call that kernels
+    /// before 5.18 lack.
+    has_fragments: bool,
 }
 
 impl Frame {
-    /// The frame that the kernel called the program for.
+    /// The frame that the kernel called the program for: all of it in one buffer.
     #[inline(always)]
     #[must_use]
     pub const fn new(context: *mut xdp_md) -> Self {
-        Self { context }
+        Self {
+            context,
+            has_fragments: false,
+        }
+    }
+
+    /// The frame that the kernel called a program for that takes frames of several buffers.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_fragments(context: *mut xdp_md) -> Self {
+        Self {
+            context,
+            has_fragments: true,
+        }
     }
 
     #[inline(always)]
@@ -117,12 +169,56 @@ impl Frame {
         self.context
     }
 
-    /// Bytes in the frame, the Ethernet header included.
+    /// Bytes in the first buffer, the Ethernet header included.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a frame is never empty")]
-    pub fn len(&self) -> usize {
+    pub fn first_buffer(&self) -> usize {
         self.end() - self.start()
+    }
+
+    /// Bytes in all buffers.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "64 bits wide, as the target's words are"
+    )]
+    fn all_buffers(&self) -> usize {
+        if self.has_fragments {
+            // SAFETY: the context is valid (see `start`); the helper only reads it.
+            unsafe { bpf_xdp_get_buff_len(self.context) as usize }
+        } else {
+            self.first_buffer()
+        }
+    }
+
+    /// Whether the frame goes on for `end` bytes from its start.
+    #[inline(always)]
+    #[must_use]
+    pub fn reaches(&self, end: usize) -> bool {
+        end <= self.first_buffer() || self.has_fragments && end <= self.all_buffers()
+    }
+
+    /// Bytes of the frame, which holds a packet that ends at `end`. Padding in further buffers, where none is, does not
+    /// count.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self, end: usize) -> usize {
+        if end <= self.first_buffer() {
+            self.first_buffer()
+        } else {
+            self.all_buffers()
+        }
+    }
+
+    /// `offset`, below 2^16, as a value of which the verifier knows no more than that.
+    ///
+    /// It follows every way through a chain of headers with a range of its own for where the chain ends, and what
+    /// comes after is verified once for each. A number that was mixed with one that it knows nothing of, here the
+    /// size of the buffer, has no history: all ways go on as one. The compiler must not see that nothing is changed.
+    #[inline(always)]
+    #[must_use]
+    pub fn forget_range(&self, offset: usize) -> usize {
+        forget_range(offset, self.first_buffer())
     }
 
     #[inline(always)]
@@ -131,7 +227,7 @@ impl Frame {
         if offset > MAX_OFFSET {
             return None;
         }
-        let start = self.start() + offset;
+        let start = self.start() + bounded(offset);
         if start + size_of::<T>() > self.end() {
             return None;
         }
@@ -183,6 +279,21 @@ impl Frame {
         self.move_start(-(bytes as i32))
     }
 
+    /// Moves the front so that the network header, which begins at `from`, begins at `to`; what stands before it
+    /// is not defined.
+    ///
+    /// # Errors
+    /// [`Outcome::NoRoom`] if the driver left none; the frame is then as before.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "a link header"
+    )]
+    pub fn move_network(&mut self, from: usize, to: usize) -> Result<(), Outcome> {
+        self.move_start(from as i32 - to as i32)
+    }
+
     #[inline(always)]
     fn move_start(&mut self, by: i32) -> Result<(), Outcome> {
         // SAFETY: the context is valid (see `start`); views into the frame have ended, for `self` is
@@ -210,7 +321,7 @@ impl Frame {
         Ok(())
     }
 
-    /// Cuts the frame off after `len` bytes, which it has.
+    /// Cuts the frame off after `len` bytes, which it has, if it does not end there.
     ///
     /// # Errors
     /// [`Outcome::NoRoom`] if the kernel refuses; the frame is then as before.
@@ -221,7 +332,13 @@ impl Frame {
         reason = "a frame is shorter than 2^31 bytes"
     )]
     pub fn trim(&mut self, len: usize) -> Result<(), Outcome> {
-        let by = len as i32 - self.len() as i32;
+        if len == self.first_buffer() {
+            return Ok(());
+        }
+        let by = len as i32 - self.all_buffers() as i32;
+        if by == 0 {
+            return Ok(());
+        }
         // SAFETY: as in `move_start`.
         match unsafe { bpf_xdp_adjust_tail(self.context, by) } {
             0 => Ok(()),

@@ -1,17 +1,21 @@
 //! Third stage: packets for a VIP that nobody may send, or not this sender, or not now, and those that may go no
 //! further.
 
-use lb_common::{outcome::Outcome, vip::Vip};
+use lb_common::{outcome::Outcome, settings::Settings, vip::Vip};
 
-use crate::{ip::Ip, maps::sources, packet::Packet};
+use crate::{
+    ip::Ip,
+    maps::{settings, sources},
+    packet::Packet,
+};
 
-/// Lets a packet to `vip`, or to the address of which it is the entry, pass that does not come from the blocklist.
+/// Lets a packet to a VIP address pass that does not come from the blocklist; no look-up if nobody is on it.
 ///
 /// # Errors
 /// [`Outcome::Blocked`].
 #[inline(always)]
-pub fn blocklist<F: Ip>(source: F::Address, vip: &Vip) -> Result<(), Outcome> {
-    if vip.has(Vip::BLOCKLIST) && sources::is_blocked::<F>(source) {
+pub fn blocklist<F: Ip>(source: F::Address) -> Result<(), Outcome> {
+    if settings::has_feature(Settings::BLOCKLIST) && sources::is_blocked::<F>(source) {
         return Err(Outcome::Blocked);
     }
     Ok(())
@@ -23,12 +27,12 @@ pub fn blocklist<F: Ip>(source: F::Address, vip: &Vip) -> Result<(), Outcome> {
 /// [`Outcome::RateLimited`].
 #[inline(always)]
 pub fn rate<F: Ip>(source: F::Address, vip: &Vip) -> Result<(), Outcome> {
-    if vip.has(Vip::SOURCE_RATE)
-        && !sources::spend_packet::<F>(vip.service, source, vip.source_limit())
-    {
-        return Err(Outcome::RateLimited);
+    match vip.source_limit() {
+        Some(limit) if !sources::spend_packet::<F>(vip.service, source, limit) => {
+            Err(Outcome::RateLimited)
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Lets a packet to a VIP pass that a host may have sent.

@@ -119,17 +119,19 @@ pub trait Ip: FamilyMaps + DecapMaps + SourceMaps {
     /// Replaces the hop limit.
     fn set_hop_limit(header: &mut Self::Header, hop_limit: u8);
 
-    /// Replaces the source address.
-    fn set_source(header: &mut Self::Header, address: Self::Address);
-
-    /// Replaces the destination address.
-    fn set_destination(header: &mut Self::Header, address: Self::Address);
+    /// Replaces the destination, and the source unless it is to stay (`None`); what that changes of a checksum that
+    /// covers both.
+    fn set_addresses(
+        header: &mut Self::Header,
+        source: Option<&Self::Address>,
+        destination: &Self::Address,
+    ) -> Change;
 
     /// What the header of a packet hands on to an outer one.
     fn inherited(header: &Self::Header) -> Inherited;
 
-    /// The source of the outer header for a flow with hash `hash` to `backend`, which is of this version.
-    fn tunnel_source(backend: &Backend, hash: FlowHash) -> Self::Address;
+    /// Our own address towards `backend`, which is of this version, for a flow with hash `hash`.
+    fn source_towards(backend: &Backend, hash: FlowHash) -> Self::Address;
 
     /// Writes the whole fixed header.
     fn write(header: &mut Self::Header, new: &NewHeader<Self::Address>);

@@ -1,7 +1,7 @@
 //! The data plane: a pipeline of stages from a received frame to its outcome.
 //!
 //! ```text
-//! parse -> classify -> guard -> select -> rewrite -> emit
+//! parse -> classify -> guard -> select (-> translate) -> rewrite -> emit
 //!              |          |         |
 //!              +----------+---------+--> reply
 //! ```
@@ -36,4 +36,5 @@ pub mod reply;
 pub mod rewrite;
 pub mod route;
 pub mod select;
+pub mod translate;
 pub mod wire;

@@ -1,5 +1,12 @@
 //! Entry points: the outcome of a packet becomes an XDP action and one count in the ledger.
+//!
+//! Each program is there twice. The one with `_frags` takes frames of several buffers, which is how drivers hand jumbo
+//! frames over; kernels from 5.18 on load it, and the daemons load the other where it is refused.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![expect(
+    clippy::inline_always,
+    reason = "see the library's documentation: the verifier wants one function"
+)]
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
@@ -16,7 +23,25 @@ use lb_ebpf::{decap, forward::forward, frame::Frame, maps};
     reason = "the signature that `#[xdp]` wants"
 )]
 fn balancer(ctx: XdpContext) -> u32 {
-    let mut frame = Frame::new(ctx.ctx);
+    balance(&ctx, Frame::new(ctx.ctx))
+}
+
+/// [`balancer`] for jumbo frames.
+#[xdp(frags)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `#[xdp]` wants"
+)]
+fn balancer_frags(ctx: XdpContext) -> u32 {
+    balance(&ctx, Frame::with_fragments(ctx.ctx))
+}
+
+#[inline(always)]
+#[cfg_attr(
+    not(feature = "log"),
+    expect(unused_variables, reason = "only log lines want the context")
+)]
+fn balance(ctx: &XdpContext, mut frame: Frame) -> u32 {
     let (outcome, action) = match forward(&mut frame) {
         Ok(sent) => (sent.outcome, sent.action),
         Err(outcome) => match outcome.kind() {
@@ -25,8 +50,8 @@ fn balancer(ctx: XdpContext) -> u32 {
         },
     };
     #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(&ctx, "outcome {} action {}", outcome as u32, action);
-    maps::count(outcome);
+    aya_log_ebpf::debug!(ctx, "outcome {} action {}", outcome as u32, action);
+    maps::count(frame.ingress(), outcome as u32);
     action
 }
 
@@ -37,8 +62,23 @@ fn balancer(ctx: XdpContext) -> u32 {
     reason = "the signature that `#[xdp]` wants"
 )]
 fn decap(ctx: XdpContext) -> u32 {
-    let outcome = decap::decap(&mut Frame::new(ctx.ctx));
-    maps::decap::count(outcome);
+    strip(Frame::new(ctx.ctx))
+}
+
+/// [`decap`] for jumbo frames.
+#[xdp(frags)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `#[xdp]` wants"
+)]
+fn decap_frags(ctx: XdpContext) -> u32 {
+    strip(Frame::with_fragments(ctx.ctx))
+}
+
+#[inline(always)]
+fn strip(mut frame: Frame) -> u32 {
+    let outcome = decap::decap(&mut frame);
+    maps::count(frame.ingress(), outcome as u32);
     match outcome.kind() {
         Kind::Pass => XDP_PASS,
         Kind::Drop | Kind::Forward => XDP_DROP,
@@ -49,6 +89,12 @@ fn decap(ctx: XdpContext) -> u32 {
 /// its own, a veth does not take such frames.
 #[xdp]
 fn pass(_: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// [`pass`] for jumbo frames.
+#[xdp(frags)]
+fn pass_frags(_: XdpContext) -> u32 {
     XDP_PASS
 }
 

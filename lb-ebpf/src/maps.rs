@@ -9,12 +9,14 @@
 
 pub mod decap;
 mod key;
+mod prefix;
+mod replies;
+pub mod settings;
 pub mod sources;
 
 use aya_ebpf::{
-    Global,
     bindings::xdp_action::XDP_REDIRECT,
-    btf_maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray},
+    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray},
     helpers::bpf_ktime_get_ns,
     macros::btf_map,
 };
@@ -24,37 +26,41 @@ use lb_common::{
     family::{Address4, Address6, Family, V4, V6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
-    outcome::{LEDGER_CELLS, Outcome},
+    interface::Interface,
+    outcome::LEDGER_CELLS,
+    prefix::Prefix,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
+    translation::Translation,
     vip::{Vip, VipKey},
+    vlan::VlanDevice,
 };
+
+use prefix::longest;
+pub use replies::{KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation};
+
+/// `BPF_F_NO_PREALLOC`: only what is in use takes memory.
+const NO_PREALLOC: usize = 1;
 
 /// `BPF_F_MMAPABLE`: the daemon writes tables with plain stores.
 const MMAPABLE: usize = 1 << 10;
-
-#[expect(
-    unsafe_code,
-    reason = "an attribute: the daemon finds the global by its name"
-)]
-#[unsafe(no_mangle)]
-static SETTINGS: Global<Settings> = Global::new(Settings {
-    hash_seed: 0,
-    drop_unmatched: 0,
-    icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
-    gue_port: 6080,
-    reserved: 0,
-});
 
 #[btf_map]
 static VIPS_V4: HashMap<VipKey<Address4>, Vip, 4096> = HashMap::new();
 #[btf_map]
 static VIPS_V6: HashMap<VipKey<Address6>, Vip, 4096> = HashMap::new();
 #[btf_map]
+static VIP_PREFIXES_V4: VipPrefixes<Address4> = LpmTrie::new();
+#[btf_map]
+static VIP_PREFIXES_V6: VipPrefixes<Address6> = LpmTrie::new();
+#[btf_map]
 static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
 #[btf_map]
 static BACKENDS: Array<Backend, 4096> = Array::new();
+#[btf_map]
+static SERVER_IDS: HashMap<ServerIdKey, Server, 8192, NO_PREALLOC> = HashMap::new();
 #[btf_map]
 static FLOWS_V4: LruHashMap<FlowKey<Address4>, Flow, 262_144> = LruHashMap::new();
 #[btf_map]
@@ -70,15 +76,26 @@ static FRAGMENTS_V6: Fragments<Address6> = LruHashMap::new();
 #[btf_map]
 static TRAFFIC: PerCpuArray<Traffic, 4096> = PerCpuArray::new();
 #[btf_map]
-static LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
+static LEDGER: PerCpuArray<u64, { (Interface::LEDGERS * LEDGER_CELLS) as usize }> =
+    PerCpuArray::new();
+#[btf_map]
+static INTERFACES: Array<Interface, { Interface::ELEMENTS as usize }> = Array::new();
 #[btf_map]
 static DEVICES: DevMapHash<256> = DevMapHash::new();
 #[btf_map]
+static VLANS: HashMap<u32, VlanDevice, { VlanDevice::ELEMENTS as usize }> = HashMap::new();
+#[btf_map]
 static ERROR_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
+#[btf_map]
+static TRANSLATIONS_V4: Translations<Address4> = PerCpuArray::new();
+#[btf_map]
+static TRANSLATIONS_V6: Translations<Address6> = PerCpuArray::new();
 
 type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
+type VipPrefixes<A> = LpmTrie<A, Prefix<A>, 4096>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
 type Replies<A> = LruHashMap<FlowKey<A>, Reply<A>, 262_144>;
+type Translations<A> = PerCpuArray<Translation<A>, 1>;
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, 16_384>;
 
 /// A family's own maps.
@@ -86,17 +103,25 @@ pub trait FamilyMaps: Family {
     #[doc(hidden)]
     fn vips() -> &'static Vips<Self::Address>;
     #[doc(hidden)]
+    fn vip_prefixes() -> &'static VipPrefixes<Self::Address>;
+    #[doc(hidden)]
     fn flows() -> &'static Flows<Self::Address>;
     #[doc(hidden)]
     fn replies() -> &'static Replies<Self::Address>;
     #[doc(hidden)]
     fn fragments() -> &'static Fragments<Self::Address>;
+    #[doc(hidden)]
+    fn translations() -> &'static Translations<Self::Address>;
 }
 
 impl FamilyMaps for V4 {
     #[inline(always)]
     fn vips() -> &'static Vips<Address4> {
         &VIPS_V4
+    }
+    #[inline(always)]
+    fn vip_prefixes() -> &'static VipPrefixes<Address4> {
+        &VIP_PREFIXES_V4
     }
     #[inline(always)]
     fn flows() -> &'static Flows<Address4> {
@@ -110,12 +135,20 @@ impl FamilyMaps for V4 {
     fn fragments() -> &'static Fragments<Address4> {
         &FRAGMENTS_V4
     }
+    #[inline(always)]
+    fn translations() -> &'static Translations<Address4> {
+        &TRANSLATIONS_V4
+    }
 }
 
 impl FamilyMaps for V6 {
     #[inline(always)]
     fn vips() -> &'static Vips<Address6> {
         &VIPS_V6
+    }
+    #[inline(always)]
+    fn vip_prefixes() -> &'static VipPrefixes<Address6> {
+        &VIP_PREFIXES_V6
     }
     #[inline(always)]
     fn flows() -> &'static Flows<Address6> {
@@ -129,22 +162,38 @@ impl FamilyMaps for V6 {
     fn fragments() -> &'static Fragments<Address6> {
         &FRAGMENTS_V6
     }
-}
-
-/// The constants that were set at load.
-#[inline(always)]
-#[must_use]
-pub fn settings() -> Settings {
-    SETTINGS.load()
+    #[inline(always)]
+    fn translations() -> &'static Translations<Address6> {
+        &TRANSLATIONS_V6
+    }
 }
 
 /// The VIP published under `key`.
 #[inline(always)]
 #[must_use]
 pub fn vip<F: FamilyMaps>(key: &VipKey<F::Address>) -> Option<&'static Vip> {
-    // SAFETY: the daemon replaces elements, never writes into them, and the kernel frees a replaced one
-    // only after every program that may hold it has ended (RCU). The program does not write this map.
+    // SAFETY: the element's memory stays the map's. The daemon replaces elements, but the kernel keeps a replaced one
+    // for the next write on the same CPU and does not wait for readers: the caller copies it at once, and what
+    // was written in between, by two changes within the time of a few instructions, is at worst another VIP's.
     unsafe { F::vips().get(key) }
+}
+
+/// The longest prefix that is a VIP and that `address` lies in; no look-up if no VIP is a prefix.
+#[inline(always)]
+#[must_use]
+pub fn vip_prefix<F: FamilyMaps>(address: F::Address) -> Option<&'static Prefix<F::Address>> {
+    if !settings::has_feature(Settings::PREFIX_VIPS) {
+        return None;
+    }
+    longest::<F, _, _>(F::vip_prefixes(), address)
+}
+
+/// `prefix` as a value, word by word: a plain copy of an IPv6 address out of a map is a call to `memmove`.
+#[inline(always)]
+#[must_use]
+pub fn copied<A: Copy>(prefix: &Prefix<A>) -> Prefix<A> {
+    // SAFETY: a reference can be read, and the type is plain data.
+    unsafe { core::ptr::from_ref(prefix).read_volatile() }
 }
 
 /// The slot at `index` of the arena, in slots from its start.
@@ -169,6 +218,15 @@ pub fn backend(id: BackendId) -> Option<&'static Backend> {
     BACKENDS.get(id.0)
 }
 
+/// Who has the server id `key`.
+#[inline(always)]
+#[must_use]
+pub fn server(key: &ServerIdKey) -> Option<Server> {
+    // SAFETY: copied at once; an element that is reused in between can only give the backend of another server id,
+    // with its generation.
+    unsafe { SERVER_IDS.get(key) }.copied()
+}
+
 /// Where `flow` went before.
 #[inline(always)]
 #[must_use]
@@ -184,21 +242,6 @@ pub fn remember_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Flow) {
     // A full table evicts; a failure under contention leaves the flow to the lookup table, which gives the
     // same answer until the table changes.
     let _ = F::flows().insert(flow, value, 0);
-}
-
-/// What the packet with 5-tuple `flow` must be rewritten to, if it is a NAT backend's reply.
-#[inline(always)]
-#[must_use]
-pub fn reply<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<&'static Reply<F::Address>> {
-    // SAFETY: the caller copies it before this program writes the map.
-    unsafe { F::replies().get(flow) }
-}
-
-/// Remembers what replies with 5-tuple `flow` must be rewritten to.
-#[inline(always)]
-pub fn remember_reply<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Reply<F::Address>) {
-    // As in `remember_flow`; the client's retransmission finds the flow unknown and tries again.
-    let _ = F::replies().insert(flow, value, 0);
 }
 
 /// What the first fragment of the datagram `key` told.
@@ -230,10 +273,14 @@ pub fn count_traffic(id: BackendId, bytes: u64, begins_flow: bool) {
     }
 }
 
-/// Counts a packet's outcome.
+/// Counts a packet that came in by interface `ingress` and had the outcome with this number.
 #[inline(always)]
-pub fn count(outcome: Outcome) {
-    if let Some(cell) = LEDGER.get_ptr_mut(outcome as u32) {
+pub fn count(ingress: u32, outcome: u32) {
+    let interface = INTERFACES.get(Interface::element(ingress));
+    let ledger = interface
+        .filter(|interface| interface.index == ingress)
+        .map_or(Interface::OTHER, |interface| interface.ledger);
+    if let Some(cell) = LEDGER.get_ptr_mut(ledger * LEDGER_CELLS + outcome) {
         // SAFETY: as in `count_traffic`.
         unsafe { *cell += 1 };
     }
@@ -247,12 +294,20 @@ pub fn spend_error() -> bool {
         return false;
     };
     // SAFETY: the helper only reads the clock; the element as in `count_traffic`.
-    let spent = unsafe { (*budget).spend(bpf_ktime_get_ns(), settings().icmp_errors()) };
+    let spent = unsafe { (*budget).spend(bpf_ktime_get_ns(), settings::icmp_errors()) };
     if let Some(rest) = spent {
         // SAFETY: as in `count_traffic`.
         unsafe { *budget = rest };
     }
     spent.is_some()
+}
+
+/// How frames for the interface `index` leave, if that is a VLAN device or carries some.
+#[inline(always)]
+#[must_use]
+pub fn vlan_device(index: u32) -> Option<VlanDevice> {
+    // SAFETY: copied at once; the daemon replaces elements, never writes into them (RCU, as in `vip`).
+    unsafe { VLANS.get(index) }.copied()
 }
 
 /// The action that sends the frame out of interface `egress`; `None` if that is not allowed.

@@ -3,7 +3,15 @@
 //! Fields that are not part of a map key are whole words: smaller ones make the compiler copy a value in
 //! pieces that straddle words, and the verifier refuses misaligned stack access.
 
-use lb_common::{backend::Backend, be::Be16, family::Family, flow::FlowKey, hash::FlowHash};
+use lb_common::{
+    backend::{Backend, BackendId},
+    be::Be16,
+    family::Family,
+    flow::FlowKey,
+    hash::FlowHash,
+    progress::Signal,
+    vlan::Vlan,
+};
 
 use crate::wire::ethernet::{Addresses, IPV4, IPV6};
 
@@ -84,20 +92,20 @@ impl Part {
     }
 }
 
-/// A TCP or UDP packet, or an ICMP error about one, fully parsed.
+/// A TCP, UDP or SCTP packet, or an ICMP error about one, fully parsed.
 #[derive(Clone, Copy)]
 pub struct Packet<F: Family> {
     /// The 5-tuple; of an ICMP error, that of the flow it is about, in the error's direction.
     pub flow: FlowKey<F::Address>,
     /// TTL or hop limit.
     pub hop_limit: u64,
-    /// Whether a flow may begin with it: not for TCP segments with RST or FIN, nor for ICMP errors.
-    pub begins_flow: bool,
+    /// What it says of its sender's end of the flow.
+    pub signal: Signal,
     /// Where the IP header begins, in bytes from the frame's start.
     pub network: usize,
     /// Where the header of an ICMP error begins, in bytes from the frame's start; 0 in packets that are no errors.
     pub error: usize,
-    /// Where the TCP or UDP header begins, likewise: the quoted one, of which 8 bytes are there, in an error;
+    /// Where the TCP, UDP or SCTP header begins, likewise: the quoted one, of which 8 bytes are there, in an error;
     /// 0 in a later fragment, which has none.
     pub transport: usize,
     /// Which part of its datagram it is.
@@ -116,11 +124,41 @@ impl<F: Family> Packet<F> {
     }
 }
 
+/// The backend chosen.
+pub struct Choice {
+    /// Its number.
+    pub id: BackendId,
+    /// Its entry.
+    pub backend: &'static Backend,
+    /// The flow's hash, by which outer headers vary.
+    pub hash: FlowHash,
+    /// What the flow table has to do with it.
+    pub standing: Standing,
+    /// The source port that the flow had towards the backend, in mode `snat`; else 0. In the low half.
+    pub source_port: u64,
+}
+
+/// What is remembered of a flow. A word, not an enum: the niche of `Result<Choice, _>` then lies in the
+/// reference, and no register holds now a pointer, now an error (which the verifier refuses).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Standing(u64);
+
+impl Standing {
+    /// It was remembered before.
+    pub const KNOWN: Self = Self(0);
+    /// It begins with this packet and is to be remembered.
+    pub const NEW: Self = Self(1);
+    /// It is not remembered, and this packet, a TCP RST or FIN, does not begin one.
+    pub const PASSING: Self = Self(2);
+}
+
 /// Where a frame goes.
 #[derive(Clone, Copy)]
 pub struct NextHop {
     /// Index of the egress interface.
     pub egress: u32,
+    /// The tag that the egress asks for.
+    pub vlan: Vlan,
     /// MAC addresses of the next hop and of the egress interface.
     pub addresses: Addresses,
 }
@@ -130,6 +168,7 @@ impl From<&Backend> for NextHop {
     fn from(backend: &Backend) -> Self {
         Self {
             egress: backend.egress,
+            vlan: backend.vlan,
             addresses: Addresses::new(backend.destination_mac, backend.source_mac),
         }
     }

@@ -12,12 +12,12 @@ use aya_ebpf::{
     },
     helpers::bpf_fib_lookup,
 };
-use lb_common::{flow::Reply, outcome::Outcome};
+use lb_common::{flow::FlowKey, outcome::Outcome, vlan::Vlan};
 
 use crate::{
     frame::Frame,
     ip::Ip,
-    packet::{NextHop, Packet},
+    packet::NextHop,
     wire::ethernet::{Addresses, Mac},
 };
 
@@ -51,18 +51,14 @@ const _: () = assert!(
         && offset_of!(Query, rest) == offset_of!(Lookup, __bindgen_anon_5)
 );
 
-/// The way to the client that `packet`, a NAT backend's, is for; it will seem to come from `reply`.
+/// The way to the client that a NAT backend's packet is for; its 5-tuple will be `reply`.
 ///
 /// # Errors
 /// [`Outcome::ReplyNotForwarded`] if the client is this host itself, so that its own stack gets the packet as it
 /// is, or if there is no route (the kernel's answer is the same); [`Outcome::ReplyUnroutable`] if the
 /// route forbids it or forwarding is off on the ingress interface.
 #[inline(always)]
-pub fn to_client<F: Ip>(
-    frame: &Frame,
-    packet: &Packet<F>,
-    reply: &Reply<F::Address>,
-) -> Result<Route, Outcome> {
+pub fn to_client<F: Ip>(frame: &Frame, reply: &FlowKey<F::Address>) -> Result<Route, Outcome> {
     const LENGTH: i32 = 64;
     const { assert!(size_of::<Query>() == LENGTH as usize) };
     let mut query = MaybeUninit::<Query>::uninit();
@@ -73,15 +69,15 @@ pub fn to_client<F: Ip>(
     // call to `memset`. The context is the one that the kernel gave, and the query is as long as said.
     let (answer, lookup) = unsafe {
         (&raw mut (*lookup).family).write(F::SOCKET_FAMILY);
-        (&raw mut (*lookup).l4_protocol).write(packet.flow.protocol());
-        (&raw mut (*lookup).sport).write(reply.port.raw());
-        (&raw mut (*lookup).dport).write(packet.flow.destination_port.raw());
+        (&raw mut (*lookup).l4_protocol).write(reply.protocol());
+        (&raw mut (*lookup).sport).write(reply.source_port.raw());
+        (&raw mut (*lookup).dport).write(reply.destination_port.raw());
         // 0: the kernel does not compare with the route's MTU.
         (&raw mut (*lookup).__bindgen_anon_1.tot_len).write(0);
         (&raw mut (*lookup).ifindex).write(frame.ingress());
         (&raw mut (*lookup).__bindgen_anon_2.flowinfo).write(0);
-        (&raw mut (*query).source).write(F::socket_address(reply.address));
-        (&raw mut (*query).destination).write(F::socket_address(packet.flow.destination));
+        (&raw mut (*query).source).write(F::socket_address(reply.source));
+        (&raw mut (*query).destination).write(F::socket_address(reply.destination));
         let rest = (&raw mut (*query).rest).cast::<u64>();
         rest.write_volatile(0);
         rest.add(1).write_volatile(0);
@@ -98,6 +94,7 @@ pub fn to_client<F: Ip>(
         is_resolved,
         next_hop: NextHop {
             egress: lookup.ifindex,
+            vlan: Vlan::NONE,
             addresses: Addresses::new(mac(&lookup.dmac), mac(&lookup.smac)),
         },
     })

@@ -1,126 +1,104 @@
-//! Fourth stage: which backend a flow goes to. The flow table first, then the lookup table.
+//! Fourth stage: which backend a packet goes to. The one that its QUIC connection id names, else the flow table's, else
+//! the lookup table's.
 
 use lb_common::{
     backend::{Backend, BackendId, Mode},
-    flow::{Flow, FlowKey, Reply},
-    hash::{FlowHash, flow_hash},
+    be::Be16,
+    flow::{Flow, FlowKey},
+    hash::flow_hash,
     outcome::Outcome,
+    quic::Server,
     table::slot_of,
     vip::Vip,
 };
 
-use crate::{ip::Ip, maps, packet::Packet};
+use crate::{
+    ip::Ip,
+    maps,
+    packet::{Choice, Packet, Standing},
+};
 
-/// The backend chosen.
-pub struct Choice {
-    /// Its number.
-    pub id: BackendId,
-    /// Its entry.
-    pub backend: &'static Backend,
-    /// The flow's hash, by which outer headers vary.
-    pub hash: FlowHash,
-    /// What the flow table has to do with it.
-    pub standing: Standing,
-}
-
-/// What is remembered of a flow. A word, not an enum: the niche of `Result<Choice, _>` then lies in the
-/// reference, and no register holds now a pointer, now an error (which the verifier refuses).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Standing(u64);
-
-impl Standing {
-    /// It was remembered before.
-    pub const KNOWN: Self = Self(0);
-    /// It begins with this packet and is to be remembered.
-    pub const NEW: Self = Self(1);
-    /// It is not remembered, and this packet, a TCP RST or FIN, does not begin one.
-    pub const PASSING: Self = Self(2);
-}
-
-/// Chooses the backend for `packet`, which is for `vip`.
+/// Chooses the backend for `packet`, which is for `vip` and whose connection id names `named`.
 ///
 /// # Errors
 /// [`Outcome::NoBackend`], [`Outcome::StaleTable`].
 #[inline(always)]
-pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>) -> Result<Choice, Outcome> {
-    let hash = flow_hash::<F>(&packet.flow, maps::settings().hash_seed);
-    if let Some(choice) = remembered::<F>(&packet.flow, hash) {
-        return Ok(choice);
+pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>, named: Server) -> Result<Choice, Outcome> {
+    let hash = flow_hash::<F>(&packet.flow, maps::settings::hash_seed());
+    let known = maps::flow::<F>(&packet.flow).unwrap_or_default();
+    let remembered = taking(known.backend, known.generation);
+    let choice = |id, backend, standing| Choice {
+        id: BackendId(id),
+        backend,
+        hash,
+        standing,
+        source_port: 0,
+    };
+    // A flow may carry connections to several servers; what is remembered of it is for packets without an id: it
+    // stays as it is, for anybody can send an id of any server. In mode `snat` a flow has a source port for one server
+    // alone, and keeps to it.
+    if let Some(backend) = taking(named.backend, named.generation)
+        && (backend.mode != Mode::SNAT || remembered.is_none())
+    {
+        let standing = match remembered {
+            Some(_) => Standing::KNOWN,
+            None => Standing::NEW,
+        };
+        return Ok(choice(named.backend, backend, standing));
+    }
+    if let Some(backend) = remembered {
+        return Ok(Choice {
+            source_port: u64::from(known.source_port.raw()),
+            ..choice(known.backend, backend, Standing::KNOWN)
+        });
     }
     if vip.table_slots == 0 {
         return Err(Outcome::NoBackend);
     }
     let slot =
         maps::slot(vip.table_offset + slot_of(hash, vip.table_slots)).ok_or(Outcome::StaleTable)?;
-    let id = slot.backend();
+    let BackendId(id) = slot.backend();
     let backend = active(id).ok_or(Outcome::StaleTable)?;
-    Ok(Choice {
-        id,
-        backend,
-        hash,
-        standing: if packet.begins_flow {
-            Standing::NEW
-        } else {
-            Standing::PASSING
-        },
-    })
+    let standing = if packet.signal.begins_flow() {
+        Standing::NEW
+    } else {
+        Standing::PASSING
+    };
+    Ok(choice(id, backend, standing))
 }
 
-/// The backend that the flow went to before, if it still takes its packets.
+/// The entry of the backend `id`, if it still takes packets and is the one that had the number in `generation`.
+/// Number 0 is nobody's.
 #[inline(always)]
-fn remembered<F: Ip>(flow: &FlowKey<F::Address>, hash: FlowHash) -> Option<Choice> {
-    let known = maps::flow::<F>(flow)?;
-    let id = BackendId(known.backend);
-    let backend = active(id)?;
-    (backend.generation == known.generation).then_some(Choice {
-        id,
-        backend,
-        hash,
-        standing: Standing::KNOWN,
-    })
+fn taking(id: u32, generation: u32) -> Option<&'static Backend> {
+    if id == 0 {
+        return None;
+    }
+    active(id).filter(|backend| backend.generation == generation)
 }
 
 /// The entry of a backend that is in use.
 #[inline(always)]
-fn active(id: BackendId) -> Option<&'static Backend> {
-    maps::backend(id)
+fn active(id: u32) -> Option<&'static Backend> {
+    maps::backend(BackendId(id))
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 
-/// Remembers a new flow, and for a NAT backend what its replies must be rewritten to.
-///
-/// The two stand in two tables, and the one may have been forgotten before the other: for a NAT backend the
-/// second is looked up with every packet, which also keeps it among the recently used.
+/// Remembers a flow that is new, or that in mode `snat` has another port than before towards its backend: `source_port`.
 #[inline(always)]
-pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice) {
-    let Choice {
-        id,
-        backend,
-        standing,
-        ..
-    } = choice;
-    if *standing == Standing::NEW {
+pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice, source_port: Be16) {
+    let source_port = match choice.backend.mode {
+        Mode::SNAT => source_port,
+        _ => Be16::default(),
+    };
+    let has_moved = u64::from(source_port.raw()) != choice.source_port;
+    if choice.standing == Standing::NEW || has_moved {
         let value = Flow {
-            backend: id.0,
-            generation: backend.generation,
-        };
-        maps::remember_flow::<F>(flow, &value);
-    }
-    if backend.mode == Mode::NAT && *standing != Standing::PASSING {
-        let key = FlowKey {
-            source: F::backend_address(backend),
-            destination: flow.source,
-            source_port: backend.port,
-            destination_port: flow.source_port,
-            protocol: flow.protocol,
-        };
-        let seen_by_client = Reply {
-            address: flow.destination,
-            port: flow.destination_port,
+            backend: choice.id.0,
+            generation: choice.backend.generation,
+            source_port,
             reserved: 0,
         };
-        if *standing == Standing::NEW || maps::reply::<F>(&key).is_none() {
-            maps::remember_reply::<F>(&key, &seen_by_client);
-        }
+        maps::remember_flow::<F>(flow, &value);
     }
 }

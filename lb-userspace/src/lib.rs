@@ -13,6 +13,7 @@
 //! | [`dataplane`] | the kernel's side: load, attach, pin, publish, count | BPF |
 //! | [`reconcile`] | plan and apply | |
 //! | [`health`] | the state machine (pure), and the tasks that probe | sockets |
+//! | [`setup`] | what a backend's host needs, as steps | |
 //! | [`neighbor`] | next hops from routes and neighbours | netlink |
 //! | [`control`] | the JSON control socket: protocol, server, client | Unix socket |
 //! | [`state`] | what must survive a restart, on disk | files |
@@ -31,4 +32,5 @@ pub mod model;
 pub mod neighbor;
 pub mod plan;
 pub mod reconcile;
+pub mod setup;
 pub mod state;

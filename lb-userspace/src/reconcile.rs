@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::vlan::VlanDevice;
 use tracing::{debug, info};
 
 use crate::{
     dataplane::{Dataplane, DataplaneError},
     desired::Desired,
     health::Target,
-    model::{Health, TunnelSources},
+    model::{ChosenSources, Health},
     neighbor::NextHops,
     plan::{Input, Plan, Tables, plan},
 };
@@ -22,8 +23,10 @@ pub struct World<'a> {
     pub next_hops: &'a NextHops,
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
+    /// How frames for the host's VLAN devices leave, and for those that carry some.
+    pub vlans: &'a BTreeMap<u32, VlanDevice>,
     /// Where outer headers come from, if the operator has chosen.
-    pub tunnel_sources: TunnelSources,
+    pub sources: ChosenSources,
 }
 
 /// Why a publication failed.
@@ -71,6 +74,11 @@ impl<D: Dataplane> Reconciler<D> {
         &self.dataplane
     }
 
+    /// The data plane, for what is done to it as a whole.
+    pub const fn dataplane_mut(&mut self) -> &mut D {
+        &mut self.dataplane
+    }
+
     /// Reads again what the kernel holds, so that the next plan heals what somebody else has changed.
     ///
     /// # Errors
@@ -86,7 +94,8 @@ impl<D: Dataplane> Reconciler<D> {
             health: world.health,
             next_hops: world.next_hops,
             interfaces: world.interfaces,
-            tunnel_sources: world.tunnel_sources,
+            vlans: world.vlans,
+            sources: world.sources,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),
         };

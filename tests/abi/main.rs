@@ -14,18 +14,23 @@ use lb_common::{
     family::{Address, Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
+    interface::Interface,
     names,
     outcome::LEDGER_CELLS,
-    settings::Settings,
-    source::{Prefix, SourceKey},
+    prefix::Prefix,
+    quic::{Server, ServerIdKey},
+    settings::{Settings, SourceNat},
+    source::SourceKey,
     table::{Element, SLOTS_PER_ELEMENT},
     traffic::Traffic,
+    translation::Translation,
     vip::{Vip, VipKey},
+    vlan::VlanDevice,
 };
 use lb_tests::{
     bpffs::Bpffs,
     netns::command,
-    object::{Object, object_path},
+    object::{Form, Object, object_path},
 };
 use lb_userspace::{dataplane::Capacity, desired::blocklist::MAX_PREFIXES};
 use object::SymbolKind;
@@ -56,7 +61,7 @@ macro_rules! layout {
 macro_rules! family_layouts {
     ($address:ty) => {
         [
-            layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, reserved: u8 }),
+            layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, prefix: u8 }),
             layout!(FlowKey<$address> {
                 source: $address,
                 destination: $address,
@@ -64,7 +69,12 @@ macro_rules! family_layouts {
                 destination_port: u16,
                 protocol: u32,
             }),
-            layout!(Reply<$address> { address: $address, port: u16, reserved: u16 }),
+            layout!(Reply<$address> {
+                flow: FlowKey<$address>,
+                last_seen: u32,
+                client: u16,
+                backend: u16,
+            }),
         ]
     };
 }
@@ -93,13 +103,15 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         generation: u32,
         service: u32,
         flags: u32,
-        reserved: u32,
+        quic: u32,
         source_rate: u32,
         source_burst: u32,
     });
     let flow = layout!(Flow {
         backend: u32,
-        generation: u32
+        generation: u32,
+        source_port: u16,
+        reserved: u16,
     });
     for (vips, flows, replies, [vip_key, flow_key, reply]) in families {
         assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
@@ -111,7 +123,8 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
     }
     let backend = layout!(Backend {
         generation: u32,
-        service: u32,
+        service: u16,
+        vlan: u16,
         address: [u32; 4],
         destination_mac: [u8; 6],
         source_mac: [u8; 6],
@@ -122,15 +135,38 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         flags: u8,
         source_bits: u8,
         mtu: u16,
-        tunnel_source: [u32; 4],
+        source: [u32; 4],
     });
     assert_eq!(of(names::BACKENDS, "value"), backend);
+    let server_id = layout!(ServerIdKey {
+        service: u32,
+        length: u32,
+        id: [u64; 2],
+    });
+    let server = layout!(Server {
+        backend: u32,
+        generation: u32
+    });
+    assert_eq!(of(names::SERVER_IDS, "key"), server_id);
+    assert_eq!(of(names::SERVER_IDS, "value"), server);
     let traffic = layout!(Traffic {
         packets: u64,
         bytes: u64,
         flows: u64
     });
     assert_eq!(of(names::TRAFFIC, "value"), traffic);
+    let interface = layout!(Interface {
+        index: u32,
+        ledger: u32,
+        name: [u8; 16],
+    });
+    assert_eq!(of(names::INTERFACES, "value"), interface);
+    let device = layout!(VlanDevice {
+        parent: u32,
+        vlan: u16,
+        reserved: u16
+    });
+    assert_eq!(of(names::VLANS, "value"), device);
 }
 
 #[test]
@@ -141,9 +177,18 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
         drop_unmatched: u32,
         icmp_errors_per_second: u32,
         gue_port: u32,
-        reserved: u32
+        features: u32,
+        snat: SourceNat,
     });
     assert_eq!(object.fields_of("Settings"), settings);
+    let snat = layout!(SourceNat {
+        first_port: u16,
+        ports_per_cpu: u16,
+        established: u32,
+        transitory: u32,
+        udp: u32,
+    });
+    assert_eq!(object.fields_of("SourceNat"), snat);
     let symbols = object.symbols(".rodata", SymbolKind::Data);
     let wanted = (names::SETTINGS.to_owned(), size_of::<Settings>() as u64);
     assert!(
@@ -160,142 +205,128 @@ fn maps_are_those_that_the_daemon_knows() {
     assert_eq!(ObjectFile::read().maps(), wanted);
 }
 
-#[test]
-fn maps_have_their_types_and_sizes() {
-    let object = ObjectFile::read();
-    let default = Capacity::default();
-    let entries = |number: u32| number as usize;
-    let define = |kind, key, value, max_entries, flags| MapDefinition {
+/// A map with entries from `Key` to `Value`.
+fn map<Key, Value>(kind: usize, max_entries: u32, flags: usize) -> MapDefinition {
+    MapDefinition {
         kind,
-        key,
-        value,
-        max_entries,
+        key: size_of::<Key>(),
+        value: size_of::<Value>(),
+        max_entries: max_entries as usize,
         flags,
-    };
-    let backends = entries(default.backends);
-    let elements = entries(default.slots / SLOTS_PER_ELEMENT);
-    let vips = entries(default.vips);
-    let flows = entries(default.flows);
-    let (key_v4, key_v6) = (
-        size_of::<FlowKey<Address4>>(),
-        size_of::<FlowKey<Address6>>(),
-    );
-    let vip = size_of::<Vip>();
-    let wanted = [
-        (
-            names::VIPS_V4,
-            define(HASH, size_of::<VipKey<Address4>>(), vip, vips, 0),
-        ),
-        (
-            names::VIPS_V6,
-            define(HASH, size_of::<VipKey<Address6>>(), vip, vips, 0),
-        ),
-        (
-            names::TABLES,
-            define(ARRAY, 4, size_of::<Element>(), elements, MMAPABLE),
-        ),
-        (
-            names::BACKENDS,
-            define(ARRAY, 4, size_of::<Backend>(), backends, 0),
-        ),
-        (
-            names::FLOWS_V4,
-            define(LRU_HASH, key_v4, size_of::<Flow>(), flows, 0),
-        ),
-        (
-            names::FLOWS_V6,
-            define(LRU_HASH, key_v6, size_of::<Flow>(), flows, 0),
-        ),
-        (
-            names::REPLIES_V4,
-            define(LRU_HASH, key_v4, size_of::<Reply<Address4>>(), flows, 0),
-        ),
-        (
-            names::REPLIES_V6,
-            define(LRU_HASH, key_v6, size_of::<Reply<Address6>>(), flows, 0),
-        ),
-        (
-            names::FRAGMENTS_V4,
-            define(
-                LRU_HASH,
-                size_of::<FragmentKey<Address4>>(),
-                size_of::<FragmentPorts>(),
-                16_384,
-                0,
-            ),
-        ),
-        (
-            names::FRAGMENTS_V6,
-            define(
-                LRU_HASH,
-                size_of::<FragmentKey<Address6>>(),
-                size_of::<FragmentPorts>(),
-                16_384,
-                0,
-            ),
-        ),
-        (
-            names::TRAFFIC,
-            define(PER_CPU_ARRAY, 4, size_of::<Traffic>(), backends, 0),
-        ),
-        (
-            names::LEDGER,
-            define(PER_CPU_ARRAY, 4, 8, entries(LEDGER_CELLS), 0),
-        ),
-        (
-            names::ERROR_BUDGET,
-            define(PER_CPU_ARRAY, 4, size_of::<Budget>(), 1, 0),
-        ),
-        // An interface's index, and room for a program's: struct bpf_devmap_val.
-        (names::DEVICES, define(DEVICE_HASH, 4, 8, 256, 0)),
-    ];
-    assert_eq!(wanted.len() + OF_SOURCES, names::MAPS.len());
-    for (name, definition) in wanted {
-        assert_eq!(object.map(name), definition, "{name}");
     }
 }
 
-/// Maps that the next test is about.
-const OF_SOURCES: usize = 4;
+fn assert_defined(wanted: &[(&str, MapDefinition)], names: &[&str]) {
+    let object = ObjectFile::read();
+    assert_eq!(wanted.len(), names.len());
+    for (name, definition) in wanted {
+        assert_eq!(object.map(name), *definition, "{name}");
+    }
+}
+
+/// The maps that each IP version has of its own.
+macro_rules! of_both {
+    ([$v4:expr, $v6:expr], $address:ident => $map:expr) => {
+        [
+            {
+                type $address = Address4;
+                ($v4, $map)
+            },
+            {
+                type $address = Address6;
+                ($v6, $map)
+            },
+        ]
+    };
+}
+
+fn maps_of_both(default: &Capacity) -> Vec<(&'static str, MapDefinition)> {
+    // Old and new prefixes, when all are replaced.
+    let blocked = u32::try_from(2 * MAX_PREFIXES).expect("a sensible size");
+    [
+        of_both!([names::VIPS_V4, names::VIPS_V6], A => map::<VipKey<A>, Vip>(HASH, default.vips, 0)),
+        of_both!(
+            [names::VIP_PREFIXES_V4, names::VIP_PREFIXES_V6],
+            A => map::<Prefix<A>, Prefix<A>>(PREFIXES, default.vips, NO_PREALLOC)
+        ),
+        of_both!(
+            [names::FLOWS_V4, names::FLOWS_V6],
+            A => map::<FlowKey<A>, Flow>(LRU_HASH, default.flows, 0)
+        ),
+        of_both!(
+            [names::REPLIES_V4, names::REPLIES_V6],
+            A => map::<FlowKey<A>, Reply<A>>(LRU_HASH, default.flows, 0)
+        ),
+        of_both!(
+            [names::FRAGMENTS_V4, names::FRAGMENTS_V6],
+            A => map::<FragmentKey<A>, FragmentPorts>(LRU_HASH, 16_384, 0)
+        ),
+        of_both!(
+            [names::TRANSLATIONS_V4, names::TRANSLATIONS_V6],
+            A => map::<u32, Translation<A>>(PER_CPU_ARRAY, 1, 0)
+        ),
+        of_both!(
+            [names::BLOCKLIST_V4, names::BLOCKLIST_V6],
+            A => map::<Prefix<A>, u32>(PREFIXES, blocked, NO_PREALLOC)
+        ),
+    ]
+    .concat()
+}
 
 #[test]
-fn maps_of_sources_have_their_types_sizes_and_layouts() {
+fn maps_have_their_types_and_sizes() {
+    let default = Capacity::default();
+    let server_ids = default.server_ids();
+    let elements = default.slots / SLOTS_PER_ELEMENT;
+    let clients = default.sources;
+    let mut wanted = maps_of_both(&default);
+    wanted.extend([
+        (
+            names::SOURCES_V4,
+            map::<SourceKey<Address4>, Budget>(LRU_HASH, clients, 0),
+        ),
+        (
+            names::SOURCES_V6,
+            map::<SourceKey<Address<2>>, Budget>(LRU_HASH, clients, 0),
+        ),
+        (
+            names::TABLES,
+            map::<u32, Element>(ARRAY, elements, MMAPABLE),
+        ),
+        (
+            names::BACKENDS,
+            map::<u32, Backend>(ARRAY, default.backends, 0),
+        ),
+        (
+            names::SERVER_IDS,
+            map::<ServerIdKey, Server>(HASH, server_ids, NO_PREALLOC),
+        ),
+        (
+            names::TRAFFIC,
+            map::<u32, Traffic>(PER_CPU_ARRAY, default.backends, 0),
+        ),
+        (
+            names::LEDGER,
+            map::<u32, u64>(PER_CPU_ARRAY, Interface::LEDGERS * LEDGER_CELLS, 0),
+        ),
+        (
+            names::INTERFACES,
+            map::<u32, Interface>(ARRAY, Interface::ELEMENTS, 0),
+        ),
+        (
+            names::VLANS,
+            map::<u32, VlanDevice>(HASH, VlanDevice::ELEMENTS, 0),
+        ),
+        (names::ERROR_BUDGET, map::<u32, Budget>(PER_CPU_ARRAY, 1, 0)),
+        // An interface's index, and room for a program's: struct bpf_devmap_val.
+        (names::DEVICES, map::<u32, [u32; 2]>(DEVICE_HASH, 256, 0)),
+    ]);
+    assert_defined(&wanted, &names::MAPS);
+}
+
+#[test]
+fn clients_and_their_budgets_are_laid_out_alike() {
     let object = ObjectFile::read();
-    let blocklist = |key| MapDefinition {
-        kind: PREFIXES,
-        key,
-        value: 4,
-        // Old and new prefixes, when all are replaced.
-        max_entries: 2 * MAX_PREFIXES,
-        flags: NO_PREALLOC,
-    };
-    let sources = |key| MapDefinition {
-        kind: LRU_HASH,
-        key,
-        value: size_of::<Budget>(),
-        max_entries: Capacity::default().sources as usize,
-        flags: 0,
-    };
-    let (source_v4, source_v6) = (
-        size_of::<SourceKey<Address4>>(),
-        size_of::<SourceKey<Address<2>>>(),
-    );
-    let wanted = [
-        (
-            names::BLOCKLIST_V4,
-            blocklist(size_of::<Prefix<Address4>>()),
-        ),
-        (
-            names::BLOCKLIST_V6,
-            blocklist(size_of::<Prefix<Address6>>()),
-        ),
-        (names::SOURCES_V4, sources(source_v4)),
-        (names::SOURCES_V6, sources(source_v6)),
-    ];
-    assert_eq!(wanted.len(), OF_SOURCES);
-    for (name, definition) in wanted {
-        assert_eq!(object.map(name), definition, "{name}");
-    }
     let of = |map, field| object.fields(&object.pointee(map, field));
     let key = |client| {
         let fields = [("service", 0, 4), ("client", 4, client)];
@@ -311,33 +342,23 @@ fn maps_of_sources_have_their_types_sizes_and_layouts() {
 
 #[test]
 fn lists_of_decap_have_their_types_and_sizes() {
-    let object = ObjectFile::read();
-    let define = |kind, key, value, max_entries, flags| MapDefinition {
-        kind,
-        key,
-        value,
-        max_entries,
-        flags,
-    };
-    let sources = |key| define(PREFIXES, key, 4, 1_024, NO_PREALLOC);
-    let addresses = |key| define(HASH, key, 4, 1_024, 0);
-    let (prefix_v4, prefix_v6) = (size_of::<Prefix<Address4>>(), size_of::<Prefix<Address6>>());
     let wanted = [
-        (names::DECAP_SOURCES_V4, sources(prefix_v4)),
-        (names::DECAP_SOURCES_V6, sources(prefix_v6)),
-        (names::DECAP_DESTINATIONS_V4, addresses(4)),
-        (names::DECAP_DESTINATIONS_V6, addresses(16)),
-        (names::DECAP_VIPS_V4, addresses(4)),
-        (names::DECAP_VIPS_V6, addresses(16)),
-        (
-            names::DECAP_LEDGER,
-            define(PER_CPU_ARRAY, 4, 8, LEDGER_CELLS as usize, 0),
+        of_both!(
+            [names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6],
+            A => map::<Prefix<A>, u32>(PREFIXES, 1_024, NO_PREALLOC)
         ),
-    ];
-    assert_eq!(wanted.len(), names::DECAP_MAPS.len());
-    for (name, definition) in wanted {
-        assert_eq!(object.map(name), definition, "{name}");
-    }
+        of_both!(
+            [names::DECAP_DESTINATIONS_V4, names::DECAP_DESTINATIONS_V6],
+            A => map::<A, u32>(HASH, 1_024, 0)
+        ),
+        of_both!(
+            [names::DECAP_VIPS_V4, names::DECAP_VIPS_V6],
+            A => map::<Prefix<A>, u32>(PREFIXES, 1_024, NO_PREALLOC)
+        ),
+    ]
+    .concat();
+    assert_defined(&wanted, &names::DECAP_MAPS);
+    let object = ObjectFile::read();
     let settings = layout!(DecapSettings {
         gue_port: u32,
         any_destination: u32
@@ -356,9 +377,14 @@ fn lists_of_decap_have_their_types_and_sizes() {
 
 #[test]
 fn programs_are_named_as_the_daemon_calls_them() {
+    let object = ObjectFile::read();
     assert_eq!(
-        ObjectFile::read().functions("xdp"),
+        object.functions("xdp"),
         [names::BALANCER, names::DECAP, "pass"]
+    );
+    assert_eq!(
+        object.functions("xdp.frags"),
+        [names::BALANCER_FRAGS, names::DECAP_FRAGS, "pass_frags"]
     );
 }
 
@@ -381,7 +407,7 @@ fn licence_is_one_that_the_kernel_takes_for_gpl_compatible() {
 
 #[test]
 fn map_dumps_are_typed() {
-    let mut object = Object::load(Settings::default());
+    let mut object = Object::load(Settings::default(), Form::Plain);
     let vip = Vip {
         table_slots: 1_021,
         ..Vip::default()

@@ -15,7 +15,7 @@ pub(crate) struct ObjectFile {
 }
 
 /// What a `#[btf_map]` says of itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MapDefinition {
     /// `BPF_MAP_TYPE_*`.
     pub(crate) kind: usize,

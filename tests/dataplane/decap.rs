@@ -14,7 +14,7 @@ use lb_common::{
 };
 use lb_tests::{
     kernel,
-    object::{Action, Decap},
+    object::{Action, Decap, Form},
     packet::{Seen, checksum_faults, hex_dump},
 };
 
@@ -83,14 +83,16 @@ const SETTINGS: DecapSettings = DecapSettings {
     any_destination: 0,
 };
 
-fn program(settings: DecapSettings) -> Decap {
-    let mut program = Decap::load(settings);
-    for (address, bits) in BALANCERS {
-        program.allow_source(address, bits);
+fn program(settings: DecapSettings, form: Form) -> Decap {
+    let mut program = Decap::load(settings, form);
+    for prefix in BALANCERS {
+        program.allow_source(prefix);
     }
     for family in Family::BOTH {
         program.add_destination(host(family));
-        program.add_vip(family.vip());
+        let whole = if family == Family::V4 { 32 } else { 128 };
+        program.add_vip((family.vip(), whole));
+        program.add_vip(family.prefix());
     }
     program
 }
@@ -100,18 +102,20 @@ fn check_with(settings: DecapSettings, cases: &[Case]) {
         kernel::skipped("this kernel takes no context for test runs (5.15 does)");
         return;
     }
-    let mut program = program(settings);
-    let failures: Vec<String> = cases
-        .iter()
-        .filter_map(|case| case.failure(&mut program))
-        .collect();
-    assert!(
-        failures.is_empty(),
-        "{} of {} rows failed:\n\n{}",
-        failures.len(),
-        cases.len(),
-        failures.join("\n\n")
-    );
+    for form in Form::all() {
+        let mut program = program(settings, *form);
+        let failures: Vec<String> = cases
+            .iter()
+            .filter_map(|case| case.failure(&mut program))
+            .collect();
+        assert!(
+            failures.is_empty(),
+            "{} of {} rows failed with the program {form:?}:\n\n{}",
+            failures.len(),
+            cases.len(),
+            failures.join("\n\n")
+        );
+    }
 }
 
 fn check(cases: &[Case]) {

@@ -45,6 +45,48 @@ impl Family {
         )
     }
 
+    /// The prefix of which all addresses are VIPs: its first address and its length.
+    pub(crate) const fn prefix(self) -> (IpAddr, u8) {
+        let length = match self {
+            Self::V4 => 28,
+            Self::V6 => 60,
+        };
+        (self.in_prefix(0), length)
+    }
+
+    /// A longer prefix within it.
+    pub(crate) const fn inner_prefix(self) -> (IpAddr, u8) {
+        let (_, length) = self.prefix();
+        (self.in_prefix(8), length + 2)
+    }
+
+    /// The first address of one of the 16 parts of the prefix.
+    pub(crate) const fn in_prefix(self, part: u8) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(192, 0, 2, 192 + part),
+            Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0x40 + part as u16, 0, 0, 0, 0),
+        )
+    }
+
+    /// The last address of the prefix.
+    pub(crate) const fn last_in_prefix(self) -> IpAddr {
+        const ONES: u16 = u16::MAX;
+        self.address(
+            Ipv4Addr::new(192, 0, 2, 207),
+            Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0x4f, ONES, ONES, ONES, ONES),
+        )
+    }
+
+    /// The addresses before and behind the prefix.
+    pub(crate) const fn around_prefix(self) -> [IpAddr; 2] {
+        const ONES: u16 = u16::MAX;
+        let before = self.address(
+            Ipv4Addr::new(192, 0, 2, 191),
+            Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0x3f, ONES, ONES, ONES, ONES),
+        );
+        [before, self.in_prefix(16)]
+    }
+
     /// An address that is no VIP.
     pub(crate) const fn elsewhere(self) -> IpAddr {
         self.address(
@@ -105,11 +147,16 @@ impl Family {
     }
 
     /// Where outer headers come from: the first of a prefix, the low 16 bits are the flow's.
-    pub(crate) const fn tunnel_source(self) -> IpAddr {
+    pub(crate) const fn source(self) -> IpAddr {
         self.address(
             Ipv4Addr::new(10, 99, 0, 0),
             Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 0),
         )
+    }
+
+    /// Our own address towards backends in mode `snat`.
+    pub(crate) const fn own(self) -> IpAddr {
+        self.backend(200)
     }
 
     /// The address of the backend with this number.
@@ -129,6 +176,11 @@ pub(crate) fn tcp(family: Family, port: u16) -> Packet {
 /// The same by UDP.
 pub(crate) fn udp(family: Family, port: u16) -> Packet {
     Packet::udp(client(family), (family.vip(), port).into())
+}
+
+/// The same by SCTP, with the chunk that begins an association.
+pub(crate) fn sctp(family: Family, port: u16) -> Packet {
+    Packet::sctp(client(family), (family.vip(), port).into())
 }
 
 /// The client's address and port.

@@ -10,6 +10,7 @@
 
 mod decap;
 mod family;
+mod ledger;
 mod member;
 mod row;
 mod rows;
@@ -17,9 +18,14 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use lb_common::{outcome::Outcome, settings::Settings};
-use lb_tests::kernel;
+use lb_common::{
+    outcome::Outcome,
+    settings::{Settings, SourceNat},
+};
+use lb_tests::{kernel, object::Form};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
+use member::{LAST_PORT, PORTS};
 use row::Row;
 use world::in_world;
 
@@ -34,22 +40,28 @@ fn check(rows: &[Row]) {
 }
 
 fn check_with(settings: Settings, rows: &[Row]) {
+    check_in(Form::all(), settings, rows);
+}
+
+fn check_in(forms: &[Form], settings: Settings, rows: &[Row]) {
     if !kernel::is_5_15() {
         kernel::skipped(
             "this kernel lets nobody choose a test frame's ingress interface (5.15 does)",
         );
         return;
     }
-    let failures: Vec<String> = in_world(settings, |world| {
-        rows.iter().filter_map(|row| row.failure(world)).collect()
-    });
-    assert!(
-        failures.is_empty(),
-        "{} of {} rows failed:\n\n{}",
-        failures.len(),
-        rows.len(),
-        failures.join("\n\n")
-    );
+    for form in forms {
+        let failures: Vec<String> = in_world(settings, *form, |world| {
+            rows.iter().filter_map(|row| row.failure(world)).collect()
+        });
+        assert!(
+            failures.is_empty(),
+            "{} of {} rows failed with the program {form:?}:\n\n{}",
+            failures.len(),
+            rows.len(),
+            failures.join("\n\n")
+        );
+    }
 }
 
 const SETTINGS: Settings = Settings {
@@ -57,7 +69,21 @@ const SETTINGS: Settings = Settings {
     drop_unmatched: 0,
     icmp_errors_per_second: 0,
     gue_port: GUE_PORT as u32,
-    reserved: 0,
+    ..Settings::DEFAULT
+};
+
+/// Nothing is in use that costs a look-up.
+const NO_FEATURES: Settings = Settings {
+    features: 0,
+    ..SETTINGS
+};
+
+/// After how many ticks a source port may be given to another flow.
+const TIMEOUTS: SourceNat = SourceNat {
+    established: 7_000,
+    transitory: 200,
+    udp: 300,
+    ..SourceNat::NONE
 };
 
 /// Where the backends of the world take GUE.
@@ -92,12 +118,28 @@ fn a_vip_of_every_port_takes_what_no_other_takes() {
 }
 
 #[test]
+fn a_vip_may_be_a_prefix() {
+    check(&rows::prefix::rows());
+    check_with(DROP_UNMATCHED, &rows::prefix::dropped());
+}
+
+#[test]
+fn what_is_not_in_use_is_not_looked_up() {
+    check_with(NO_FEATURES, &rows::features::rows());
+}
+
+#[test]
+fn sctp_is_forwarded_where_its_checksum_stays_right() {
+    check(&rows::sctp::rows());
+}
+
+#[test]
 fn packets_reach_backends_in_both_modes() {
     check(&rows::forward::rows());
 }
 
 #[test]
-fn vlan_tags_are_parsed_and_kept() {
+fn vlan_tags_are_kept_pushed_changed_or_removed_as_the_egress_asks() {
     check(&rows::vlan::rows());
 }
 
@@ -156,9 +198,53 @@ fn flows_stay_with_their_backend() {
     check(&rows::flow::rows());
 }
 
+/// As [`check`], on one CPU, which has [`PORTS`] source ports to give out.
+fn check_on_one_cpu(rows: &[Row]) {
+    let cpu = sched_getcpu();
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus).expect("staying on a CPU");
+    let before = u16::try_from(cpu).expect("few CPUs") * PORTS;
+    let snat = SourceNat {
+        first_port: LAST_PORT - before,
+        ports_per_cpu: PORTS,
+        ..TIMEOUTS
+    };
+    check_with(Settings { snat, ..SETTINGS }, rows);
+}
+
+#[test]
+fn snat_backends_see_the_balancer_and_nothing_else() {
+    check_on_one_cpu(&rows::snat::packets::rows());
+}
+
+#[test]
+fn source_ports_belong_to_one_flow_until_it_has_been_idle_long_enough() {
+    check_on_one_cpu(&rows::snat::ports::rows());
+}
+
+#[test]
+fn without_source_ports_nothing_goes_to_an_snat_backend() {
+    check(&rows::snat::ports::without());
+}
+
+#[test]
+fn quic_packets_go_to_the_server_that_their_connection_id_names() {
+    check(&rows::quic::rows());
+}
+
 #[test]
 fn tunnels_carry_every_packet_whole() {
     check(&rows::tunnel::rows());
+}
+
+#[test]
+fn jumbo_frames_are_handled_like_others() {
+    if kernel::takes_jumbo_frames() {
+        check_in(&[Form::Jumbo], GENEROUS, &rows::jumbo::rows());
+    } else {
+        kernel::skipped("this kernel takes no XDP program for jumbo frames (5.18 does)");
+    }
 }
 
 #[test]
@@ -185,9 +271,9 @@ fn errors_beyond_the_budget_are_not_sent() {
     // One in a second is less than a burst takes.
     let settings = Settings {
         icmp_errors_per_second: 1,
-        ..Settings::default()
+        ..SETTINGS
     };
-    in_world(settings, rows::generated::exhausts_the_budget);
+    in_world(settings, Form::Plain, rows::generated::exhausts_the_budget);
 }
 
 #[test]
@@ -207,6 +293,14 @@ fn rows_cover_every_outcome() {
         .filter(|outcome| UNREACHABLE.iter().all(|(other, _)| other != outcome))
         .collect();
     assert_eq!(covered, wanted);
-    let names: BTreeSet<&str> = rows.iter().map(Row::name).collect();
-    assert_eq!(names.len(), rows.len(), "every row has its own name");
+    let mut names = BTreeSet::new();
+    let repeated = rows
+        .iter()
+        .map(Row::name)
+        .filter(|name| !names.insert(*name));
+    let repeated: Vec<&str> = repeated.collect();
+    assert!(
+        repeated.is_empty(),
+        "every row has its own name: {repeated:?}"
+    );
 }

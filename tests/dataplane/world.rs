@@ -3,16 +3,18 @@
 use std::net::IpAddr;
 
 use lb_common::{
-    backend::{Backend, BackendId},
+    backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    quic::Server,
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     vip::Vip,
+    vlan::{Vlan, VlanDevice},
 };
 use lb_tests::{
     netns::{Namespace, join},
-    object::Object,
+    object::{Form, Object},
 };
 
 use crate::{
@@ -20,26 +22,50 @@ use crate::{
     member::{
         BACK_MAC, CLIENT_MAC, FIRST, FRONT_MAC, GONE, L2_BACK, L2_FRONT, LOCAL, Member, NAT_BACK,
         NAT_FRONT, NO_DEVICE, PORT_BEYOND, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
-        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_STALE, PORT_STRANGE_MODE,
-        PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, STRANGE_MODE, Side, TUNNELS, of,
+        PORT_LOCAL, PORT_NAT_BACK, PORT_NAT_FRONT, PORT_NO_DEVICE, PORT_QUIC, PORT_QUIC_EMPTY,
+        PORT_SNAT_BACK, PORT_SNAT_FRONT, PORT_SNAT_WRONG_FAMILY, PORT_STALE, PORT_STRANGE_MODE,
+        PORT_TAGGED, PORT_TUNNELS, PORT_WRONG_FAMILY, SECOND, SIDE_MAC, SNAT_BACK, SNAT_FRONT,
+        STRANGE_MODE, Side, TAGGED, TUNNELS, of,
     },
 };
 
 /// The number of every service.
 pub(crate) const SERVICE: u32 = 1;
+/// The parts of the prefix whose first address has a VIP of its own: for one port, for every port.
+pub(crate) const OWN_PORT: u8 = 1;
+pub(crate) const OWN_ANY_PORT: u8 = 2;
 /// Slots of every lookup table.
 const SLOTS: u32 = 13;
 /// Low bits of outer sources that vary with the flow.
 pub(crate) const SOURCE_BITS: u8 = 16;
 const UDP: u8 = 17;
-const PROTOCOLS: [u8; 2] = [6, UDP];
+
+/// The QUIC-LB configurations in use: number, length of the server ids, whether connection ids tell their length.
+pub(crate) const QUIC_CONFIGS: [(u8, usize, bool); 6] = [
+    (0, 3, true),
+    (1, 5, true),
+    (2, 1, false),
+    (3, 15, false),
+    (4, 8, true),
+    (6, 2, false),
+];
+/// The number of the service with those configurations.
+const QUIC_SERVICE: u32 = 7;
+
+/// The server id of `member`, `length` bytes that end with its number.
+pub(crate) fn server_id(member: Member, length: usize) -> Vec<u8> {
+    let mut id: Vec<u8> = (0x91..).take(length).collect();
+    id[length - 1] = u8::try_from(member.id).expect("few backends");
+    id
+}
+const PROTOCOLS: [u8; 3] = [6, UDP, 132];
 
 /// The program, filled, and its interfaces.
 pub(crate) struct World {
     /// The program.
     pub(crate) object: Object,
-    /// What all VIPs have in common, and address entries too as far as they have it.
-    guarded: Vip,
+    /// Packets that each source may send to a service, in a second and at once; 0: as many as it likes.
+    limit: [u32; 2],
     front: u32,
     back: u32,
     side: u32,
@@ -60,19 +86,22 @@ impl World {
         self.object.forget_flows();
         self.object.forget_sources();
         self.object.unblock_all();
+        self.object.forget_vlans();
+        self.object.rewind_ports();
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
         let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
-        for member in several.chain(TUNNELS).chain([LOCAL]) {
+        let several = several.chain(SNAT_BACK).chain(SNAT_FRONT);
+        for member in several.chain(TUNNELS).chain(TAGGED).chain([LOCAL]) {
             self.put(member, 1, 0);
         }
-        self.guard(Vip::default());
+        self.limit(0, 0);
     }
 
-    /// Publishes all VIPs again, guarded as `vip` is: its flags and limits count.
-    pub(crate) fn guard(&mut self, vip: Vip) {
-        self.guarded = vip;
+    /// Publishes all VIPs again, of services that let each source send so many packets; of a rate of 0, any number.
+    pub(crate) fn limit(&mut self, rate: u32, burst: u32) {
+        self.limit = [rate, burst];
         for family in Family::BOTH {
-            self.announce(family.vip());
+            self.object.put_vip(family.vip(), 0, 0, Vip::default());
             self.publish(family, PORT_EMPTY, 0, 0);
             for (port, backend) in [
                 (PORT_L2_FRONT, L2_FRONT.id),
@@ -80,6 +109,9 @@ impl World {
                 (PORT_NAT_BACK, of(family, NAT_BACK).id),
                 (PORT_NAT_FRONT, of(family, NAT_FRONT).id),
                 (PORT_WRONG_FAMILY, of(family.other(), NAT_BACK).id),
+                (PORT_SNAT_BACK, of(family, SNAT_BACK).id),
+                (PORT_SNAT_FRONT, of(family, SNAT_FRONT).id),
+                (PORT_SNAT_WRONG_FAMILY, of(family.other(), SNAT_BACK).id),
                 (PORT_STALE, GONE.id),
                 (PORT_STRANGE_MODE, STRANGE_MODE.id),
                 (PORT_NO_DEVICE, NO_DEVICE.id),
@@ -90,9 +122,31 @@ impl World {
                 self.serve(family, port, backend);
             }
             self.serve_any(family, L2_BACK.id);
+            for (port, member) in (PORT_TAGGED..).zip(TAGGED) {
+                self.serve(family, port, member.id);
+            }
+            self.serve_prefixes(family);
+            self.serve_quic(family);
             for (port, member) in (PORT_TUNNELS..).zip(TUNNELS) {
                 self.serve(family, port, member.id);
             }
+        }
+        let named = [SECOND, L2_BACK, LOCAL, GONE];
+        for member in named.into_iter().chain(NAT_BACK).chain(TUNNELS) {
+            self.name(member, 1);
+        }
+    }
+
+    /// Gives a backend of this generation its server ids of every length in use.
+    pub(crate) fn name(&mut self, member: Member, generation: u32) {
+        let backend = member.id;
+        let server = Server {
+            backend,
+            generation,
+        };
+        for (_, length, _) in QUIC_CONFIGS {
+            self.object
+                .put_server(QUIC_SERVICE, &server_id(member, length), server);
         }
     }
 
@@ -114,10 +168,15 @@ impl World {
     fn entry(&self, member: Member, generation: u32, flags: u8) -> Backend {
         let address = member.address();
         let (version, address_words) = words(address.ip());
-        let (_, tunnel_source) = words(member.family.tunnel_source());
+        let (source, source_bits) = match member.mode {
+            Mode::SNAT => (member.family.own(), 0),
+            _ => (member.family.source(), SOURCE_BITS),
+        };
+        let (_, source) = words(source);
         Backend {
             generation,
-            service: SERVICE,
+            service: u16::try_from(SERVICE).expect("a small number"),
+            vlan: member.vlan,
             address: address_words,
             destination_mac: member.mac(),
             source_mac: member.egress_mac(),
@@ -126,34 +185,39 @@ impl World {
             mode: member.mode,
             version,
             flags,
-            source_bits: SOURCE_BITS,
+            source_bits,
             mtu: 0,
-            tunnel_source,
+            source,
         }
     }
 
-    /// Publishes a table of nothing but `backend` for a port, TCP and UDP.
+    /// Makes an interface one whose frames leave by `parent` with the tag of `vlan`; with none, and as its own parent,
+    /// one that carries VLAN devices.
+    pub(crate) fn put_vlan(&mut self, side: Side, parent: Side, vlan: Vlan) {
+        let device = VlanDevice {
+            parent: self.index(parent),
+            vlan,
+            reserved: 0,
+        };
+        self.object.put_vlan(self.index(side), device);
+    }
+
+    /// Publishes a table of nothing but `backend` for a port, TCP, UDP and SCTP.
     pub(crate) fn serve(&mut self, family: Family, port: u16, backend: u32) {
-        // One region for each backend; the last one for the backend that is beyond all.
-        let region = backend.min(63);
-        let offset = region * SLOTS_PER_ELEMENT;
-        let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
-        self.object.write_table(offset, &slots);
-        self.publish(family, port, offset, SLOTS);
+        let Vip {
+            table_offset,
+            table_slots,
+            ..
+        } = self.table_of(backend);
+        self.publish(family, port, table_offset, table_slots);
     }
 
     /// Publishes a table of nothing but `backend` for every port that has none of its own, of the address
     /// that has such a VIP.
     fn serve_any(&mut self, family: Family, backend: u32) {
-        let vip = Vip {
-            table_offset: backend * SLOTS_PER_ELEMENT,
-            table_slots: SLOTS,
-            generation: 1,
-            service: SERVICE,
-            ..self.guarded
-        };
+        let vip = self.table_of(backend);
         let address = family.any_port_vip();
-        self.announce(address);
+        self.object.put_vip(address, 0, 0, Vip::default());
         self.object.put_vip(address, 0, UDP, vip);
         // One port has a VIP of its own, in whose service nobody lives.
         self.object.put_vip(
@@ -167,23 +231,87 @@ impl World {
         );
     }
 
-    /// Says that `address` is a VIP address.
-    fn announce(&mut self, address: IpAddr) {
-        let entry = Vip {
-            flags: self.guarded.flags & Vip::BLOCKLIST,
+    /// Writes a table of nothing but `backend`; a VIP that points to it.
+    fn table_of(&mut self, backend: u32) -> Vip {
+        // One region for each backend; the last one for the backend that is beyond all.
+        let table_offset = backend.min(63) * SLOTS_PER_ELEMENT;
+        let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
+        self.object.write_table(table_offset, &slots);
+        let [source_rate, source_burst] = self.limit;
+        Vip {
+            table_offset,
+            table_slots: SLOTS,
+            generation: 1,
+            service: SERVICE,
+            source_rate,
+            source_burst,
             ..Vip::default()
-        };
-        self.object.put_vip(address, 0, 0, entry);
+        }
     }
 
-    /// Publishes a table for a port, TCP and UDP.
+    /// Publishes VIPs of the prefix, of the one within it, and of single addresses in it, each for all protocols.
+    fn serve_prefixes(&mut self, family: Family) {
+        let (prefix, inner) = (family.prefix(), family.inner_prefix());
+        self.object.announce_prefix(prefix);
+        self.object.announce_prefix(inner);
+        let single = |part| (family.in_prefix(part), 0);
+        for part in [OWN_PORT, OWN_ANY_PORT] {
+            self.object
+                .put_prefix_vip(single(part), 0, 0, Vip::default());
+        }
+        let nat = of(family, NAT_BACK);
+        for (addresses, port, member) in [
+            (prefix, PORT_L2_FRONT, L2_FRONT),
+            (prefix, PORT_NAT_BACK, nat),
+            (prefix, PORT_LOCAL, LOCAL),
+            (inner, PORT_L2_BACK, L2_BACK),
+            (single(OWN_PORT), PORT_L2_FRONT, FIRST),
+            (single(OWN_ANY_PORT), 0, SECOND),
+        ] {
+            for protocol in PROTOCOLS {
+                let vip = self.table_of(member.id);
+                self.object.put_prefix_vip(addresses, port, protocol, vip);
+            }
+        }
+        let vip = self.table_of(L2_BACK.id);
+        self.object.put_prefix_vip(prefix, 0, UDP, vip);
+    }
+
+    /// Publishes the VIPs whose packets go where their connection id says.
+    fn serve_quic(&mut self, family: Family) {
+        let mut vip = Vip {
+            table_offset: FIRST.id * SLOTS_PER_ELEMENT,
+            table_slots: SLOTS,
+            generation: 1,
+            service: QUIC_SERVICE,
+            ..Vip::default()
+        };
+        for (config, length, encodes_length) in QUIC_CONFIGS {
+            let length = u32::try_from(length).expect("15 at most");
+            vip = vip.with_quic(u32::from(config), length, encodes_length);
+        }
+        let empty = Vip {
+            table_slots: 0,
+            ..vip
+        };
+        for protocol in PROTOCOLS {
+            for (port, vip) in [(PORT_QUIC, vip), (PORT_QUIC_EMPTY, empty)] {
+                self.object.put_vip(family.vip(), port, protocol, vip);
+            }
+        }
+    }
+
+    /// Publishes a table for a port, TCP, UDP and SCTP.
     pub(crate) fn publish(&mut self, family: Family, port: u16, offset: u32, slots: u32) {
+        let [source_rate, source_burst] = self.limit;
         let vip = Vip {
             table_offset: offset,
             table_slots: slots,
             generation: 1,
             service: SERVICE,
-            ..self.guarded
+            source_rate,
+            source_burst,
+            ..Vip::default()
         };
         for protocol in PROTOCOLS {
             self.object.put_vip(family.vip(), port, protocol, vip);
@@ -205,13 +333,14 @@ fn words(address: IpAddr) -> (u8, [Be32; 4]) {
 /// Calls `inside` with a world of its own, in a namespace of its own.
 pub(crate) fn in_world<T: Send>(
     settings: Settings,
+    form: Form,
     inside: impl FnOnce(&mut World) -> T + Send,
 ) -> T {
     let namespace = Namespace::new("world");
     for (interface, mac) in [
         ("front", FRONT_MAC),
         ("back", BACK_MAC),
-        ("aside", [2, 0, 0, 0, 0, 0x3b]),
+        ("aside", SIDE_MAC),
     ] {
         join(
             (&namespace, interface),
@@ -242,12 +371,12 @@ pub(crate) fn in_world<T: Send>(
     let [(front, _), (back, _), (side, _)] =
         ["front", "back", "aside"].map(|interface| namespace.interface(interface));
     namespace.enter(|| {
-        let mut object = Object::load(settings);
+        let mut object = Object::load(settings, form);
         object.allow_device(front);
         object.allow_device(back);
         let mut world = World {
             object,
-            guarded: Vip::default(),
+            limit: [0, 0],
             front,
             back,
             side,

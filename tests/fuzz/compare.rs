@@ -86,8 +86,8 @@ impl Batch {
         let mut out = Vec::new();
         for arrival in &self.0 {
             let ingress = world.interfaces[arrival.side];
-            let verdict = world.model.verdict(&arrival.frame, ingress);
             let action = world.object.answer(&arrival.frame, ingress, &mut out);
+            let verdict = world.model.verdict(&arrival.frame, ingress, &out);
             let differs = verdict.frame.as_ref().is_some_and(|frame| *frame != out);
             if action != verdict.action || differs {
                 return Some(self.one_by_one(world, first));
@@ -103,8 +103,8 @@ impl Batch {
         world.renew();
         for (packet, arrival) in (first..).zip(&self.0) {
             let ingress = world.interfaces[arrival.side];
-            let model = world.model.verdict(&arrival.frame, ingress);
             let ran = world.object.run(&arrival.frame, ingress);
+            let model = world.model.verdict(&arrival.frame, ingress, &ran.frame);
             if !agree(&model, &ran) {
                 let backend = ran.backend.map(|id| id.0);
                 return Difference {

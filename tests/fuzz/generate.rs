@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 use crate::{
     random::Random,
-    world::{ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, PORTS, VIPS, ip},
+    world::{
+        ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, IN_PREFIXES, NAMED, PORTS, QUIC_CONFIGS,
+        SOURCE_PORTS, VIPS, ip, server_id,
+    },
 };
 
-const CLIENTS: [[&str; 6]; 2] = [
+const CLIENTS: [[&str; 7]; 2] = [
     [
         "198.51.100.7",
         "198.51.100.7",
@@ -15,6 +18,7 @@ const CLIENTS: [[&str; 6]; 2] = [
         "198.51.101.7",
         "203.0.113.7",
         "203.0.114.7",
+        "203.0.114.9",
     ],
     [
         "2001:db8:c::7",
@@ -23,6 +27,7 @@ const CLIENTS: [[&str; 6]; 2] = [
         "2001:db8:e::7",
         "2001:db8:d::7",
         "2001:db8:f::7",
+        "2001:db8:9::9",
     ],
 ];
 /// Sources and destinations that are somebody special.
@@ -53,11 +58,16 @@ const OTHERS: [[&str; 10]; 2] = [
     ],
 ];
 const NAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.3", "10.0.0.5"], ["fd00:b::4", "fd00:b::6"]];
+const SNAT_BACKENDS: [[&str; 2]; 2] = [["10.0.0.24", "10.0.0.26"], ["fd00:b::25", "fd00:b::27"]];
+/// Ours towards them.
+const OWN: [[&str; 2]; 2] = [["172.17.0.2", "172.17.0.3"], ["fd00:78::2", "fd00:78::3"]];
 const CLIENT_PORTS: [u16; 3] = [40_000, 40_001, 40_002];
 const TTLS: [u8; 12] = [0, 1, 2, 2, 64, 64, 64, 64, 64, 64, 255, 255];
 const PROTOCOLS: [u8; 20] = [
-    6, 6, 6, 6, 6, 17, 17, 17, 17, 17, 1, 1, 1, 58, 58, 58, 132, 2, 59, 255,
+    6, 6, 6, 6, 6, 17, 17, 17, 17, 1, 1, 1, 58, 58, 58, 132, 132, 2, 59, 255,
 ];
+/// SCTP's data, init, heartbeat, abort, shutdown complete, and one that nobody knows.
+const CHUNKS: [u8; 7] = [0, 0, 1, 4, 6, 14, 0xbf];
 const EXTENSIONS: [u8; 7] = [0, 43, 44, 60, 60, 51, 135];
 const INTERESTING: [u8; 12] = [0, 1, 4, 5, 6, 17, 0x45, 0x60, 0x7f, 0x80, 0xfe, 0xff];
 
@@ -127,6 +137,16 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
         random.pick(&CLIENTS[family])
     };
     let client_port = random.pick(&CLIENT_PORTS);
+    if is_reply && random.once_in(2) {
+        let backend = random.pick(&SNAT_BACKENDS[family]);
+        // Those that are given out first.
+        let port = SOURCE_PORTS.start + u16::try_from(random.below(20)).expect("a port");
+        return (
+            ip(backend),
+            ip(random.pick(&OWN[family])),
+            [BACKEND_PORT, port],
+        );
+    }
     if is_reply {
         let backend = random.pick(&NAT_BACKENDS[family]);
         return (ip(backend), ip(client), [BACKEND_PORT, client_port]);
@@ -134,6 +154,7 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
     let to = match random.below(16) {
         0 => random.pick(&OTHERS[family]),
         1 => ANY_PORT_VIPS[family],
+        2..=4 => random.pick(&IN_PREFIXES[family]),
         _ => VIPS[family],
     };
     (ip(client), ip(to), [client_port, random.pick(&PORTS)])
@@ -141,6 +162,11 @@ fn ends(random: &mut Random, family: usize, is_reply: bool) -> (IpAddr, IpAddr, 
 
 fn transport(random: &mut Random, protocol: u8, [from, to]: [u16; 2]) -> Vec<u8> {
     let payload = random.pick(&[0, 0, 1, 2, 7, 40, 200]);
+    let payload = if protocol == 17 && random.once_in(2) {
+        quic(random)
+    } else {
+        random.bytes(payload)
+    };
     let mut bytes = Vec::new();
     match protocol {
         6 => {
@@ -158,14 +184,64 @@ fn transport(random: &mut Random, protocol: u8, [from, to]: [u16; 2]) -> Vec<u8>
         17 => {
             bytes.extend(from.to_be_bytes());
             bytes.extend(to.to_be_bytes());
-            let length = u16::try_from(8 + payload).expect("a short datagram");
+            let length = u16::try_from(8 + payload.len()).expect("a short datagram");
             bytes.extend(length.to_be_bytes());
             bytes.extend(checksum(random));
         }
+        132 => {
+            bytes.extend(from.to_be_bytes());
+            bytes.extend(to.to_be_bytes());
+            bytes.extend(random.bytes(8));
+            bytes.extend([random.pick(&CHUNKS), random.byte()]);
+            let length = u16::try_from(4 + payload.len()).expect("a short chunk");
+            bytes.extend(length.to_be_bytes());
+        }
         _ => bytes.extend(random.bytes(8)),
     }
-    bytes.extend(random.bytes(payload));
+    bytes.extend(payload);
     bytes
+}
+
+/// A QUIC packet to a connection id that names a server, or nearly does.
+fn quic(random: &mut Random) -> Vec<u8> {
+    let (config, length, tells_length) = random.pick(&QUIC_CONFIGS);
+    let config = if random.once_in(8) {
+        u8::try_from(random.below(8)).expect("three bits")
+    } else {
+        config
+    };
+    let mut id = server_id(random.pick(&NAMED), length);
+    if random.once_in(8) {
+        id = random.bytes(length);
+    }
+    let nonce = random.pick(&[4, 4, 4, 5, 8, 3, 0]);
+    id.extend(random.bytes(nonce));
+    let low = if tells_length && !random.once_in(4) {
+        u8::try_from(id.len()).expect("a short id")
+    } else {
+        random.byte() & 0x1f
+    };
+    id.insert(0, config << 5 | low);
+    let mut packet = if random.once_in(2) {
+        let mut told = u8::try_from(id.len()).expect("a short id");
+        if random.once_in(8) {
+            told = random.pick(&[0, 1, 4, 5, told - 1, told + 1, 20, 255]);
+        }
+        let mut header = vec![random.byte() | 0x80];
+        header.extend(random.bytes(4));
+        header.push(told);
+        header
+    } else {
+        vec![random.byte() & 0x7f]
+    };
+    packet.extend(id);
+    let rest = random.pick(&[0, 0, 1, 20, 40]);
+    packet.extend(random.bytes(rest));
+    if random.once_in(8) {
+        let cut = random.below(packet.len());
+        packet.truncate(cut);
+    }
+    packet
 }
 
 /// An echo request, or an error about a packet that went the other way; sometimes of another type.

@@ -20,24 +20,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_common::{outcome::Outcome, settings::Settings};
-use lb_tests::kernel;
+use lb_common::{
+    outcome::Outcome,
+    settings::{Settings, SourceNat},
+};
+use lb_tests::{kernel, object::Form};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use compare::{Batch, Difference};
 use random::Random;
-use world::{GUE_PORT, in_world};
+use world::{GUE_PORT, SOURCE_PORTS, in_world};
 
 /// Packets of a run without a time of its own.
 const PACKETS: u64 = 1_000_000;
 const SEED: u64 = 0x6c62_0001;
-/// As many worlds, each with a thread; in every second one unmatched packets are dropped.
+/// Longer than a batch takes, in ticks.
+const NEVER: u32 = 1 << 30;
+/// As many worlds, each with a thread. In every second one unmatched packets are dropped, and the program is the one
+/// for jumbo frames.
 const WORLDS: u64 = 2;
-/// Outcomes of what the model does not know: fragments, a budget for errors, a driver without room.
-const UNREACHABLE: [Outcome; 4] = [
+/// Outcomes of what the model does not know: fragments, a budget for errors, a driver without room, more flows than
+/// ports.
+const UNREACHABLE: [Outcome; 5] = [
     Outcome::Fragment,
     Outcome::TimeExceededSent,
     Outcome::TooBigSent,
     Outcome::NoRoom,
+    Outcome::PortsExhausted,
 ];
 /// A run ends when it has seen so many.
 const ENOUGH: usize = 5;
@@ -56,16 +65,47 @@ struct Tally {
     differences: Vec<Difference>,
 }
 
+/// Keeps this thread on one of the CPUs that it may run on, and says which.
+fn stay_on_a_cpu(index: u64) -> u16 {
+    let allowed = sched_getaffinity(None).expect("the CPUs of this thread");
+    let allowed: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|cpu| allowed.is_set(*cpu))
+        .collect();
+    let index = usize::try_from(index).expect("few worlds");
+    let cpu = allowed[index % allowed.len()];
+    let mut one = CpuSet::new();
+    one.set(cpu);
+    sched_setaffinity(None, &one).expect("staying on a CPU");
+    u16::try_from(cpu).expect("few CPUs")
+}
+
 fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
+    let is_odd = index % 2 == 1;
+    // On one CPU, so that it is known which ports are given out.
+    let cpu = stay_on_a_cpu(index);
+    let ports = u16::try_from(SOURCE_PORTS.len()).expect("a few ports");
+    let snat = SourceNat {
+        first_port: SOURCE_PORTS.start - cpu * ports,
+        ports_per_cpu: ports,
+        established: NEVER,
+        transitory: NEVER,
+        udp: NEVER,
+    };
     let settings = Settings {
         hash_seed: seed,
-        drop_unmatched: u32::from(index % 2 == 1),
+        drop_unmatched: u32::from(is_odd),
         // Whether an error is sent would depend on the clock.
         icmp_errors_per_second: 0,
         gue_port: u32::from(GUE_PORT),
-        reserved: 0,
+        snat,
+        ..Settings::DEFAULT
     };
-    in_world(settings, |world| {
+    let form = if is_odd && kernel::takes_jumbo_frames() {
+        Form::Jumbo
+    } else {
+        Form::Plain
+    };
+    in_world(settings, form, |world| {
         let mut random = Random::new(seed.wrapping_add(index << 32));
         let mut tally = Tally::default();
         let goes_on = |tally: &Tally| {

@@ -5,14 +5,18 @@
 //!                                    b1 ---- eth0 backend 1 ...
 //! ```
 //!
-//! Everything speaks IPv4 and IPv6. The client reaches the VIPs through the balancer; backends have the VIPs
-//! on loopback (mode `l2`) and their default route through the balancer (mode `nat`).
+//! Everything speaks IPv4 and IPv6. The client reaches the VIPs through the balancer, which is also the router of the
+//! backends. Of what a mode needs nothing is there: [`Host::set_up`] does what `lbctl backend-setup` says.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
 
 use crate::{
     netns::{Namespace, join},
     object::PassProgram,
+    setup::{self, Place},
 };
 
 /// The address of IPv4 VIPs.
@@ -43,6 +47,7 @@ pub struct Host {
     pub name: String,
     v4: IpAddr,
     v6: IpAddr,
+    place: Place,
 }
 
 impl Host {
@@ -53,6 +58,27 @@ impl Host {
             IpAddr::V4(_) => self.v4,
             IpAddr::V6(_) => self.v6,
         }
+    }
+
+    /// Runs on it what `lbctl` prints for `backend` of `service`; what the script printed.
+    #[must_use]
+    pub fn set_up(
+        &self,
+        socket: &Path,
+        service: &str,
+        backend: SocketAddr,
+        options: &[&str],
+    ) -> String {
+        let script = setup::printed(socket, service, backend, options);
+        self.place
+            .run(&self.namespace, &script)
+            .unwrap_or_else(|error| panic!("{}: {error}\n--- script\n{script}---", self.name))
+    }
+
+    /// Where its `lbd decap` runs.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -93,6 +119,20 @@ impl Bed {
         }
     }
 
+    /// Lets every link carry IP packets of `mtu` bytes.
+    pub fn widen(&self, mtu: u16) {
+        let set = |namespace: &Namespace, interface: &str| {
+            namespace.ip(&format!("link set {interface} mtu {mtu}"));
+        };
+        for host in &self.backends {
+            set(&host.namespace, "eth0");
+        }
+        set(&self.client, "eth0");
+        for interface in self.interfaces() {
+            set(&self.balancer, &interface);
+        }
+    }
+
     /// The balancer's interfaces: the client's first.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
@@ -109,17 +149,17 @@ fn backend(balancer: &Namespace, number: u8, pass: Option<&mut PassProgram>) -> 
     let v6 = |host| Ipv6Addr::new(0xfd02, number.into(), 0, 0, 0, 0, 0, host);
     address(balancer, &name, &v4(1).to_string(), &v6(1).to_string());
     address(&namespace, "eth0", &v4(2).to_string(), &v6(2).to_string());
-    // The VIP is everybody's: nobody may announce it (RFC 826 says nothing of such hosts).
-    namespace.sysctl("ipv4/conf/all/arp_ignore", "1");
-    namespace.sysctl("ipv4/conf/all/arp_announce", "2");
-    namespace.ip(&format!("address add {VIP_V4}/32 dev lo"));
-    namespace.ip(&format!("address add {VIP_V6}/128 dev lo nodad"));
+    // Servers may be there before the VIPs are.
+    for version in ["ipv4", "ipv6"] {
+        namespace.sysctl(&format!("{version}/ip_nonlocal_bind"), "1");
+    }
     leaf(&namespace, pass, &v4(1).to_string(), &v6(1).to_string());
     Host {
         namespace,
         name,
         v4: v4(2).into(),
         v6: v6(2).into(),
+        place: Place::new(),
     }
 }
 

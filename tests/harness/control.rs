@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::wait;
+
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -37,8 +39,8 @@ impl Control {
     /// Nobody listens there.
     pub fn connect(socket: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(wait::patient(LIMIT)))?;
+        stream.set_write_timeout(Some(wait::patient(LIMIT)))?;
         Ok(Self {
             stream: BufReader::new(stream),
             next_id: 1,

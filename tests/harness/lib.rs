@@ -8,8 +8,11 @@
 //! | [`bed`] | the network that a balancer stands in: a client, the balancer, backends |
 //! | [`bpffs`] | a BPF file system of a test's own |
 //! | [`daemon`] | `lbd` as a child process in a namespace |
+//! | [`setup`] | a backend's host, set up by what `lbctl backend-setup` prints |
 //! | [`control`] | its control socket, as a foreign client sees it: lines of JSON |
 //! | [`traffic`] | servers and clients inside namespaces |
+//! | [`icmp`] | pings, and hops as traceroute finds them |
+//! | [`quic`] | connection ids as servers make them, and packets that bear them |
 //! | [`wait`] | waiting for a condition, with a deadline |
 //!
 //! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
@@ -23,10 +26,12 @@ pub mod bed;
 pub mod bpffs;
 pub mod control;
 pub mod daemon;
-pub mod decap;
+pub mod icmp;
 pub mod kernel;
 pub mod netns;
 pub mod object;
 pub mod packet;
+pub mod quic;
+pub mod setup;
 pub mod traffic;
 pub mod wait;

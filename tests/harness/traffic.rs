@@ -27,6 +27,9 @@ use crate::{netns::Namespace, wait};
 /// How long a client waits for anything.
 const LIMIT: Duration = Duration::from_secs(3);
 
+/// The longest datagram (RFC 768).
+const DATAGRAM: usize = 65_535;
+
 /// A server in a namespace. Its sockets are closed at once when it is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -51,6 +54,24 @@ impl Server {
         })
     }
 
+    /// Takes what comes on each connection until its end, then answers how many bytes that were; on all addresses.
+    #[must_use]
+    pub fn sink(namespace: &Namespace, port: u16) -> Self {
+        Self::start(namespace, move || async move {
+            let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+            let listener = TcpListener::bind(address).await?;
+            Ok(async move {
+                let mut connections = JoinSet::new();
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    connections.spawn(async move {
+                        let taken = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+                        stream.write_all(taken.to_string().as_bytes()).await
+                    });
+                }
+            })
+        })
+    }
+
     /// Answers datagrams to this address with the server's name.
     #[must_use]
     pub fn udp(namespace: &Namespace, address: SocketAddr, name: &str) -> Self {
@@ -58,7 +79,7 @@ impl Server {
         Self::start(namespace, move || async move {
             let socket = AsyncUdpSocket::bind(address).await?;
             Ok(async move {
-                let mut buffer = [0; 2_048];
+                let mut buffer = vec![0; DATAGRAM];
                 while let Ok((_, client)) = socket.recv_from(&mut buffer).await {
                     let _ = socket.send_to(name.as_bytes(), client).await;
                 }
@@ -67,7 +88,8 @@ impl Server {
     }
 
     /// Starts a thread in the namespace; `bind` opens the sockets, what it gives serves them.
-    fn start<B, F, S>(namespace: &Namespace, bind: B) -> Self
+    #[must_use]
+    pub fn start<B, F, S>(namespace: &Namespace, bind: B) -> Self
     where
         B: FnOnce() -> F + Send + 'static,
         F: Future<Output = io::Result<S>>,
@@ -143,12 +165,27 @@ impl Connection {
     }
 
     fn open_here(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&to, LIMIT)?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        let stream = TcpStream::connect_timeout(&to, wait::patient(LIMIT))?;
+        stream.set_read_timeout(Some(wait::patient(LIMIT)))?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(stream),
         })
+    }
+
+    /// Sends so many bytes to a [sink](Server::sink): how many it has taken.
+    ///
+    /// # Errors
+    /// The connection is broken, or no answer came in time.
+    pub fn pour(mut self, bytes: usize) -> io::Result<usize> {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(4 * LIMIT))?;
+        stream.write_all(&vec![0x5a; bytes])?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut taken = String::new();
+        self.stream.read_to_string(&mut taken)?;
+        taken.parse().map_err(io::Error::other)
     }
 
     /// Asks once more: the name of the server that answered.
@@ -192,17 +229,30 @@ pub fn ask(namespace: &Namespace, to: SocketAddr, count: usize) -> Vec<io::Resul
 #[must_use]
 pub fn ask_udp(namespace: &Namespace, to: SocketAddr, count: usize) -> Vec<io::Result<String>> {
     let one = || {
-        let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(any)?;
-        socket.set_read_timeout(Some(LIMIT))?;
-        socket.connect(to)?;
-        socket.send(b"who is there?")?;
-        let mut buffer = [0; 64];
-        let length = socket.recv(&mut buffer)?;
-        let name = buffer.get(..length).unwrap_or_default();
-        Ok(String::from_utf8_lossy(name).into_owned())
+        let name = answer(to, b"who is there?")?;
+        Ok(String::from_utf8_lossy(&name).into_owned())
     };
     namespace.enter(|| (0..count).map(|_| one()).collect())
+}
+
+/// Asks by a datagram that is no other than `question`, from a new port; the answer.
+///
+/// # Errors
+/// None came.
+pub fn ask_by(namespace: &Namespace, to: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
+    namespace.enter(|| answer(to, question))
+}
+
+fn answer(to: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
+    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any)?;
+    socket.set_read_timeout(Some(wait::patient(LIMIT)))?;
+    socket.connect(to)?;
+    socket.send(question)?;
+    let mut buffer = vec![0; DATAGRAM];
+    let length = socket.recv(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(buffer)
 }
 
 /// Requests in the background, without a break: each turn one on a new connection and one on each of some

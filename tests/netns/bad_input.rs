@@ -289,3 +289,44 @@ fn strangers_may_not_even_connect() {
         .mode();
     assert_eq!(mode & 0o777, 0o660, "mode {mode:o}");
 }
+
+#[test]
+fn modes_that_routes_and_interfaces_cannot_serve_are_faults_with_their_place() {
+    let (namespace, instance) = lone();
+    namespace.ip("address add 10.9.0.1/24 dev up0");
+    namespace.ip("address add fd09::1/64 dev up0 nodad");
+    namespace.ip("route add 10.8.0.0/24 via 10.9.0.2");
+    namespace.ip("link set up0 mtu 1310");
+    let daemon = instance.start();
+    let mut control = daemon.control();
+    let toml = "[[service]]\nname = \"web\"\nvips = [\"[2001:db8::10]:80/tcp\"]\nbackend = [\n\
+                { address = \"10.9.0.2:80\" },\n\
+                { address = \"10.8.0.2:80\" },\n\
+                { address = \"10.9.0.1:80\" },\n\
+                { address = \"10.9.0.2:81\", mode = \"local\" },\n\
+                { address = \"10.8.0.2:81\", mode = \"gue\" },\n\
+                { address = \"[fd09::2]:80\", mode = \"ipip\" },\n]\n";
+    let checked = control.must("config.check", &json!({"toml": toml}));
+    let faults = checked["faults"].as_array().expect("a list of faults");
+    let expected = [
+        (6, "through a gateway"),
+        (7, "use mode local"),
+        (8, "no address of this host"),
+        (10, "1320 or more"),
+    ];
+    assert_eq!(faults.len(), expected.len(), "{checked:#}");
+    for (fault, (line, words)) in faults.iter().zip(expected) {
+        assert_eq!(fault["line"], json!(line), "{fault}");
+        let message = fault["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words), "`{words}` is not in: {message}");
+    }
+    // A link may be narrow for a while: a change is made all the same, and says so.
+    namespace.ip("neighbor add fd09::2 lladdr 02:00:00:00:00:02 dev up0");
+    let service = json!({
+        "name": "web", "vips": ["[2001:db8::10]:80/tcp"], "mode": "ipip",
+        "backend": [{"address": "[fd09::2]:80"}],
+    });
+    let added = control.must("service.add", &service);
+    let warnings = added["warnings"].to_string();
+    assert!(warnings.contains("1320 or more"), "{added}");
+}

@@ -117,11 +117,11 @@ fn with_a_faulty_file_it_reports_every_fault_with_its_line() {
         r#"
         [[service]]
         name = "bad name"
-        vips = ["192.0.2.10:80/sctp"]
+        vips = ["192.0.2.10:80/dccp"]
         "#,
     );
     let refused = instance.refused_with(&[]);
-    said(refused, INVALID_CONFIG, &["bad name", "sctp", "line "]);
+    said(refused, INVALID_CONFIG, &["bad name", "dccp", "line "]);
     untouched(&namespace, &instance);
 }
 

@@ -142,7 +142,7 @@ fn whole_configurations_are_checked_and_applied_together() {
     let bad = r#"
         [[service]]
         name = "one"
-        vips = ["192.0.2.10:80/sctp"]
+        vips = ["192.0.2.10:80/dccp"]
         [[service]]
         name = "two"
         vips = ["192.0.2.10:0/tcp"]

@@ -1,9 +1,9 @@
 //! TCP and UDP, IPv4 and IPv6, in both modes, natively and generically.
 
-use lb_tests::{bed::VIPS, control::Control, kernel, traffic};
+use lb_tests::{bed::VIPS, control::Control, kernel};
 use serde_json::{Value, json};
 
-use crate::scene::{Mode, Scene, destinations, names, set};
+use crate::scene::{Mode, Scene, destinations};
 
 #[test]
 fn l2_serves_tcp_and_udp_over_ipv4_and_ipv6() {
@@ -41,12 +41,8 @@ fn serves(mode: Mode, xdp_mode: &str) {
     let mut control = daemon.control();
     scene.serve(&mut control, mode);
 
-    let everybody = set(&["b0", "b1", "b2"]);
     for to in destinations(mode) {
-        let tcp = names(traffic::ask(&scene.bed.client, to, 60));
-        assert_eq!(tcp, everybody, "tcp to {to}");
-        let udp = names(traffic::ask_udp(&scene.bed.client, to, 60));
-        assert_eq!(udp, everybody, "udp to {to}");
+        scene.everybody_answers(to, 60);
     }
     let status = control.must("status", &json!({}));
     let interfaces = status["interfaces"]

@@ -65,6 +65,7 @@ fn maps_keep_their_sizes_whatever_the_file_says() {
         fs::write(scene.instance.config(), text).expect("a configuration");
         let daemon = scene.instance.start();
         wait_serving(&mut daemon.control(), "web", 1);
+        scene.set_up("web", vip, &[]);
         let answers = traffic::ask(&scene.bed.client, (vip, 8_080).into(), 10);
         assert_eq!(names(answers), set(&["b0"]), "{sizes}");
         assert!(daemon.stop().success());

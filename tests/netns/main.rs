@@ -5,16 +5,28 @@
 )]
 
 mod bad_input;
+mod bad_link;
 mod bad_start;
 mod bed;
 mod changes;
+mod features;
 mod forwarding;
 mod fragments;
 mod guard;
 mod heal;
 mod health;
+mod icmp;
+mod jumbo;
+mod kernel_tunnel;
+mod ledger;
 mod path_mtu;
+mod prefix;
+mod quic;
 mod reload;
 mod restart;
 mod scene;
+mod sctp;
+mod setup;
+mod snat;
 mod tunnel;
+mod vlan_device;

@@ -5,13 +5,9 @@
 //! far ---- (1,400 bytes) ---- client ---- balancer ---- backends
 //! ```
 
-use lb_tests::{
-    bed::VIPS,
-    traffic::{Connection, Server},
-};
-use serde_json::json;
+use lb_tests::{bed::VIPS, traffic::Connection};
 
-use crate::scene::{FAR, Mode, PORT, Scene, name, wait_serving};
+use crate::scene::{FAR, Mode, Scene};
 
 /// Far more than a window: it takes full segments all the way.
 const TRANSFER: usize = 4 << 20;
@@ -30,20 +26,11 @@ fn transfers(mode: Mode) {
     let scene = Scene::new(2);
     let far = scene.far_client();
     scene.bed.client.ip("link set far mtu 1400");
-    let body = "x".repeat(TRANSFER);
-    let hosts = scene.bed.backends.iter();
-    let _servers: Vec<Server> = hosts
-        .map(|host| Server::http(&host.namespace, PORT, &body))
-        .collect();
+    let _servers = scene.download_servers(TRANSFER);
     let daemon = scene.instance.start();
     let mut control = daemon.control();
     for vip in VIPS {
-        let mut service = scene.service(mode, vip);
-        // A probe would fetch it all.
-        service["probe"] =
-            json!({"type": "tcp", "interval": "250ms", "timeout": "250ms", "rise": 1});
-        control.must("service.add", &service);
-        wait_serving(&mut control, &name(vip), 2);
+        scene.serve_downloads(&mut control, mode, vip);
         for _ in 0..4 {
             let mut connection = Connection::open(&far, (vip, mode.port()).into())
                 .unwrap_or_else(|error| panic!("connecting to {vip}: {error}"));
@@ -58,7 +45,11 @@ fn transfers(mode: Mode) {
         let client = if vip.is_ipv4() { FAR[0] } else { FAR[1] };
         let hosts = scene.bed.backends.iter();
         let routes: Vec<String> = hosts
-            .map(|host| host.namespace.run("ip", &["route", "get", client]))
+            .map(|host| {
+                let own = host.address_like(vip).to_string();
+                host.namespace
+                    .run("ip", &["route", "get", client, "from", &own])
+            })
             .collect();
         let learnt = routes.iter().any(|route| route.contains("mtu 1400"));
         assert!(learnt, "no backend knows how narrow the way is: {routes:?}");

@@ -21,6 +21,7 @@ fn a_reload_applies_the_file_and_a_faulty_one_changes_nothing() {
     let daemon = scene.instance.start();
     let mut control = daemon.control();
     wait_serving(&mut control, "web", 1);
+    scene.set_up_one(0, "web", vip, &[]);
     let answered = || names(traffic::ask(&scene.bed.client, (vip, 8_080).into(), 10));
     assert_eq!(answered(), set(&["b0"]));
 
@@ -31,6 +32,7 @@ fn a_reload_applies_the_file_and_a_faulty_one_changes_nothing() {
         let service = control.must("service.get", &json!({"name": "web"}));
         service["backend"] == json!([{"address": address}])
     });
+    scene.set_up_one(1, "web", vip, &[]);
     assert_eq!(answered(), set(&["b1"]));
 
     scene.instance.configure(&file(0, -1));

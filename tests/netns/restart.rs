@@ -30,6 +30,16 @@ fn kill_loses_no_request_and_moves_no_flow_in_nat() {
     goes_on(Mode::Nat, killed);
 }
 
+#[test]
+fn restart_loses_no_request_and_moves_no_flow_in_snat() {
+    goes_on(Mode::Snat, stopped);
+}
+
+#[test]
+fn kill_loses_no_request_and_moves_no_flow_in_snat() {
+    goes_on(Mode::Snat, killed);
+}
+
 fn stopped(daemon: Daemon<'_>) {
     let status = daemon.stop();
     assert!(status.success(), "lbd ended with {status}");
@@ -48,13 +58,13 @@ fn goes_on(mode: Mode, end: fn(Daemon<'_>)) {
     scene.serve(&mut control, mode);
     let load = Load::begin(&scene.bed.client, destinations(mode), 24);
     let before = (generation(&mut control), services(&mut control));
-    let attached = programs(&scene);
+    let attached = scene.programs();
     let forwarded = forwarded_packets(&mut control);
 
     end(daemon);
     load.turn();
     assert_eq!(
-        programs(&scene),
+        scene.programs(),
         attached,
         "forwarding goes on without the daemon"
     );
@@ -75,7 +85,7 @@ fn goes_on(mode: Mode, end: fn(Daemon<'_>)) {
     let after = (generation(&mut control), services(&mut control));
     assert_eq!(after, before, "(generation, services)");
     assert!(
-        !programs(&scene).contains(&Value::Null),
+        !scene.programs().contains(&Value::Null),
         "still attached everywhere"
     );
     let status = control.must("status", &json!({}));
@@ -144,6 +154,7 @@ fn services_of_the_file_are_served() {
     ));
     let daemon = scene.instance.start();
     wait_serving(&mut daemon.control(), "web", 1);
+    scene.set_up("web", vip, &[]);
     let answers = traffic::ask(&scene.bed.client, (vip, 8_080).into(), 10);
     assert_eq!(names(answers), set(&["b0"]));
 }
@@ -156,24 +167,11 @@ fn stop_with_detach_takes_everything_off() {
     let mut control = daemon.control();
     scene.serve(&mut control, Mode::L2);
     stopped(daemon);
-    assert_eq!(programs(&scene), vec![Value::Null; 2]);
+    assert_eq!(scene.programs(), vec![Value::Null; 2]);
     assert_eq!(
         scene.instance.bpffs().pins(),
         Vec::<std::path::PathBuf>::new()
     );
-}
-
-/// The numbers of the programs attached to the balancer's interfaces.
-fn programs(scene: &Scene) -> Vec<Value> {
-    let shown = scene.bed.interfaces().into_iter().map(|interface| {
-        let shown = scene
-            .bed
-            .balancer
-            .run("ip", &["-json", "link", "show", "dev", &interface]);
-        let shown: Value = serde_json::from_str(&shown).expect("ip writes JSON");
-        shown.pointer("/0/xdp/prog/id").cloned().unwrap_or_default()
-    });
-    shown.collect()
 }
 
 fn services(control: &mut Control) -> Value {

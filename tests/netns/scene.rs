@@ -8,11 +8,11 @@ use std::{
 };
 
 use lb_tests::{
-    bed::{Bed, VIPS},
+    bed::{Bed, Host, VIPS},
     control::Control,
     daemon::Instance,
     netns::{Namespace, join},
-    traffic::Server,
+    traffic::{self, Server},
     wait,
 };
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ pub(crate) enum Mode {
     Nat,
     Ipip,
     Gue,
+    Snat,
 }
 
 impl Mode {
@@ -48,14 +49,23 @@ impl Mode {
             Self::Nat => "nat",
             Self::Ipip => "ipip",
             Self::Gue => "gue",
+            Self::Snat => "snat",
         }
     }
 
-    /// The port of the VIP: another one than the servers' in mode `nat`.
+    /// The port of the VIP: another one than the servers' in modes `nat` and `snat`.
     pub(crate) const fn port(self) -> u16 {
         match self {
             Self::L2 | Self::Ipip | Self::Gue => PORT,
-            Self::Nat => 80,
+            Self::Nat | Self::Snat => 80,
+        }
+    }
+
+    /// Where a server on `host` gets what clients send to `vip`.
+    pub(crate) const fn server_address(self, host: &Host, vip: IpAddr) -> IpAddr {
+        match self {
+            Self::Nat | Self::Snat => host.address_like(vip),
+            Self::L2 | Self::Ipip | Self::Gue => vip,
         }
     }
 }
@@ -93,6 +103,17 @@ impl Scene {
         far
     }
 
+    /// The numbers of the programs attached to the balancer's interfaces; null where there is none.
+    pub(crate) fn programs(&self) -> Vec<Value> {
+        let shown = self.bed.interfaces().into_iter().map(|interface| {
+            let arguments = ["-json", "link", "show", "dev", &interface];
+            let shown = self.bed.balancer.run("ip", &arguments);
+            let shown: Value = serde_json::from_str(&shown).expect("ip writes JSON");
+            shown.pointer("/0/xdp/prog/id").cloned().unwrap_or_default()
+        });
+        shown.collect()
+    }
+
     /// An HTTP server on a backend.
     pub(crate) fn server(&self, backend: usize) -> Server {
         let host = &self.bed.backends[backend];
@@ -106,16 +127,72 @@ impl Scene {
             .collect()
     }
 
-    /// A UDP server on every backend: on the backend's own address in mode `nat`, else on the VIP.
+    /// A UDP server on every backend, which answers with its name: on the backend's own address in modes `nat` and
+    /// `snat`, else on the VIP.
     pub(crate) fn udp_servers(&self, mode: Mode, vip: IpAddr) -> Vec<Server> {
-        let server = |host: &lb_tests::bed::Host| {
-            let address = match mode {
-                Mode::L2 | Mode::Ipip | Mode::Gue => vip,
-                Mode::Nat => host.address_like(vip),
-            };
-            Server::udp(&host.namespace, (address, PORT).into(), &host.name)
+        self.udp_servers_of(mode, vip, |host| &host.name)
+    }
+
+    /// The same, which answers what `answer` says.
+    pub(crate) fn udp_servers_of<'a>(
+        &'a self,
+        mode: Mode,
+        vip: IpAddr,
+        answer: impl Fn(&'a Host) -> &'a str,
+    ) -> Vec<Server> {
+        let server = |host| {
+            let address = mode.server_address(host, vip);
+            Server::udp(&host.namespace, (address, PORT).into(), answer(host))
         };
         self.bed.backends.iter().map(server).collect()
+    }
+
+    /// An HTTP server on every backend, with a body of so many bytes.
+    pub(crate) fn download_servers(&self, bytes: usize) -> Vec<Server> {
+        let body = "x".repeat(bytes);
+        let hosts = self.bed.backends.iter();
+        hosts
+            .map(|host| Server::http(&host.namespace, PORT, &body))
+            .collect()
+    }
+
+    /// Adds the service on `vip` with a probe that does not fetch what servers have, and waits until all
+    /// backends serve.
+    pub(crate) fn serve_downloads(&self, control: &mut Control, mode: Mode, vip: IpAddr) {
+        let mut service = self.service(mode, vip);
+        service["probe"] =
+            json!({"type": "tcp", "interval": probe_time(), "timeout": probe_time(), "rise": 1});
+        self.bring_up(control, &service, vip);
+    }
+
+    /// Adds a service, waits until all backends serve, and sets them up as `lbctl` says; they have the IP version of
+    /// `like`.
+    pub(crate) fn bring_up(&self, control: &mut Control, service: &Value, like: IpAddr) {
+        control.must("service.add", service);
+        let name = service["name"].as_str().expect("a name");
+        wait_serving(control, name, self.bed.backends.len());
+        self.set_up(name, like, &[]);
+    }
+
+    /// Asks `to` so many times by TCP, and by UDP: every backend must have answered either.
+    pub(crate) fn everybody_answers(&self, to: SocketAddr, count: usize) {
+        let everybody: BTreeSet<String> = self
+            .bed
+            .backends
+            .iter()
+            .map(|host| host.name.clone())
+            .collect();
+        let client = &self.bed.client;
+        assert_eq!(
+            names(traffic::ask(client, to, count)),
+            everybody,
+            "tcp to {to}"
+        );
+        assert_eq!(
+            names(traffic::ask_udp(client, to, count)),
+            everybody,
+            "udp to {to}"
+        );
     }
 
     /// The address of a backend, of the IP version of `vip`.
@@ -139,20 +216,47 @@ impl Scene {
             "name": name(vip),
             "vips": [format!("{at}/tcp"), format!("{at}/udp")],
             "mode": mode.word(),
-            "probe": {"type": "http", "interval": "250ms", "timeout": "250ms", "rise": 1, "fall": 2},
+            "probe": {"type": "http", "interval": probe_time(), "timeout": probe_time(), "rise": 1, "fall": 2},
             "backend": backends,
         })
     }
 
-    /// Adds the service on both VIPs and waits until all backends serve.
+    /// Sets all backends of a service up, as `lbctl` says; they have the IP version of `like`.
+    pub(crate) fn set_up(&self, service: &str, like: IpAddr, options: &[&str]) {
+        for number in 0..self.bed.backends.len() {
+            let _ = self.set_up_one(number, service, like, options);
+        }
+    }
+
+    /// The same with one of them; what the script printed.
+    pub(crate) fn set_up_one(
+        &self,
+        number: usize,
+        service: &str,
+        like: IpAddr,
+        options: &[&str],
+    ) -> String {
+        let (host, backend) = (&self.bed.backends[number], self.backend(number, like));
+        host.set_up(&self.instance.socket(), service, backend, options)
+    }
+
+    /// Adds the service on both VIPs, sets its backends up and waits until all serve.
     pub(crate) fn serve(&self, control: &mut Control, mode: Mode) {
         for vip in VIPS {
             control.must("service.add", &self.service(mode, vip));
         }
         for vip in VIPS {
+            // Probes do without the VIP; what the script says depends on the way to the backends, which is known then.
             wait_serving(control, &name(vip), self.bed.backends.len());
+            self.set_up(&name(vip), vip, &[]);
         }
     }
+}
+
+/// How often backends are probed, and how long they may take to answer.
+pub(crate) fn probe_time() -> String {
+    let time = wait::patient(Duration::from_millis(250));
+    format!("{}ms", time.as_millis())
 }
 
 /// The name of the service on `vip`.

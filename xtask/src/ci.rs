@@ -14,7 +14,9 @@ use crate::{
     demo, setup,
     shell::{self, AlreadySaid},
     test::{self, Report},
-    tidy, workspace,
+    tidy,
+    vm::{Extent, Kernel},
+    workspace,
 };
 
 /// Requests that a demo makes at least.
@@ -34,6 +36,7 @@ struct Outcome {
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
     let mut report = None;
+    let mut untried = Vec::new();
     let outcomes = [
         step("format", || {
             cargo("checking the format", "fmt", &["--all", "--check"])
@@ -43,6 +46,7 @@ pub(crate) fn run() -> Result<()> {
         step("deny", deny),
         step("doc", doc),
         step("test", || suites(&mut report)),
+        step("kernels", || kernels(&mut untried)),
         step("demo", demo_figures),
     ];
     println!("\n== summary ==");
@@ -51,6 +55,9 @@ pub(crate) fn run() -> Result<()> {
             .as_ref()
             .map_or_else(|error| format!("FAILED: {error:#}"), |()| "ok".to_owned());
         println!("{name:<8} {:>7.1} s  {result}", took.as_secs_f64());
+    }
+    for kernel in &untried {
+        println!("NOT TRIED: {kernel}");
     }
     println!(
         "{}",
@@ -131,6 +138,24 @@ fn suites(report: &mut Option<Report>) -> Result<()> {
     let counted = test::counted(&options)?;
     println!("\n{counted}");
     report.insert(counted).verdict()
+}
+
+/// The essential tests on the oldest and the newest kernel. One that cannot be had is added to `untried` and lets the
+/// step pass: what a machine cannot fetch is no fault of the change.
+fn kernels(untried: &mut Vec<String>) -> Result<()> {
+    let options = test::Options {
+        json: Some(figures("kernels.json")?),
+        vm: Kernel::ENDS.into(),
+        extent: Extent::Essential,
+        ..test::Options::default()
+    };
+    let report = test::counted(&options)?;
+    println!("\n{report}{}", report.closing_line());
+    untried.extend(report.untried());
+    if untried.len() == options.vm.len() {
+        return Ok(());
+    }
+    report.verdict()
 }
 
 /// A file for figures, under the target directory.

@@ -1,9 +1,10 @@
 //! `cargo xtask`: everything one does with the project, one subcommand each.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod demo;
 mod ebpf;
@@ -14,6 +15,7 @@ mod shell;
 mod test;
 mod tidy;
 mod verify;
+mod vm;
 mod workspace;
 
 use shell::{AlreadySaid, Ended};
@@ -43,15 +45,14 @@ enum Task {
     /// Build everything and run lbd on real interfaces, or without --iface and --config the demo
     BuildAndLoad(run::Options),
     /// Load each program on this kernel and print its cost
-    Verify {
-        /// Write the figures to FILE as well
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
+    Verify(verify::Options),
     /// Build and run every test (as root)
     Test(test::Options),
     /// Give random frames to the program and to its model, and compare (as root)
     Fuzz(fuzz::Options),
+    /// Measure one part of the product
+    #[command(subcommand)]
+    Bench(bench::Benchmark),
     /// Check the rules of the architecture
     Tidy,
     /// Check licences, sources and duplicates of the dependencies
@@ -61,6 +62,9 @@ enum Task {
     /// Parts that the demo plays by starting this program again
     #[command(subcommand, hide = true)]
     Demo(demo::Role),
+    /// The first process of a guest
+    #[command(hide = true)]
+    Guest,
 }
 
 fn main() -> ExitCode {
@@ -83,12 +87,14 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Setup { dry_run: false } => setup::run(),
         Task::Build(options) => ebpf::build_all(options),
         Task::BuildAndLoad(options) => run::run(&options),
-        Task::Verify { json } => verify::run(json.as_deref()),
+        Task::Verify(options) => verify::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Bench(benchmark) => bench::run(benchmark),
         Task::Tidy => tidy::run(),
         Task::Deny => ci::deny(),
         Task::Ci => ci::run(),
         Task::Demo(role) => role.play(),
+        Task::Guest => vm::guest(),
     }
 }

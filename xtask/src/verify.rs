@@ -2,8 +2,9 @@
 
 use std::{
     collections::HashSet,
-    fs,
-    path::Path,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{Program, ProgramError, Xdp},
 };
-use aya_obj::{EbpfSectionKind, Object};
+use aya_obj::{EbpfSectionKind, Object, ProgramSection};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
@@ -46,42 +47,114 @@ struct Cost {
     load_ms: f64,
 }
 
+/// What to verify, and where to tell of it.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Load the programs of FILE, and build nothing
+    #[arg(long, value_name = "FILE")]
+    object: Option<PathBuf>,
+    /// Write the figures to FILE as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write to FILE what the verifier said of each instruction on the last way that it walked
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+}
+
 /// Builds the object, loads every program of it, prints what each costs.
 ///
 /// # Errors
 /// No root, the build failed, or the kernel refused a program: the verifier's words are in the error.
-pub(crate) fn run(json: Option<&Path>) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     if !shell::is_root() {
         bail!("loading a program into the kernel needs root: run this as root, or by sudo");
     }
-    setup::run()?;
-    ebpf::build_object(ebpf::Options::default())?;
-    let path = ebpf::object_path();
+    let path = match &options.object {
+        Some(path) => path.clone(),
+        None => built()?,
+    };
     let object = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let report = Report {
         kernel: rustix::system::uname()
             .release()
             .to_string_lossy()
             .into_owned(),
-        programs: costs(&object)?,
+        programs: costs(&object, options.log.as_deref())?,
     };
     print(&report);
-    if let Some(file) = json {
+    if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&report)? + "\n";
         fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
     }
     Ok(())
 }
 
-fn costs(bytes: &[u8]) -> Result<Vec<Cost>> {
+/// The object, built now.
+fn built() -> Result<PathBuf> {
+    setup::run()?;
+    ebpf::build_object(ebpf::Options::default())?;
+    Ok(ebpf::object_path())
+}
+
+fn costs(bytes: &[u8], log: Option<&Path>) -> Result<Vec<Cost>> {
     let object = parsed(bytes)?;
-    let mut ebpf = loaded(bytes, &object)?;
+    let level = match log {
+        Some(_) => VerifierLogLevel::DEBUG | VerifierLogLevel::STATS,
+        None => VerifierLogLevel::STATS,
+    };
+    let mut ebpf = loaded(bytes, &object, level)?;
+    let mut log = log.map(Log::create).transpose()?;
     let mut names: Vec<String> = object.programs.keys().cloned().collect();
     names.sort();
-    names
+    let (fitting, others): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| {
+        let program = object.programs.get(name);
+        program.is_some_and(|program| fits(&program.section, kernel_version()))
+    });
+    for name in others {
+        println!("{name}: for jumbo frames, which XDP has from kernel 5.18 on");
+    }
+    fitting
         .into_iter()
-        .map(|name| cost(name, &object, &mut ebpf))
+        .map(|name| cost(name, &object, &mut ebpf, log.as_mut()))
         .collect()
+}
+
+/// Whether kernels of this version have such programs; the product loads others on those that do not.
+fn fits(section: &ProgramSection, version: (u32, u32)) -> bool {
+    !matches!(section, ProgramSection::Xdp { frags: true, .. }) || version >= (5, 18)
+}
+
+/// The first two numbers of this kernel's release.
+fn kernel_version() -> (u32, u32) {
+    version(&rustix::system::uname().release().to_string_lossy())
+}
+
+/// The first two numbers of `release`; 0 for one that is not there.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0);
+    (number(), number())
+}
+
+/// Where the verifier's words go.
+struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    fn write(&mut self, program: &str, words: &str) -> Result<()> {
+        writeln!(self.file, "== {program} ==\n{words}")
+            .with_context(|| format!("writing {}", self.path.display()))
+    }
 }
 
 /// The object with calls resolved, as it is handed to the kernel.
@@ -96,9 +169,9 @@ fn parsed(bytes: &[u8]) -> Result<Object> {
 }
 
 /// The object with its maps made, small and not pinned, and no program loaded yet.
-fn loaded(bytes: &[u8], object: &Object) -> Result<Ebpf> {
+fn loaded(bytes: &[u8], object: &Object, level: VerifierLogLevel) -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
-    loader.verifier_log_level(VerifierLogLevel::STATS);
+    loader.verifier_log_level(level);
     let maps = object.maps.iter().filter(|(_, map)| {
         matches!(
             map.section_kind(),
@@ -113,7 +186,7 @@ fn loaded(bytes: &[u8], object: &Object) -> Result<Ebpf> {
         .context("creating the maps of the eBPF object")
 }
 
-fn cost(name: String, object: &Object, ebpf: &mut Ebpf) -> Result<Cost> {
+fn cost(name: String, object: &Object, ebpf: &mut Ebpf, to: Option<&mut Log>) -> Result<Cost> {
     let program = object
         .programs
         .get(&name)
@@ -123,7 +196,11 @@ fn cost(name: String, object: &Object, ebpf: &mut Ebpf) -> Result<Cost> {
     let Some(Program::Xdp(program)) = ebpf.program_mut(&name) else {
         bail!("program {name} is not an XDP program; teach `cargo xtask verify` its type");
     };
-    let log = verifier_log(&name, program)?;
+    let (result, log) = verified_by(program)?;
+    if let Some(to) = to {
+        to.write(&name, &log)?;
+    }
+    result.with_context(|| format!("verifying program {name}"))?;
     let start = Instant::now();
     program
         .load()
@@ -145,10 +222,10 @@ fn cost(name: String, object: &Object, ebpf: &mut Ebpf) -> Result<Cost> {
     })
 }
 
-/// What the verifier says of a program that it accepts. aya passes its words on only when a load fails. So
-/// the load is made to fail at its very end: the kernel verifies the whole program, writes its log, and
+/// Whether the verifier accepts a program, and what it says of it. aya passes its words on only when a load
+/// fails. So the load is made to fail at its very end: the kernel verifies the whole program, writes its log, and
 /// finds no free file descriptor for the result.
-fn verifier_log(name: &str, program: &mut Xdp) -> Result<String> {
+fn verified_by(program: &mut Xdp) -> Result<(Result<(), ProgramError>, String)> {
     let result = {
         let _limit = NoFreeDescriptor::new()?;
         program.load()
@@ -157,13 +234,18 @@ fn verifier_log(name: &str, program: &mut Xdp) -> Result<String> {
         Err(ProgramError::LoadError {
             io_error,
             verifier_log,
-        }) if io_error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
-            Ok(verifier_log.to_string())
+        }) => {
+            let log = verifier_log.to_string();
+            let is_accepted =
+                io_error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
+            let refusal = ProgramError::LoadError {
+                io_error,
+                verifier_log,
+            };
+            Ok((is_accepted.then_some(()).ok_or(refusal), log))
         }
-        Err(error) => Err(error).with_context(|| format!("verifying program {name}")),
-        Ok(()) => {
-            bail!("verifying program {name}: the kernel made a file descriptor beyond the limit")
-        }
+        Err(error) => Ok((Err(error), String::new())),
+        Ok(()) => bail!("the kernel made a file descriptor beyond the limit"),
     }
 }
 
@@ -243,6 +325,21 @@ mod tests {
 
     const LOG: &str = "verification time 1234 usec\nstack depth 232+0+16\nprocessed 411 insns \
                        (limit 1000000) max_states_per_insn 1 total_states 20\n";
+
+    #[test]
+    fn programs_for_jumbo_frames_are_left_out_where_the_kernel_has_none() {
+        let jumbo: ProgramSection = "xdp.frags".parse().unwrap();
+        let plain: ProgramSection = "xdp".parse().unwrap();
+        for (release, has_jumbo) in [
+            ("5.10.0-46-amd64", false),
+            ("5.17.15", false),
+            ("5.18.0", true),
+            ("6.1.0-50-amd64", true),
+        ] {
+            assert!(fits(&plain, version(release)), "{release}");
+            assert_eq!(fits(&jumbo, version(release)), has_jumbo, "{release}");
+        }
+    }
 
     #[test]
     fn the_verifiers_figures_are_read_from_its_log() {

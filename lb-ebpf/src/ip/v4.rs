@@ -153,19 +153,17 @@ impl Ip for V4 {
     }
 
     #[inline(always)]
-    fn set_source(header: &mut Ipv4Hdr, Address(new): Address4) {
-        let old = [Be32::from_bytes(header.src_addr)];
-        header.check = Change::none().words(&old, &new).apply(header.check);
-        let [new] = new;
-        header.src_addr = new.to_bytes();
-    }
-
-    #[inline(always)]
-    fn set_destination(header: &mut Ipv4Hdr, Address(new): Address4) {
-        let old = [Be32::from_bytes(header.dst_addr)];
-        header.check = Change::none().words(&old, &new).apply(header.check);
-        let [new] = new;
-        header.dst_addr = new.to_bytes();
+    fn set_addresses(
+        header: &mut Ipv4Hdr,
+        source: Option<&Address4>,
+        destination: &Address4,
+    ) -> Change {
+        let mut change = replace(&mut header.dst_addr, destination);
+        if let Some(source) = source {
+            change = change.and(replace(&mut header.src_addr, source));
+        }
+        header.check = change.apply(header.check);
+        change
     }
 
     #[inline(always)]
@@ -180,8 +178,8 @@ impl Ip for V4 {
     }
 
     #[inline(always)]
-    fn tunnel_source(backend: &Backend, hash: FlowHash) -> Address4 {
-        backend.tunnel_source_v4(hash)
+    fn source_towards(backend: &Backend, hash: FlowHash) -> Address4 {
+        backend.source_v4(hash)
     }
 
     #[inline(always)]
@@ -215,4 +213,12 @@ impl Ip for V4 {
         header.src_addr = source.to_bytes();
         header.dst_addr = destination.to_bytes();
     }
+}
+
+/// Replaces one address; what that changes of a sum that covers it.
+#[inline(always)]
+fn replace(field: &mut [u8; 4], Address([new]): &Address4) -> Change {
+    let old = Be32::from_bytes(*field);
+    *field = new.to_bytes();
+    Change::none().words(&[old], &[*new])
 }

@@ -11,7 +11,7 @@ use network_types::ip::{IpProto, Ipv6Hdr};
 
 use super::{HOP_LIMIT, Ip, Occurrence};
 use crate::{
-    frame::{Frame, forget_range},
+    frame::Frame,
     packet::{Inherited, Network, NewHeader, Part, Version},
     wire::{
         checksum::Change,
@@ -127,7 +127,7 @@ impl Ip for V6 {
         Ok(Network {
             hop_limit: u64::from(header.hop_limit),
             protocol: u64::from(protocol),
-            payload: forget_range(payload),
+            payload: frame.forget_range(payload),
             end,
             part,
         })
@@ -174,13 +174,16 @@ impl Ip for V6 {
     }
 
     #[inline(always)]
-    fn set_source(header: &mut Ipv6Hdr, address: Address6) {
-        header.src_addr = address.into();
-    }
-
-    #[inline(always)]
-    fn set_destination(header: &mut Ipv6Hdr, address: Address6) {
-        header.dst_addr = address.into();
+    fn set_addresses(
+        header: &mut Ipv6Hdr,
+        source: Option<&Address6>,
+        destination: &Address6,
+    ) -> Change {
+        let change = replace(&mut header.dst_addr, destination);
+        match source {
+            Some(source) => change.and(replace(&mut header.src_addr, source)),
+            None => change,
+        }
     }
 
     #[inline(always)]
@@ -193,8 +196,8 @@ impl Ip for V6 {
     }
 
     #[inline(always)]
-    fn tunnel_source(backend: &Backend, hash: FlowHash) -> Address6 {
-        backend.tunnel_source_v6(hash)
+    fn source_towards(backend: &Backend, hash: FlowHash) -> Address6 {
+        backend.source_v6(hash)
     }
 
     #[inline(always)]
@@ -210,4 +213,16 @@ impl Ip for V6 {
         header.src_addr = new.source.into();
         header.dst_addr = new.destination.into();
     }
+}
+
+/// Replaces one address; what that changes of a sum that covers it. Word by word: the stack has no room for it.
+#[inline(always)]
+fn replace(field: &mut [u8; 16], Address(new): &Address6) -> Change {
+    let mut change = Change::none();
+    let (words, _) = field.as_chunks_mut();
+    for (word, new) in words.iter_mut().zip(new) {
+        change = change.words(&[Be32::from_bytes(*word)], &[*new]);
+        *word = new.to_bytes();
+    }
+    change.settled()
 }

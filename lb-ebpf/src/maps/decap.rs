@@ -1,18 +1,17 @@
-//! The maps of the program that strips tunnels. The balancer uses none of them.
+//! The maps of the program that strips tunnels, but for those that it counts in. The balancer uses none of them.
 
 use aya_ebpf::{
     Global,
-    btf_maps::{HashMap, LpmTrie, PerCpuArray},
+    btf_maps::{HashMap, LpmTrie},
     macros::btf_map,
 };
 use lb_common::{
-    decap::{DecapOutcome, DecapSettings, GUE_PORT},
+    decap::{DecapSettings, GUE_PORT},
     family::{Address4, Address6, Family, V4, V6},
-    outcome::LEDGER_CELLS,
-    source::Prefix,
+    prefix::Prefix,
 };
 
-use super::key::{Aligned, covers};
+use super::{key::Aligned, prefix::longest};
 
 /// Elements of each list: the values mean nothing, what counts is that a key is there.
 const ENTRIES: usize = 1024;
@@ -36,11 +35,9 @@ static DECAP_DESTINATIONS_V4: HashMap<Address4, u32, ENTRIES> = HashMap::new();
 #[btf_map]
 static DECAP_DESTINATIONS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
 #[btf_map]
-static DECAP_VIPS_V4: HashMap<Address4, u32, ENTRIES> = HashMap::new();
+static DECAP_VIPS_V4: LpmTrie<Address4, u32, ENTRIES> = LpmTrie::new();
 #[btf_map]
-static DECAP_VIPS_V6: HashMap<Address6, u32, ENTRIES> = HashMap::new();
-#[btf_map]
-static DECAP_LEDGER: PerCpuArray<u64, { LEDGER_CELLS as usize }> = PerCpuArray::new();
+static DECAP_VIPS_V6: LpmTrie<Address6, u32, ENTRIES> = LpmTrie::new();
 
 type Prefixes<A> = LpmTrie<A, u32, ENTRIES>;
 type Addresses<A> = HashMap<A, u32, ENTRIES>;
@@ -52,7 +49,7 @@ pub trait DecapMaps: Family {
     #[doc(hidden)]
     fn destinations() -> &'static Addresses<Self::Address>;
     #[doc(hidden)]
-    fn decap_vips() -> &'static Addresses<Self::Address>;
+    fn decap_vips() -> &'static Prefixes<Self::Address>;
 }
 
 impl DecapMaps for V4 {
@@ -65,7 +62,7 @@ impl DecapMaps for V4 {
         &DECAP_DESTINATIONS_V4
     }
     #[inline(always)]
-    fn decap_vips() -> &'static Addresses<Address4> {
+    fn decap_vips() -> &'static Prefixes<Address4> {
         &DECAP_VIPS_V4
     }
 }
@@ -80,7 +77,7 @@ impl DecapMaps for V6 {
         &DECAP_DESTINATIONS_V6
     }
     #[inline(always)]
-    fn decap_vips() -> &'static Addresses<Address6> {
+    fn decap_vips() -> &'static Prefixes<Address6> {
         &DECAP_VIPS_V6
     }
 }
@@ -96,7 +93,7 @@ pub fn settings() -> DecapSettings {
 #[inline(always)]
 #[must_use]
 pub fn is_allowed_source<F: DecapMaps>(source: F::Address) -> bool {
-    covers::<F, ENTRIES>(F::sources(), source)
+    longest::<F, _, _>(F::sources(), source).is_some()
 }
 
 /// Whether tunnels may end at `destination`.
@@ -110,7 +107,7 @@ pub fn is_destination<F: DecapMaps>(destination: F::Address) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn is_vip<F: DecapMaps>(address: F::Address) -> bool {
-    has::<F>(F::decap_vips(), address)
+    longest::<F, _, _>(F::decap_vips(), address).is_some()
 }
 
 #[inline(always)]
@@ -122,13 +119,4 @@ fn has<F: DecapMaps>(list: &Addresses<F::Address>, address: F::Address) -> bool 
     let aligned = Aligned::new(Prefix { bits: 0, address });
     // SAFETY: only whether there is an element is asked; the value is not read.
     unsafe { list.get(&aligned.key.address) }.is_some()
-}
-
-/// Counts a packet's outcome.
-#[inline(always)]
-pub fn count(outcome: DecapOutcome) {
-    if let Some(cell) = DECAP_LEDGER.get_ptr_mut(outcome as u32) {
-        // SAFETY: this CPU's own element, and the program is not preempted by itself.
-        unsafe { *cell += 1 };
-    }
 }

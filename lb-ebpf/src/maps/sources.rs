@@ -12,7 +12,7 @@ use lb_common::{
     source::SourceKey,
 };
 
-use super::key::{Aligned, covers};
+use super::{key::Aligned, prefix::longest};
 
 /// Prefixes of one family: twice as many as the daemon takes, so that it can put new ones in before it takes old ones
 /// out. A trie grows with what is in it.
@@ -66,7 +66,7 @@ impl SourceMaps for V6 {
 #[inline(always)]
 #[must_use]
 pub fn is_blocked<F: SourceMaps>(source: F::Address) -> bool {
-    covers::<F, PREFIXES>(F::blocklist(), source)
+    longest::<F, _, _>(F::blocklist(), source).is_some()
 }
 
 /// Whether `source` may send one more packet to `service` now; if so, it is taken from its budget.

@@ -4,7 +4,7 @@
 //! that header and 8 bytes (RFC 792; RFC 1812 section 4.3.2.3; RFC 4443 section 3). It belongs to the flow of
 //! that packet, seen from the other end.
 
-use lb_common::{be::Be16, flow::FlowKey, outcome::Outcome};
+use lb_common::{be::Be16, flow::FlowKey, outcome::Outcome, progress::Signal};
 use network_types::{ip::IpProto, udp::UdpHdr};
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     wire::icmp::Icmp,
 };
 
-/// Reads the ICMP message of a packet whose IP header `header` stands at `offset`, if it is an error about TCP or UDP.
+/// Reads the ICMP message of a packet whose IP header `header` stands at `offset`, if it is an error about TCP, UDP or
+/// SCTP.
 ///
 /// # Errors
 /// [`Outcome::Icmp`] for all other messages, also errors about later fragments, whose ports nobody can tell;
@@ -31,6 +32,9 @@ pub(super) fn error<F: Ip>(
     network: &Network,
     offset: usize,
 ) -> Result<Packet<F>, Outcome> {
+    const TCP: u64 = IpProto::Tcp as u64;
+    const UDP: u64 = IpProto::Udp as u64;
+    const SCTP: u64 = IpProto::Sctp as u64;
     let icmp = frame
         .view::<Icmp>(network.payload)
         .ok_or(Outcome::Truncated)?;
@@ -50,17 +54,17 @@ pub(super) fn error<F: Ip>(
     if quoted.payload > network.end {
         return Err(Outcome::Truncated);
     }
-    if quoted.protocol != IpProto::Tcp as u64 && quoted.protocol != IpProto::Udp as u64 {
+    if !matches!(quoted.protocol, TCP | UDP | SCTP) {
         return Err(Outcome::Icmp);
     }
-    // Of TCP, too, the ports are the first 4 of these 8 bytes.
+    // Of TCP and SCTP, too, the ports are the first 4 of these 8 bytes.
     let ports = frame
         .view::<UdpHdr>(quoted.payload)
         .ok_or(Outcome::Truncated)?;
     if quoted.payload + size_of::<UdpHdr>() > network.end {
         return Err(Outcome::Truncated);
     }
-    if network.end > frame.len() || F::source(quoted_header) != F::destination(header) {
+    if !frame.reaches(network.end) || F::source(quoted_header) != F::destination(header) {
         return Err(Outcome::Malformed);
     }
     Ok(Packet {
@@ -72,7 +76,7 @@ pub(super) fn error<F: Ip>(
             protocol: quoted.protocol as u32,
         },
         hop_limit: network.hop_limit,
-        begins_flow: false,
+        signal: Signal::NOTHING,
         network: offset,
         error: network.payload,
         transport: quoted.payload,

@@ -42,5 +42,8 @@ pub fn link(frame: &Frame) -> Result<Link, Outcome> {
         IPV6 => Version::V6,
         _ => return Err(Outcome::NotIp),
     };
-    Ok(Link { network, version })
+    Ok(Link {
+        network: frame.forget_range(network),
+        version,
+    })
 }

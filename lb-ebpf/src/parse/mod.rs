@@ -3,12 +3,14 @@
 mod icmp;
 mod link;
 mod network;
+mod quic;
 mod transport;
 
 use lb_common::{
     flow::FlowKey,
     fragment::{FragmentKey, FragmentPorts},
     outcome::Outcome,
+    progress::Signal,
 };
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
 };
 
 pub use link::link;
+pub use quic::server_id;
 
 /// The destination of the IP packet at `offset`.
 ///
@@ -38,7 +41,7 @@ pub fn source<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Outcome
     frame.view(offset).map(F::source).ok_or(Outcome::Truncated)
 }
 
-/// Reads the TCP or UDP packet, or the ICMP error about one, whose IP header stands at `offset`.
+/// Reads the TCP, UDP or SCTP packet, or the ICMP error about one, whose IP header stands at `offset`.
 ///
 /// # Errors
 /// What becomes of the packet if it is for a VIP address.
@@ -60,14 +63,14 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
         }
         return match icmp::error::<F>(frame, header, &network, offset) {
             // What is not steered must be as whole as the rest.
-            Err(Outcome::Icmp) if network.end > frame.len() => Err(Outcome::Malformed),
+            Err(Outcome::Icmp) if !frame.reaches(network.end) => Err(Outcome::Malformed),
             other => other,
         };
     }
     let transport = transport::transport(frame, &network)?;
     // After the headers: a frame that ends inside one is truncated, one that ends after them contradicts
     // its IP length.
-    if network.end > frame.len() {
+    if !frame.reaches(network.end) {
         return Err(Outcome::Malformed);
     }
     Ok(Packet {
@@ -79,7 +82,7 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
             protocol: network.protocol as u32,
         },
         hop_limit: network.hop_limit,
-        begins_flow: transport.begins_flow,
+        signal: transport.signal,
         network: offset,
         error: 0,
         transport: network.payload,
@@ -96,7 +99,7 @@ fn later<F: Ip>(
     offset: usize,
     network: &Network,
 ) -> Result<Packet<F>, Outcome> {
-    if network.end > frame.len() {
+    if !frame.reaches(network.end) {
         return Err(Outcome::Malformed);
     }
     let (source, destination) = (F::source(header), F::destination(header));
@@ -111,7 +114,7 @@ fn later<F: Ip>(
             protocol: known.protocol,
         },
         hop_limit: network.hop_limit,
-        begins_flow: false,
+        signal: Signal::NOTHING,
         network: offset,
         error: 0,
         transport: 0,

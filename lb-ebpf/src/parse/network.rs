@@ -9,7 +9,7 @@ use crate::{
     packet::{Network, Part},
 };
 
-/// Reads `header`, which stands at `offset`, as far as to a TCP, UDP or ICMP header.
+/// Reads `header`, which stands at `offset`, as far as to a TCP, UDP, SCTP or ICMP header.
 ///
 /// # Errors
 /// As [`Ip::read`]; [`Outcome::WrongIcmp`]; for other protocols [`Outcome::Unmatched`] if the packet is whole,
@@ -22,15 +22,16 @@ pub(super) fn network<F: Ip>(
 ) -> Result<Network, Outcome> {
     const TCP: u64 = IpProto::Tcp as u64;
     const UDP: u64 = IpProto::Udp as u64;
+    const SCTP: u64 = IpProto::Sctp as u64;
     let network = F::read(frame, header, offset, Occurrence::Packet)?;
     match network.protocol {
-        TCP | UDP => Ok(network),
+        TCP | UDP | SCTP => Ok(network),
         icmp if icmp == F::ICMP => Ok(network),
         icmp if icmp == F::FOREIGN_ICMP => Err(Outcome::WrongIcmp),
         // What its first fragment told decides: its own number may be that of an extension header.
         _ if network.part.position == Part::LATER => Ok(network),
-        _ if network.payload > frame.len() => Err(Outcome::Truncated),
-        _ if network.end > frame.len() => Err(Outcome::Malformed),
+        _ if network.payload > frame.first_buffer() => Err(Outcome::Truncated),
+        _ if !frame.reaches(network.end) => Err(Outcome::Malformed),
         _ => Err(Outcome::Unmatched),
     }
 }

@@ -1,19 +1,21 @@
-//! TCP (RFC 9293 section 3.1) and UDP (RFC 768) headers: the ports, and whether a flow may begin here.
+//! TCP (RFC 9293 section 3.1), UDP (RFC 768) and SCTP (RFC 9260 section 3) headers: the ports, and what they say of the
+//! flow.
 
-use lb_common::{be::Be16, outcome::Outcome};
+use lb_common::{be::Be16, outcome::Outcome, progress::Signal};
 use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
 
 use crate::{
     frame::Frame,
     packet::{Network, Part},
+    wire::sctp::Sctp,
 };
 
 /// What a transport header tells.
 pub(super) struct Ports {
     pub(super) source: Be16,
     pub(super) destination: Be16,
-    /// Whether a flow may begin with it.
-    pub(super) begins_flow: bool,
+    /// What it says of its sender's end of the flow.
+    pub(super) signal: Signal,
 }
 
 /// Reads the header that follows the IP header.
@@ -22,16 +24,19 @@ pub(super) struct Ports {
 /// [`Outcome::Truncated`], [`Outcome::Malformed`].
 #[inline(always)]
 pub(super) fn transport(frame: &Frame, network: &Network) -> Result<Ports, Outcome> {
-    if network.protocol == IpProto::Tcp as u64 {
-        tcp(frame, network.payload, network.end)
-    } else {
-        // The length is the datagram's, of which a first fragment is only a part.
-        let is_whole = network.part.position == Part::WHOLE;
-        udp(frame, network.payload, network.end, is_whole)
+    const TCP: u64 = IpProto::Tcp as u64;
+    const SCTP: u64 = IpProto::Sctp as u64;
+    // Lengths are those of the datagram, of which a first fragment is only a part.
+    let is_whole = network.part.position == Part::WHOLE;
+    match network.protocol {
+        TCP => tcp(frame, network.payload, network.end),
+        SCTP => sctp(frame, network.payload, network.end, is_whole),
+        _ => udp(frame, network.payload, network.end, is_whole),
     }
 }
 
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "five bits")]
 fn tcp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
     let header = frame.view::<TcpHdr>(offset).ok_or(Outcome::Truncated)?;
     if offset + size_of::<TcpHdr>() > end {
@@ -41,10 +46,11 @@ fn tcp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
     if header_len < size_of::<TcpHdr>() || offset + header_len > end {
         return Err(Outcome::Malformed);
     }
+    let control = header.fin() | header.syn() << 1 | header.rst() << 2 | header.ack() << 4;
     Ok(Ports {
         source: Be16::from_bytes(header.source),
         destination: Be16::from_bytes(header.dest),
-        begins_flow: header.rst() | header.fin() == 0,
+        signal: Signal::of_tcp(control as u8),
     })
 }
 
@@ -61,6 +67,27 @@ fn udp(frame: &Frame, offset: usize, end: usize, is_whole: bool) -> Result<Ports
     Ok(Ports {
         source: Be16::from_bytes(header.src),
         destination: Be16::from_bytes(header.dst),
-        begins_flow: true,
+        signal: Signal::GOES_ON,
+    })
+}
+
+#[inline(always)]
+fn sctp(frame: &Frame, offset: usize, end: usize, is_whole: bool) -> Result<Ports, Outcome> {
+    let header = frame.view::<Sctp>(offset).ok_or(Outcome::Truncated)?;
+    if offset + size_of::<Sctp>() > end {
+        return Err(Outcome::Truncated);
+    }
+    let chunk_end = header.first_chunk_end().ok_or(Outcome::Malformed)?;
+    if is_whole && offset + chunk_end > end {
+        return Err(Outcome::Malformed);
+    }
+    Ok(Ports {
+        source: Be16::from_bytes(header.common.src),
+        destination: Be16::from_bytes(header.common.dst),
+        signal: if header.is_last() {
+            Signal::RST
+        } else {
+            Signal::GOES_ON
+        },
     })
 }

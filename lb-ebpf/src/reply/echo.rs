@@ -29,7 +29,7 @@ pub fn echo_request<F: Ip>(frame: &Frame, network: usize) -> Result<EchoRequest<
     let header = frame.view::<F::Header>(network).ok_or(Outcome::Icmp)?;
     let icmp = frame.view::<Icmp>(transport).ok_or(Outcome::Icmp)?;
     let end = network + F::extent(header).ok_or(Outcome::Icmp)?;
-    let is_whole = transport + size_of::<Icmp>() <= end && end <= frame.len();
+    let is_whole = transport + size_of::<Icmp>() <= end && frame.reaches(end);
     let is_request = icmp.kind == F::ECHO_REQUEST && icmp.code == 0;
     if !(F::is_bare_icmp(header) && is_request && is_whole) {
         return Err(Outcome::Icmp);
@@ -57,8 +57,7 @@ pub fn echo<F: Ip>(
     let header = frame
         .view_mut::<F::Header>(network)
         .ok_or(Outcome::Truncated)?;
-    F::set_source(header, request.vip);
-    F::set_destination(header, request.source);
+    F::set_addresses(header, Some(&request.vip), &request.source);
     F::set_hop_limit(header, HOP_LIMIT);
     let icmp = frame
         .view_mut::<Icmp>(network + size_of::<F::Header>())

@@ -1,8 +1,8 @@
 //! ICMP errors (RFC 792, RFC 1191, RFC 4443 section 3) about requests that can go no further.
 //!
 //! An error comes from the VIP that the request was for: the maps hold no address of the balancer's own, and the VIP is
-//! one that the client has a route to and that its host takes an error about this flow from. Only TCP and
-//! UDP packets from possible sources come here, and errors and later fragments are refused, so no error answers an
+//! one that the client has a route to and that its host takes an error about this flow from. Only TCP, UDP and
+//! SCTP packets from possible sources come here, and errors and later fragments are refused, so no error answers an
 //! error, a fragment but the first, or a group (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
 
 use aya_ebpf::bindings::xdp_action::XDP_TX;

@@ -7,7 +7,7 @@ mod tunnel;
 use lb_common::{
     backend::{Backend, Mode},
     family::{Family, V4, V6},
-    flow::Reply,
+    flow::FlowKey,
     hash::FlowHash,
     outcome::Outcome,
 };
@@ -20,7 +20,7 @@ use crate::{
     packet::{Link, Packet},
 };
 
-/// Rewrites a request for `backend`; answers what then stands before the IP header.
+/// Rewrites a request for `backend`, whose mode leaves the packet's addresses as they are; answers what then stands before the IP header.
 ///
 /// # Errors
 /// [`Outcome::UnsupportedMode`]; [`Outcome::NoRoom`] if the frame cannot grow; [`Outcome::Truncated`] cannot
@@ -37,16 +37,6 @@ pub fn request<F: Ip>(
     decrement_hop_limit(frame, packet)?;
     let shim = match backend.mode {
         Mode::L2 => return Ok(*link),
-        Mode::NAT if backend.version == F::VERSION => {
-            nat::translate::<F>(
-                frame,
-                packet,
-                nat::End::Destination,
-                F::backend_address(backend),
-                backend.port,
-            )?;
-            return Ok(*link);
-        }
         Mode::IPIP => Shim::None,
         Mode::GUE => Shim::Gue,
         _ => return Err(Outcome::UnsupportedMode),
@@ -74,17 +64,18 @@ pub const fn overhead(backend: &Backend) -> usize {
     header + shim.len()
 }
 
-/// Rewrites a NAT backend's reply so that it comes from the VIP.
+/// Rewrites a packet of a NAT backend's flow, of either direction, so that `to` becomes its 5-tuple.
 ///
 /// # Errors
-/// As [`request`].
+/// [`Outcome::Truncated`], never after parsing.
 #[inline(always)]
-pub fn reply<F: Ip>(
+pub fn translate<F: Ip>(
     frame: &mut Frame,
     packet: &Packet<F>,
-    reply: &Reply<F::Address>,
+    to: &FlowKey<F::Address>,
+    hides_routers: bool,
 ) -> Result<(), Outcome> {
-    nat::translate::<F>(frame, packet, nat::End::Source, reply.address, reply.port)
+    nat::translate(frame, packet, to, hides_routers)
 }
 
 /// Takes one from the hop limit, as a router must.

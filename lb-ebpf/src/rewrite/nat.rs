@@ -1,32 +1,13 @@
-//! Network address and port translation of one end (RFC 3022 section 4.1).
+//! Network address and port translation (RFC 3022): of one end or of both.
 
-use lb_common::{be::Be16, flow::FlowKey, outcome::Outcome};
+use lb_common::{flow::FlowKey, outcome::Outcome};
 use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
 
 use super::quote;
 use crate::{frame::Frame, ip::Ip, packet::Packet, wire::checksum::Change};
 
-/// Which end of a packet is translated.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Where it comes from.
-    Source,
-    /// Where it goes.
-    Destination,
-}
-
-impl End {
-    /// Address and port that a flow has there.
-    #[inline(always)]
-    pub(super) fn of<F: Ip>(self, flow: &FlowKey<F::Address>) -> (F::Address, Be16) {
-        match self {
-            Self::Source => (flow.source, flow.source_port),
-            Self::Destination => (flow.destination, flow.destination_port),
-        }
-    }
-}
-
-/// Replaces address and port of one end and mends the checksums that cover them.
+/// Makes `to` of the packet's 5-tuple, whose protocol stays, and mends the checksums that cover it. Of an ICMP error,
+/// the 5-tuple is that of the flow it is about.
 ///
 /// # Errors
 /// [`Outcome::Truncated`], never after parsing.
@@ -34,50 +15,45 @@ impl End {
 pub(super) fn translate<F: Ip>(
     frame: &mut Frame,
     packet: &Packet<F>,
-    end: End,
-    address: F::Address,
-    port: Be16,
+    to: &FlowKey<F::Address>,
+    hides_routers: bool,
 ) -> Result<(), Outcome> {
     if packet.error != 0 {
-        return quote::translate(frame, packet, end, address, port);
+        return quote::translate(frame, packet, to, hides_routers);
     }
-    let flow = &packet.flow;
-    let (old_address, old_port) = end.of::<F>(flow);
-    // The pseudo-header has the addresses (RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1).
-    let change = Change::none()
-        .words(old_address.as_ref(), address.as_ref())
-        .word(old_port, port);
-
+    let ports = ports::<F>(&packet.flow, to);
     let header = frame
         .view_mut::<F::Header>(packet.network)
         .ok_or(Outcome::Truncated)?;
-    match end {
-        End::Source => F::set_source(header, address),
-        End::Destination => F::set_destination(header, address),
-    }
+    // The pseudo-header has the addresses (RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1).
+    let change = F::set_addresses(header, Some(&to.source), &to.destination).and(ports);
     if packet.transport == 0 {
         return Ok(());
     }
-    if flow.protocol == IpProto::Tcp as u32 {
+    if to.protocol == IpProto::Tcp as u32 {
         let tcp = frame
             .view_mut::<TcpHdr>(packet.transport)
             .ok_or(Outcome::Truncated)?;
-        match end {
-            End::Source => tcp.source = port.to_bytes(),
-            End::Destination => tcp.dest = port.to_bytes(),
-        }
+        tcp.source = to.source_port.to_bytes();
+        tcp.dest = to.destination_port.to_bytes();
         tcp.check = change.apply(tcp.check);
     } else {
         let udp = frame
             .view_mut::<UdpHdr>(packet.transport)
             .ok_or(Outcome::Truncated)?;
-        match end {
-            End::Source => udp.src = port.to_bytes(),
-            End::Destination => udp.dst = port.to_bytes(),
-        }
+        udp.src = to.source_port.to_bytes();
+        udp.dst = to.destination_port.to_bytes();
         udp.check = udp_checksum(udp.check, change);
     }
     Ok(())
+}
+
+/// What other ports change of a checksum.
+#[inline(always)]
+pub(super) const fn ports<F: Ip>(from: &FlowKey<F::Address>, to: &FlowKey<F::Address>) -> Change {
+    Change::none()
+        .word(from.source_port, to.source_port)
+        .word(from.destination_port, to.destination_port)
 }
 
 /// A UDP checksum after `change`: none stays none, and a computed 0 is sent as all ones (RFC 768).

@@ -4,15 +4,18 @@
 //! All checksums are updated by what changed (RFC 1624): the quoted ones as far as they are quoted, and that of the
 //! error, which covers the quote with its checksums and in ICMPv6 the error's own addresses (RFC 4443 section 2.3).
 
-use lb_common::{be::Be16, outcome::Outcome};
+use lb_common::{be::Be16, flow::FlowKey, outcome::Outcome};
 use network_types::{ip::IpProto, udp::UdpHdr};
 
-use super::nat::{End, udp_checksum};
+use super::nat::{ports, udp_checksum};
 use crate::{
     frame::Frame,
     ip::Ip,
     packet::Packet,
-    wire::{checksum::Change, icmp::Error},
+    wire::{
+        checksum::Change,
+        icmp::{Error, Icmp},
+    },
 };
 
 /// Where the checksum stands in a TCP header (RFC 9293 section 3.1).
@@ -20,10 +23,11 @@ const TCP_CHECKSUM: usize = 16;
 /// Where it stands in a UDP header (RFC 768).
 const UDP_CHECKSUM: usize = 6;
 
-/// Replaces address and port of the flow's `end`, which the quoted packet has at its other end.
+/// Makes `to` of the 5-tuple of the flow that the error is about; the quoted packet has it the other way round.
 ///
-/// An error that a router sent on the way to the backend keeps the router's address: it is true, and the backend's
-/// is not in it.
+/// An error that a router sent on the way keeps the router's address, which is true, as long as one end of the flow
+/// stays what it is. Where both are translated, neither side has a route to the other's routers: the error comes from
+/// the end that `to` comes from.
 ///
 /// # Errors
 /// [`Outcome::Truncated`], never after parsing.
@@ -31,37 +35,34 @@ const UDP_CHECKSUM: usize = 6;
 pub(super) fn translate<F: Ip>(
     frame: &mut Frame,
     packet: &Packet<F>,
-    end: End,
-    address: F::Address,
-    port: Be16,
+    to: &FlowKey<F::Address>,
+    hides_routers: bool,
 ) -> Result<(), Outcome> {
-    let (old_address, old_port) = end.of::<F>(&packet.flow);
-    let moved = Change::none().words(old_address.as_ref(), address.as_ref());
-    let change = moved.word(old_port, port);
-    let mut message = change;
-
+    let from = &packet.flow;
     let header = frame
         .view_mut::<F::Header>(packet.network)
         .ok_or(Outcome::Truncated)?;
-    let is_from_end = end == End::Destination || F::source(header) == old_address;
-    if is_from_end {
-        match end {
-            End::Source => F::set_source(header, address),
-            End::Destination => F::set_destination(header, address),
-        }
-        if F::ICMP_COVERS_ADDRESSES {
-            message = message.words(old_address.as_ref(), address.as_ref());
-        }
+    let moves = hides_routers || F::source(header) == from.source;
+    let outer = F::set_addresses(header, moves.then_some(&to.source), &to.destination);
+    let mut message = Change::none();
+    if F::ICMP_COVERS_ADDRESSES {
+        message = outer;
     }
 
-    let ports = frame
+    let Error { quoted, .. } = frame
+        .view_mut::<Error<F::Header>>(packet.error)
+        .ok_or(Outcome::Truncated)?;
+    let old = F::header_checksum(quoted);
+    let inner = F::set_addresses(quoted, Some(&to.destination), &to.source);
+    let change = inner.and(ports::<F>(from, to));
+    message = message.and(change).word(old, F::header_checksum(quoted));
+
+    let header = frame
         .view_mut::<UdpHdr>(packet.transport)
         .ok_or(Outcome::Truncated)?;
-    match end {
-        End::Source => ports.dst = port.to_bytes(),
-        End::Destination => ports.src = port.to_bytes(),
-    }
-    let is_tcp = packet.flow.protocol == IpProto::Tcp as u32;
+    header.src = to.destination_port.to_bytes();
+    header.dst = to.source_port.to_bytes();
+    let is_tcp = to.protocol == IpProto::Tcp as u32;
     let place = packet.transport + if is_tcp { TCP_CHECKSUM } else { UDP_CHECKSUM };
     if place + size_of::<[u8; 2]>() <= packet.end {
         let checksum = frame.view_mut::<[u8; 2]>(place).ok_or(Outcome::Truncated)?;
@@ -75,15 +76,9 @@ pub(super) fn translate<F: Ip>(
         message = message.word(Be16::from_bytes(old), Be16::from_bytes(new));
     }
 
-    let Error { icmp, quoted } = frame
-        .view_mut::<Error<F::Header>>(packet.error)
+    let icmp = frame
+        .view_mut::<Icmp>(packet.error)
         .ok_or(Outcome::Truncated)?;
-    let old = F::header_checksum(quoted);
-    match end {
-        End::Source => F::set_destination(quoted, address),
-        End::Destination => F::set_source(quoted, address),
-    }
-    message = message.word(old, F::header_checksum(quoted));
     icmp.check = message.apply(icmp.check);
     Ok(())
 }

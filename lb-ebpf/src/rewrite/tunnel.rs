@@ -50,28 +50,28 @@ pub(super) fn encapsulate<F: Ip, O: Ip>(
     shim: Shim,
 ) -> Result<Link, Outcome> {
     let shim_len = shim.len();
-    let protocol = match shim {
-        Shim::None => F::ENCAPSULATED,
-        Shim::Gue => IpProto::Udp as u8,
-    };
-    let outer = NewHeader {
-        inherited: frame
-            .view(packet.network)
-            .map(F::inherited)
-            .ok_or(Outcome::Truncated)?,
-        protocol,
-        payload_len: shim_len + packet.len(),
-        hash,
-        source: O::tunnel_source(backend, hash),
-        destination: O::backend_address(backend),
-    };
+    let inherited = frame
+        .view(packet.network)
+        .map(F::inherited)
+        .ok_or(Outcome::Truncated)?;
     // Padding of short frames ends with the link it was for.
-    if frame.len() != packet.end {
-        frame.trim(packet.end)?;
-    }
+    frame.trim(packet.end)?;
     let room = size_of::<O::Header>() + shim_len;
     frame.grow(room)?;
     link_header(frame, link, room, O::LINK.ethertype())?;
+    let payload_len = shim_len + packet.len();
+    // Addresses are read now, not before the resize: they would be kept on the stack meanwhile.
+    let outer = NewHeader {
+        inherited,
+        protocol: match shim {
+            Shim::None => F::ENCAPSULATED,
+            Shim::Gue => IpProto::Udp as u8,
+        },
+        payload_len,
+        hash,
+        source: O::source_towards(backend, hash),
+        destination: O::backend_address(backend),
+    };
     let header = frame
         .view_mut::<O::Header>(link.network)
         .ok_or(Outcome::Truncated)?;
@@ -80,7 +80,7 @@ pub(super) fn encapsulate<F: Ip, O: Ip>(
         let udp = frame
             .view_mut::<UdpHdr>(link.network + size_of::<O::Header>())
             .ok_or(Outcome::Truncated)?;
-        write_udp(udp, outer.payload_len, hash);
+        write_udp(udp, payload_len, hash);
     }
     Ok(Link {
         network: link.network,
@@ -120,7 +120,7 @@ fn write_udp(udp: &mut UdpHdr, len: usize, hash: FlowHash) {
     const DYNAMIC: u32 = 0xc000;
     let source = DYNAMIC | hash.low() >> 18;
     udp.src = Be16::new(source as u16).to_bytes();
-    udp.dst = Be16::new(maps::settings().gue_port as u16).to_bytes();
+    udp.dst = Be16::new(maps::settings::gue_port() as u16).to_bytes();
     udp.len = Be16::new(len as u16).to_bytes();
     udp.check = [0, 0];
 }

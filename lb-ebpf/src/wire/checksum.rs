@@ -3,6 +3,8 @@
 //! Sums are taken over words as loaded from memory, in network order: one's-complement addition does not
 //! care about byte order as long as all words and the checksum have the same (RFC 1071 section 2 (B)).
 
+use core::hint::black_box;
+
 use lb_common::be::{Be16, Be32};
 
 /// The change of a one's-complement sum, still unfolded: up to 2^32 words of 32 bits fit.
@@ -33,6 +35,21 @@ impl Change {
             sum += u64::from(!old.raw()) + u64::from(new.raw());
         }
         Self(sum)
+    }
+
+    /// Both changes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// The same, summed up here and now: else the compiler carries all that it is the sum of to where it is used first,
+    /// on the stack.
+    #[inline(always)]
+    #[must_use]
+    pub fn settled(self) -> Self {
+        black_box(self)
     }
 
     /// A 16-bit word `new` comes in.

@@ -1,6 +1,9 @@
 //! Ethernet II headers (IEEE 802.3 clause 3) and VLAN tags (IEEE 802.1Q clause 9).
 
-use lb_common::be::{Be16, Be32};
+use lb_common::{
+    be::{Be16, Be32},
+    vlan::Vlan,
+};
 use network_types::eth::EtherType;
 
 /// A MAC address.
@@ -119,13 +122,41 @@ impl EtherTypeField {
 #[repr(C)]
 pub struct Tag {
     /// Priority, drop eligibility and VLAN number.
-    pub control: [u8; 2],
+    control: [u8; 2],
     ethertype: [u8; 2],
 }
 
 impl Tag {
     /// Bytes of a tag.
     pub const LEN: usize = size_of::<Self>();
+
+    /// The tag of `vlan` with this priority, before `ethertype`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(priority: u16, vlan: Vlan, ethertype: Be16) -> Self {
+        Self {
+            control: Be16::new(priority | vlan.id()).to_bytes(),
+            ethertype: ethertype.to_bytes(),
+        }
+    }
+
+    /// The ethertype before a tag of `vlan`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn announced_by(vlan: Vlan) -> Be16 {
+        if vlan.is_provider() {
+            PROVIDER_VLAN
+        } else {
+            VLAN
+        }
+    }
+
+    /// Priority and drop eligibility, in their place in the control field.
+    #[inline(always)]
+    #[must_use]
+    pub const fn priority(&self) -> u16 {
+        Be16::from_bytes(self.control).get() & !Vlan::ID
+    }
 
     /// What follows.
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Headers as they stand on the wire.
 //!
-//! IP, TCP and UDP headers are network-types' own, whose fields are byte arrays. Its Ethernet and VLAN headers
+//! IP, TCP, UDP and SCTP headers are network-types' own, whose fields are byte arrays. Its Ethernet and VLAN headers
 //! have alignment 2 and cannot be laid over packet bytes; those and what it lacks are here.
 
 pub mod checksum;
@@ -8,3 +8,5 @@ pub mod ethernet;
 pub mod extension;
 pub mod gue;
 pub mod icmp;
+pub mod quic;
+pub mod sctp;

@@ -3,12 +3,16 @@
 use humantime_serde::re::humantime;
 
 use crate::{
-    config::spec::TableSlotsSpec,
-    model::{Backend, ParseError, Prefix, ServiceName, TableSlots, Vip, Weight},
+    config::spec::{QuicConfigSpec, TableSlotsSpec},
+    control::protocol::Receiver,
+    model::{
+        Backend, ConfigId, ParseError, Prefix, ServerId, ServerIdLength, ServiceName, TableSlots,
+        Vip, Weight,
+    },
 };
 
 /// The modes of a backend.
-pub(super) const MODES: [&str; 5] = ["l2", "nat", "ipip", "gue", "local"];
+pub(super) const MODES: [&str; 6] = ["l2", "nat", "ipip", "gue", "local", "snat"];
 
 /// The states that an operator gives a backend.
 pub(super) const STATES: [&str; 3] = ["up", "drain", "down"];
@@ -27,6 +31,14 @@ pub(super) fn prefix(text: &str) -> Result<String, ParseError> {
 
 pub(super) fn backend_address(text: &str) -> Result<String, ParseError> {
     Backend::parse_address(text).map(|_| text.to_owned())
+}
+
+pub(super) fn receiver(text: &str) -> Result<Receiver, String> {
+    match text {
+        "decap" => Ok(Receiver::Decap),
+        "kernel" => Ok(Receiver::Kernel),
+        _ => Err("write decap or kernel".to_owned()),
+    }
 }
 
 pub(super) fn weight(text: &str) -> Result<u32, String> {
@@ -49,6 +61,37 @@ pub(super) fn table_slots(text: &str) -> Result<TableSlotsSpec, String> {
     TableSlots::try_from(number)
         .map(|_| TableSlotsSpec::Number(number))
         .map_err(|error| error.to_string())
+}
+
+pub(super) fn server_id(text: &str) -> Result<String, ParseError> {
+    text.parse::<ServerId>().map(|_| text.to_owned())
+}
+
+/// `CONFIG:BYTES` or `CONFIG:BYTES:length`.
+pub(super) fn quic_config(text: &str) -> Result<QuicConfigSpec, String> {
+    let malformed = || {
+        "write CONFIG:BYTES, the config id and the length of its server ids, like 0:2; with :length behind it, connection ids tell their length".to_owned()
+    };
+    let number = |text: Option<&str>| {
+        text.and_then(|text| text.parse().ok())
+            .ok_or_else(malformed)
+    };
+    let mut parts = text.split(':');
+    let spec = QuicConfigSpec {
+        config_id: number(parts.next())?,
+        server_id_length: number(parts.next())?,
+        first_octet_encodes_cid_length: match parts.next() {
+            None => false,
+            Some("length") => true,
+            Some(_) => return Err(malformed()),
+        },
+    };
+    if parts.next().is_some() {
+        return Err(malformed());
+    }
+    ConfigId::try_from(spec.config_id).map_err(|error| error.to_string())?;
+    ServerIdLength::try_from(spec.server_id_length).map_err(|error| error.to_string())?;
+    Ok(spec)
 }
 
 pub(super) fn duration(text: &str) -> Result<String, String> {

@@ -4,14 +4,14 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::argument;
 use crate::control::protocol::{
-    BackendAdd, BackendList, BackendRef, BackendRemove, BackendUpdate, Call,
+    BackendAdd, BackendList, BackendRef, BackendRemove, BackendSetup, BackendUpdate, Call, Receiver,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackendCommand {
     /// Add a backend to a service
     Add(Add),
-    /// Change weight or mode
+    /// Change weight, mode or server ids
     Update(Update),
     /// Drain a backend, then remove it
     Remove(Remove),
@@ -55,10 +55,14 @@ pub(super) struct Add {
     /// What state it begins in [default: up]
     #[arg(long, value_parser = argument::STATES)]
     state: Option<String>,
+    #[arg(help = "What QUIC connection ids call it, like 0a0b; may be given several times")]
+    #[arg(long = "server-id", value_name = "HEX", value_delimiter = ',', value_parser = argument::server_id)]
+    server_ids: Vec<String>,
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("changes").required(true).multiple(true).args(["weight", "mode"]))]
+#[command(group = ArgGroup::new("changes").required(true).multiple(true)
+    .args(["weight", "mode", "server_ids", "no_server_ids"]))]
 pub(super) struct Update {
     #[command(flatten)]
     which: Which,
@@ -68,6 +72,12 @@ pub(super) struct Update {
     /// How packets reach it from now on
     #[arg(long, value_parser = argument::MODES)]
     mode: Option<String>,
+    /// Replaces what QUIC connection ids call it; may be given several times
+    #[arg(long = "server-id", value_name = "HEX", value_delimiter = ',', value_parser = argument::server_id)]
+    server_ids: Option<Vec<String>>,
+    /// Take its server ids away
+    #[arg(long, conflicts_with = "server_ids")]
+    no_server_ids: bool,
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +92,35 @@ pub(super) struct Remove {
     drain_timeout: Option<String>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example: lbctl backend-setup web 10.0.0.11:8080 | ssh root@10.0.0.11 sh")]
+pub(super) struct Setup {
+    #[command(flatten)]
+    which: Which,
+    /// What takes tunnels off there: `lbd decap`, which takes them from balancers only, or the kernel's tunnel devices,
+    /// for which nothing is to be installed but which take them from everybody
+    #[arg(long, value_name = "WHAT", default_value = "decap", value_parser = argument::receiver)]
+    with: Receiver,
+    /// Other balancers' addresses, that tunnels come from too; may be repeated
+    #[arg(long, value_name = "PREFIX", value_parser = argument::prefix)]
+    from: Vec<String>,
+    /// Print the way back: takes away what no other backend of the same address needs
+    #[arg(long)]
+    undo: bool,
+}
+
+impl Setup {
+    pub(super) fn call(self) -> Call {
+        Call::BackendSetup(BackendSetup {
+            service: self.which.service,
+            address: self.which.address,
+            with: Some(self.with),
+            from: self.from,
+            undo: self.undo,
+        })
+    }
+}
+
 impl BackendCommand {
     pub(super) fn call(self) -> Call {
         match self {
@@ -91,12 +130,16 @@ impl BackendCommand {
                 weight: add.weight,
                 mode: add.mode,
                 state: add.state,
+                server_ids: add.server_ids,
             }),
             Self::Update(update) => Call::BackendUpdate(BackendUpdate {
                 service: update.which.service,
                 address: update.which.address,
                 weight: update.weight,
                 mode: update.mode,
+                server_ids: update
+                    .server_ids
+                    .or_else(|| update.no_server_ids.then(Vec::new)),
             }),
             Self::Remove(remove) => Call::BackendRemove(BackendRemove {
                 service: remove.which.service,

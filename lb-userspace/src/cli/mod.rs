@@ -1,6 +1,7 @@
 //! The commands of `lbctl`: arguments become one call, its answer becomes text.
 //!
-//! One file a noun: `service`, `backend`, `blocklist`, `config`. `output` draws the tables, `failure` knows the
+//! One file a noun: `service`, `backend`, `blocklist`, `config`. `output` draws the tables, `script` the
+//! shell script of `backend-setup`, `failure` knows the
 //! exit codes. Answers go to standard output, warnings and errors to standard error.
 
 mod argument;
@@ -9,6 +10,7 @@ mod blocklist;
 mod config;
 mod failure;
 mod output;
+mod script;
 mod service;
 
 use std::{
@@ -22,7 +24,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use self::{
-    backend::BackendCommand,
+    backend::{BackendCommand, Setup},
     blocklist::BlocklistCommand,
     config::ConfigCommand,
     failure::{Exit, Failure},
@@ -70,6 +72,8 @@ enum Command {
     /// Backends: who answers
     #[command(subcommand)]
     Backend(BackendCommand),
+    /// Print what a backend's host needs for its mode, as a shell script to be run there
+    BackendSetup(Setup),
     /// The blocklist: sources whose packets are dropped
     #[command(subcommand)]
     Blocklist(BlocklistCommand),
@@ -87,6 +91,7 @@ impl Command {
             Self::Stats { .. } => Call::Stats(NoParams {}),
             Self::Service(command) => command.call(),
             Self::Backend(command) => command.call(),
+            Self::BackendSetup(setup) => setup.call(),
             Self::Blocklist(command) => command.call(),
             Self::Config(command) => command.call(input)?,
         })

@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 
+use super::script::script;
 use crate::{
     config::spec::{ConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
@@ -68,6 +69,7 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         Call::ServiceList(_) => services(&read(answer)?).into(),
         Call::BlocklistList(_) => blocklist(&read(answer)?).into(),
         Call::BackendList(_) => backends(&read(answer)?, view).into(),
+        Call::BackendSetup(_) => script(&read(answer)?).into(),
         Call::Status(_) => status(&read(answer)?, view).into(),
         Call::Stats(_) => stats(&read(answer)?, view).into(),
     })
@@ -163,12 +165,29 @@ const BACKEND_COLUMNS: [&str; 8] = [
 ];
 
 fn backends(rows: &BackendRows, view: View) -> String {
-    let mut columns = vec!["SERVICE"];
+    let name = |backend: &BackendStatus| vec![backend.service.clone()];
+    backend_table(&["SERVICE"], &rows.backends, name, view)
+}
+
+/// A table of backends, which begins with `columns` and what `begin` says in them. Server ids are shown if there
+/// are any.
+fn backend_table(
+    columns: &[&str],
+    backends: &[BackendStatus],
+    begin: impl Fn(&BackendStatus) -> Vec<String>,
+    view: View,
+) -> String {
+    let mut columns = columns.to_vec();
     columns.extend(BACKEND_COLUMNS);
+    let has_ids = backends
+        .iter()
+        .any(|backend| !backend.server_ids.is_empty());
+    columns.extend(has_ids.then_some("SERVER IDS"));
     let mut table = Columns::new(&columns);
-    for backend in &rows.backends {
-        let mut cells = vec![backend.service.clone()];
+    for backend in backends {
+        let mut cells = begin(backend);
         cells.extend(backend_cells(backend, view));
+        cells.extend(has_ids.then(|| backend.server_ids.join(",")));
         table.row(cells.iter().map(|cell| cell as &dyn Display));
     }
     table.text()
@@ -239,12 +258,7 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
         line(&mut text, format_args!("no backends"));
         return text;
     }
-    let mut table = Columns::new(&BACKEND_COLUMNS);
-    for backend in &service.backends {
-        let cells = backend_cells(backend, view);
-        table.row(cells.iter().map(|cell| cell as &dyn Display));
-    }
-    text + &table.text()
+    text + &backend_table(&[], &service.backends, |_| Vec::new(), view)
 }
 
 fn stats(stats: &Stats, view: View) -> String {
@@ -255,6 +269,16 @@ fn stats(stats: &Stats, view: View) -> String {
         }
     }
     outcomes.row([&"all" as &dyn Display, &stats.packets]);
+    let mut interfaces = Columns::new(&["INTERFACE", "OUTCOME", "PACKETS"]);
+    let named = stats.interfaces.iter();
+    let named = named.map(|interface| (interface.name.as_str(), &interface.counted));
+    let other = stats.other.iter().map(|counted| ("(other)", counted));
+    for (name, counted) in named.chain(other) {
+        for (outcome, packets) in &counted.ledger {
+            interfaces.row([&name as &dyn Display, outcome, packets]);
+        }
+        interfaces.row([&name as &dyn Display, &"all", &counted.packets]);
+    }
     let mut traffic = Columns::new(&["SERVICE", "BACKEND", "PACKETS", "BYTES", "FLOWS"]);
     let mut row = |service: &str, backend: &str, counts: &TrafficCounts| {
         let TrafficCounts {
@@ -271,6 +295,9 @@ fn stats(stats: &Stats, view: View) -> String {
         row(&service.name, "all", &service.total);
     }
     let mut text = format!("generation {}\n\n{}", stats.generation, outcomes.text());
+    if !stats.interfaces.is_empty() {
+        text = text + "\n" + &interfaces.text();
+    }
     if !stats.services.is_empty() {
         text = text + "\n" + &traffic.text();
     }

@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::argument;
 use crate::{
-    config::spec::{ProbeSpec, ServiceSpec, TableSlotsSpec},
+    config::spec::{ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{Call, NoParams, ServiceRef, ServiceRemove, ServiceUpdate},
 };
 
@@ -50,6 +50,12 @@ pub(super) struct Add {
     /// Size of the lookup table: auto, or a number of slots [default: auto]
     #[arg(long, value_name = "SLOTS", value_parser = argument::table_slots)]
     table_slots: Option<TableSlotsSpec>,
+    #[arg(
+        help = "QUIC-LB: connection ids name the backend; the config id and the length of its server ids, like 0:2, \
+        with :length behind it if connection ids tell their length; may be given several times"
+    )]
+    #[arg(long, value_name = "CONFIG:BYTES", value_delimiter = ',', value_parser = argument::quic_config)]
+    quic_lb: Vec<QuicConfigSpec>,
     #[command(flatten)]
     limit: Limit,
     #[command(flatten)]
@@ -58,7 +64,7 @@ pub(super) struct Add {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["vips", "mode", "table_slots", "source_rate", "no_source_rate", "kind", "no_probe"]))]
+    .args(["vips", "mode", "table_slots", "source_rate", "no_source_rate", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
 pub(super) struct Update {
     /// Its name
     #[arg(value_parser = argument::service_name)]
@@ -82,6 +88,12 @@ pub(super) struct Update {
     /// Take the probe away: backends are taken to be up
     #[arg(long, conflicts_with = "kind")]
     no_probe: bool,
+    /// Replaces the QUIC-LB configurations; may be given several times
+    #[arg(long, value_name = "CONFIG:BYTES", value_delimiter = ',', value_parser = argument::quic_config)]
+    quic_lb: Option<Vec<QuicConfigSpec>>,
+    /// Take the QUIC-LB configurations away: connection ids are not read
+    #[arg(long, conflicts_with = "quic_lb")]
+    no_quic_lb: bool,
 }
 
 /// How much each source may send.
@@ -142,6 +154,7 @@ impl ServiceCommand {
                 source_rate: add.limit.source_rate,
                 source_burst: add.limit.source_burst,
                 probe: add.probe.spec(),
+                quic_lb: add.quic_lb,
                 backends: Vec::new(),
             }),
             Self::Update(update) => Call::ServiceUpdate(ServiceUpdate {
@@ -151,6 +164,7 @@ impl ServiceCommand {
                 table_slots: update.table_slots,
                 probe: update.probe.spec(),
                 no_probe: update.no_probe,
+                quic_lb: update.quic_lb.or_else(|| update.no_quic_lb.then(Vec::new)),
                 source_rate: update.limit.source_rate,
                 source_burst: update.limit.source_burst,
                 no_source_rate: update.no_source_rate,

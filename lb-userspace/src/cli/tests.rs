@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod quic;
+
 /// What a run left behind.
 #[derive(Debug, PartialEq, Eq)]
 struct Ran {
@@ -219,6 +221,19 @@ fn commands_on_backends_become_their_calls() {
         ),
         ("backend list", "backend.list", json!({})),
         (
+            "backend-setup web 10.0.0.11:8443",
+            "backend.setup",
+            json!({ "service": "web", "address": "10.0.0.11:8443", "with": "decap" }),
+        ),
+        (
+            "backend-setup web 10.0.0.11:8443 --with kernel --from 10.0.0.0/24 --from fd00::1 --undo",
+            "backend.setup",
+            json!({
+                "service": "web", "address": "10.0.0.11:8443", "with": "kernel",
+                "from": ["10.0.0.0/24", "fd00::1"], "undo": true,
+            }),
+        ),
+        (
             "backend list web --json",
             "backend.list",
             json!({ "service": "web" }),
@@ -247,7 +262,7 @@ fn what_makes_no_sense_is_a_usage_error_that_says_what_would() {
         ),
         (
             "service add web --vip 192.0.2.10:443/tcp --mode vxlan",
-            "l2, nat, ipip, gue, local",
+            "l2, nat, ipip, gue, local, snat",
         ),
         (
             "service add web --vip 192.0.2.10:443/tcp --table-slots 100",

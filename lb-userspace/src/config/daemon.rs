@@ -6,10 +6,11 @@ use lb_common::table::SLOTS_PER_ELEMENT;
 
 use super::{
     fault::{Found, part},
+    snat::{self, SnatSettings},
     spec::DaemonSpec,
     validate::word,
 };
-use crate::model::{TunnelSource, TunnelSources};
+use crate::model::{Source, Sources};
 
 /// How the program is attached to interfaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,9 @@ pub struct DaemonSettings {
     /// What becomes of packets to a VIP address on which no service listens.
     pub unmatched: Unmatched,
     /// Where outer headers of tunnels come from.
-    pub tunnel_sources: TunnelSources,
+    pub tunnel_sources: Sources,
+    /// Source ports, addresses and time-outs of mode `snat`.
+    pub snat: SnatSettings,
     /// UDP port that `gue` backends listen on; 1 to 65,535.
     pub gue_port: u32,
     /// Flows remembered per IP version; 1,024 to 2^24.
@@ -81,7 +84,8 @@ impl Default for DaemonSettings {
             xdp_mode: XdpMode::default(),
             hash_seed: 0,
             unmatched: Unmatched::default(),
-            tunnel_sources: TunnelSources::default(),
+            tunnel_sources: Sources::default(),
+            snat: SnatSettings::default(),
             gue_port: 6_080,
             max_flows: 1 << 18,
             max_slots: 1 << 21,
@@ -121,7 +125,8 @@ pub(super) fn settings(spec: &DaemonSpec, found: &mut Found) -> DaemonSettings {
             &unmatched,
         )
         .unwrap_or_default(),
-        tunnel_sources: tunnel_sources(&spec.tunnel_sources, found),
+        tunnel_sources: sources(&spec.tunnel_sources, "daemon.tunnel_sources", found),
+        snat: snat::settings(&spec.snat.clone().unwrap_or_default(), found),
         gue_port: size(
             found,
             "gue_port",
@@ -196,11 +201,11 @@ fn interfaces(names: &[String], found: &mut Found) -> Vec<String> {
 }
 
 /// At most one of each IP version.
-fn tunnel_sources(texts: &[String], found: &mut Found) -> TunnelSources {
-    let mut sources = TunnelSources::default();
+pub(super) fn sources(texts: &[String], place: &str, found: &mut Found) -> Sources {
+    let mut sources = Sources::default();
     for (index, text) in texts.iter().enumerate() {
-        let place = format!("daemon.tunnel_sources[{index}]");
-        let Some(source) = found.keep(place.as_str(), text.parse::<TunnelSource>()) else {
+        let place = format!("{place}[{index}]");
+        let Some(source) = found.keep(place.as_str(), text.parse::<Source>()) else {
             continue;
         };
         let chosen = if source.address.is_ipv4() {

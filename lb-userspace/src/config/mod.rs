@@ -5,7 +5,9 @@
 
 mod daemon;
 mod fault;
+mod host;
 mod locate;
+mod snat;
 pub mod spec;
 pub mod text;
 pub mod validate;
@@ -13,6 +15,8 @@ mod write;
 
 pub use daemon::{DaemonSettings, Unmatched, XdpMode};
 pub use fault::{Fault, Faults};
+pub use host::Host;
+pub use snat::{PortRange, SnatSettings};
 pub use validate::Config;
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub struct DaemonSpec {
     /// UDP port that `gue` backends listen on; default 6080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gue_port: Option<u32>,
+    /// The source ports of mode `snat`, as `[daemon.snat]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snat: Option<SnatSpec>,
     /// Flows remembered per IP version; default 262,144. At most 2^24.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_flows: Option<u32>,
@@ -64,6 +67,28 @@ pub struct DaemonSpec {
     /// Group whose members may only read; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only_group: Option<String>,
+}
+
+/// Source ports and addresses of mode `snat`, and how long a flow keeps its own: `[daemon.snat]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnatSpec {
+    /// `FIRST-LAST`; default `10000-32767`. Each backend has all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<String>,
+    /// Where packets come from: a prefix, or an address, per IP version; default the address that the kernel would
+    /// send from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// How long an established TCP connection may be idle and keep its port; default `124m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub established: Option<String>,
+    /// The same for one that is partially open or closing; default `4m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transitory: Option<String>,
+    /// The same for UDP; default `2m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<String>,
 }
 
 /// One service.
@@ -89,6 +114,10 @@ pub struct ServiceSpec {
     /// How backends are probed; absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeSpec>,
+    /// What QUIC connection ids that name a backend look like, each configuration as `[[service.quic_lb]]`; without
+    /// any, connection ids are not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quic_lb: Vec<QuicConfigSpec>,
     /// The backends, each as `[[service.backend]]`.
     #[serde(default, rename = "backend", skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<BackendSpec>,
@@ -119,6 +148,22 @@ pub struct BackendSpec {
     /// `up` (default), `drain` or `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// What QUIC connection ids call it, in hexadecimal digits; unique in its service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_ids: Vec<String>,
+}
+
+/// A QUIC-LB configuration (draft-ietf-quic-load-balancers); names as in its YANG model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuicConfigSpec {
+    /// 0 to 6: the first three bits of its connection ids.
+    pub config_id: u32,
+    /// 1 to 15 bytes.
+    pub server_id_length: u32,
+    /// Whether the first octet of a connection id tells how many follow; default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_octet_encodes_cid_length: bool,
 }
 
 /// A probe.

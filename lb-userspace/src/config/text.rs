@@ -10,10 +10,10 @@ use toml::{
 };
 
 use super::{
-    Config, Fault, Faults,
+    Config, Fault, Faults, Host,
     fault::{Found, part},
     locate::{Lines, span_of},
-    spec::{BackendSpec, ConfigSpec, DaemonSpec, ProbeSpec, ServiceSpec},
+    spec::{BackendSpec, ConfigSpec, DaemonSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, SnatSpec},
     validate,
 };
 
@@ -30,15 +30,15 @@ pub fn read(text: &str) -> Result<ConfigSpec, Faults> {
     Ok(spec)
 }
 
-/// Reads and validates a configuration.
+/// Reads and validates a configuration for `host`.
 ///
 /// # Errors
 /// Every fault of syntax; or, if there is none, every other fault. Each with its line and column.
-pub fn load(text: &str) -> Result<Config, Faults> {
+pub fn load(text: &str, host: &Host) -> Result<Config, Faults> {
     let lines = Lines::of(text);
     let root = parse(text, &lines)?;
     let (spec, found) = Reader::new(&lines).config(&root);
-    validate::check(&spec, found).map_err(|faults| located(faults, &root, &lines))
+    validate::check(&spec, host, found).map_err(|faults| located(faults, &root, &lines))
 }
 
 /// So many faults of syntax are reported: one open bracket makes every line behind it look wrong.
@@ -93,11 +93,19 @@ fn no_list() -> DeValue<'static> {
     DeValue::Array(DeArray::new())
 }
 
+fn no_number() -> DeValue<'static> {
+    DeValue::parse("4294967295").map_or_else(|_| no_text(), Spanned::into_inner)
+}
+
 const SERVICE: &[Required] = &[
     ("name", "name = \"web\"", no_text),
     ("vips", "vips = [\"192.0.2.10:443/tcp\"]", no_list),
 ];
 const BACKEND: &[Required] = &[("address", "address = \"10.0.0.11:8080\"", no_text)];
+const QUIC_CONFIG: &[Required] = &[
+    ("config_id", "config_id = 0", no_number),
+    ("server_id_length", "server_id_length = 2", no_number),
+];
 const PROBE: &[Required] = &[("type", "type = \"tcp\"", no_text)];
 
 /// The parser's `message` about `value`; for one string where a list of them belongs, what to write.
@@ -108,6 +116,18 @@ fn one_for_many(value: &DeValue<'_>, message: &str) -> String {
         }
         _ => message.to_owned(),
     }
+}
+
+/// `value`, if it is a table, without its own tables `parts`, which are read by themselves.
+fn without<'a>(value: &Spanned<DeValue<'a>>, parts: &[&str]) -> Spanned<DeValue<'a>> {
+    let Some(table) = value.get_ref().as_table() else {
+        return value.clone();
+    };
+    let own = table
+        .iter()
+        .filter(|(key, _)| !parts.contains(&key.get_ref().as_ref()));
+    let own = own.map(|(key, value)| (key.clone(), value.clone()));
+    Spanned::new(value.span(), DeValue::Table(own.collect()))
 }
 
 /// Reads tables and notes what does not fit.
@@ -125,36 +145,42 @@ impl<'t> Reader<'t> {
     }
 
     fn config(mut self, root: &Spanned<DeTable<'_>>) -> (ConfigSpec, Found) {
-        let own = root
-            .get_ref()
-            .iter()
-            .filter(|(key, _)| !matches!(key.get_ref().as_ref(), "daemon" | "service"));
-        let own = own.map(|(key, value)| (key.clone(), value.clone()));
-        let own = Spanned::new(root.span(), DeValue::Table(own.collect()));
+        let whole = Spanned::new(root.span(), DeValue::Table(root.get_ref().clone()));
+        let own = without(&whole, &["daemon", "service"]);
         let mut spec: ConfigSpec = self.leaf(&own, "", &[]);
         let table = root.get_ref();
-        spec.daemon = table
-            .get("daemon")
-            .map(|daemon| self.leaf::<DaemonSpec>(daemon, "daemon", &[]));
+        spec.daemon = table.get("daemon").map(|daemon| self.daemon(daemon));
         if let Some(services) = table.get("service") {
             spec.services = self.list(services, "service", Self::service);
         }
         (spec, self.found)
     }
 
+    fn daemon(&mut self, value: &Spanned<DeValue<'_>>) -> DaemonSpec {
+        let own = without(value, &["snat"]);
+        let mut spec: DaemonSpec = self.leaf(&own, "daemon", &[]);
+        let table = value.get_ref().as_table();
+        spec.snat = table
+            .and_then(|table| table.get("snat"))
+            .map(|snat| self.leaf::<SnatSpec>(snat, "daemon.snat", &[]));
+        spec
+    }
+
     fn service(&mut self, value: &Spanned<DeValue<'_>>, place: &str) -> ServiceSpec {
-        let Some(table) = value.get_ref().as_table() else {
-            return self.leaf(value, place, SERVICE);
-        };
-        let own = table
-            .iter()
-            .filter(|(key, _)| !matches!(key.get_ref().as_ref(), "backend" | "probe"));
-        let own = own.map(|(key, value)| (key.clone(), value.clone()));
-        let own = Spanned::new(value.span(), DeValue::Table(own.collect()));
+        let own = without(value, &["backend", "probe", "quic_lb"]);
         let mut spec: ServiceSpec = self.leaf(&own, place, SERVICE);
+        let Some(table) = value.get_ref().as_table() else {
+            return spec;
+        };
         spec.probe = table
             .get("probe")
             .map(|probe| self.leaf::<ProbeSpec>(probe, &part(place, "probe"), PROBE));
+        if let Some(configs) = table.get("quic_lb") {
+            let place = part(place, "quic_lb");
+            spec.quic_lb = self.list(configs, &place, |reader, config, place| {
+                reader.leaf::<QuicConfigSpec>(config, place, QUIC_CONFIG)
+            });
+        }
         if let Some(backends) = table.get("backend") {
             let place = part(place, "backend");
             spec.backends = self.list(backends, &place, |reader, backend, place| {

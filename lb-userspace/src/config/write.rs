@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use humantime_serde::re::humantime;
 
-use super::spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec};
+use super::spec::{
+    BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
+};
 use crate::{
     desired::Desired,
     model::{
-        AdminState, Backend, Mode, Probe, ProbeKind, Service, StatusRange, TableSlots, Weight,
+        AdminState, Backend, Mode, Probe, ProbeKind, QuicLb, Service, StatusRange, TableSlots,
+        Weight,
     },
 };
 
@@ -38,6 +41,7 @@ pub fn spec_of(service: &Service) -> ServiceSpec {
         source_rate: service.source_limit.map(|limit| limit.rate),
         source_burst: service.source_limit.map(|limit| limit.burst),
         probe: service.probe.as_ref().map(probe_spec_of),
+        quic_lb: quic_specs_of(&service.quic_lb),
         backends: backends
             .map(|backend| backend_spec_of(backend, service.mode))
             .collect(),
@@ -56,7 +60,19 @@ fn backend_spec_of(backend: &Backend, default_mode: Mode) -> BackendSpec {
         state: Some(backend.state)
             .filter(|state| *state != AdminState::default())
             .map(|state| state.to_string()),
+        server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
     }
+}
+
+fn quic_specs_of(quic_lb: &QuicLb) -> Vec<QuicConfigSpec> {
+    let configs = quic_lb.configs();
+    configs
+        .map(|(id, config)| QuicConfigSpec {
+            config_id: id.get(),
+            server_id_length: config.server_id_length.into(),
+            first_octet_encodes_cid_length: config.first_octet_encodes_cid_length,
+        })
+        .collect()
 }
 
 fn probe_spec_of(probe: &Probe) -> ProbeSpec {

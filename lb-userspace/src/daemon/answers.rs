@@ -1,20 +1,30 @@
 //! What the control socket's calls read and change.
 
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
 use lb_common::names::ABI_VERSION;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tracing::warn;
 
-use super::{change, core::Core, preflight};
+use super::{change, core::Core, host::host, preflight};
 use crate::{
-    config::{Config, Fault, Faults, spec::BackendSpec, text, validate},
+    config::{Config, Fault, Faults, Host, spec::BackendSpec, text, validate},
     control::protocol::{
         API_VERSION, Applied, BackendAdd, BackendRows, Blocklist, Call, Checked, ConfigText,
         ErrorCode, RpcError, ServiceRows, Version,
     },
     dataplane::Dataplane,
-    desired::{Change, Refusal, RefusalKind},
+    desired::{
+        Change, Desired, Refusal, RefusalKind,
+        rules::{Breach, way_breach},
+    },
     health::Target,
-    model::{AdminState, Mode, Service, ServiceName},
+    model::{AdminState, Service, ServiceName, Way, Ways},
+    neighbor,
     plan::Serving,
     state,
 };
@@ -36,7 +46,8 @@ impl Core {
             Call::BackendList(which) => value(&BackendRows {
                 backends: self.backend_rows(which.service.as_deref())?,
             }),
-            Call::ConfigCheck(config) => value(&self.check(&config)?),
+            Call::BackendSetup(asked) => value(&self.backend_setup(&asked)?),
+            Call::ConfigCheck(config) => value(&self.check(&config).await?),
             Call::ConfigGet(_) => value(&validate::config_spec_of(&self.desired)),
             Call::Status(_) => {
                 self.look_at_interfaces().await;
@@ -134,9 +145,14 @@ impl Core {
         value(&self.applied(|_| false))
     }
 
-    /// Every fault of a configuration; for one that has none, what of it does not fit into the running maps.
-    fn check(&mut self, config: &ConfigText) -> Result<Checked, RpcError> {
-        let faults = match read(config)?.0 {
+    /// Every fault of a configuration, modes among them that routes and interfaces cannot serve as they are now; for one
+    /// that has none, what of it does not fit into the running maps.
+    async fn check(&mut self, config: &ConfigText) -> Result<Checked, RpcError> {
+        let mut host = host();
+        if let (Ok(config), _) = read(config, &host)? {
+            host.ways = ways_of(&config.desired).await;
+        }
+        let faults = match read(config, &host)?.0 {
             Ok(config) => self
                 .shortages(&config.desired)
                 .into_iter()
@@ -177,6 +193,7 @@ impl Core {
             address: change::backend_address(address)?,
             weight: None,
             mode: None,
+            server_ids: None,
             state: Some(state),
         };
         self.make(change, &service).await
@@ -202,11 +219,14 @@ impl Core {
             });
         Applied {
             generation: self.edges.reconciler.dataplane().actual().generation,
-            warnings: idle.chain(self.lost_replies(concerned)).collect(),
+            warnings: idle
+                .chain(self.lost_replies(concerned))
+                .chain(self.cramped(concerned))
+                .collect(),
         }
     }
 
-    /// Warnings of `nat` backends whose replies would not meet the program.
+    /// Warnings of `nat` and `snat` backends whose replies would not meet the program.
     fn lost_replies(&self, concerned: impl Fn(&ServiceName) -> bool) -> Vec<String> {
         let attached = self.edges.interfaces.indexes();
         let mut warnings = Vec::new();
@@ -219,15 +239,33 @@ impl Core {
             for backend in service
                 .backends
                 .values()
-                .filter(|backend| backend.mode == Mode::Nat)
+                .filter(|backend| backend.mode.translates())
             {
                 if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip())
                     && !attached.contains(&hop.interface)
                 {
                     warnings.push(format!(
-                        "nat backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
-                        backend.address, service.name, hop.interface
+                        "{} backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
+                        backend.mode, backend.address, service.name, hop.interface
                     ));
+                }
+            }
+        }
+        warnings
+    }
+
+    /// Warnings of tunnels that carry less than their packets need.
+    fn cramped(&self, concerned: impl Fn(&ServiceName) -> bool) -> Vec<String> {
+        let services = self.desired.services.values();
+        let mut warnings = Vec::new();
+        for service in services.filter(|service| concerned(&service.name)) {
+            for backend in service.backends.values() {
+                if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip()) {
+                    let (on_link, mtu) = (hop.on_link, hop.mtu);
+                    let way = Way::By { on_link, mtu };
+                    let breach = way_breach(backend, &service.vips, way);
+                    let breach = breach.filter(|it| matches!(it, Breach::MtuTooSmall { .. }));
+                    warnings.extend(breach.map(|breach| format!("{}: {breach}", service.name)));
                 }
             }
         }
@@ -297,10 +335,24 @@ fn invalid_config(faults: Faults) -> RpcError {
     }
 }
 
-fn read(config: &ConfigText) -> Result<(Result<Config, Faults>, Option<String>), RpcError> {
+/// The ways to all backends; none are known if the kernel cannot be asked.
+async fn ways_of(desired: &Desired) -> Ways {
+    let services = desired.services.values();
+    let backends = services.flat_map(|service| service.backends.keys());
+    let addresses: BTreeSet<IpAddr> = backends.map(SocketAddr::ip).collect();
+    neighbor::ways(addresses).await.unwrap_or_else(|error| {
+        warn!("modes are not checked against routes: {error}");
+        Ways::new()
+    })
+}
+
+fn read(
+    config: &ConfigText,
+    host: &Host,
+) -> Result<(Result<Config, Faults>, Option<String>), RpcError> {
     match (&config.toml, &config.config) {
-        (Some(toml), None) => Ok((text::load(toml), Some(state::digest(toml)))),
-        (None, Some(spec)) => Ok((validate::config(spec), None)),
+        (Some(toml), None) => Ok((text::load(toml, host), Some(state::digest(toml)))),
+        (None, Some(spec)) => Ok((validate::config(spec, host), None)),
         (Some(_), Some(_)) | (None, None) => Err(RpcError::new(
             ErrorCode::InvalidParams,
             "give either `toml`, a text, or `config`, an object",
@@ -322,6 +374,6 @@ fn names_daemon(config: &ConfigText) -> bool {
 }
 
 fn load(config: &ConfigText) -> Result<(Config, Option<String>), RpcError> {
-    let (config, digest) = read(config)?;
+    let (config, digest) = read(config, &host())?;
     Ok((config.map_err(invalid_config)?, digest))
 }

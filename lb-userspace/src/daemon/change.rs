@@ -20,7 +20,7 @@ use crate::{
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn bad(error: impl ToString) -> RpcError {
+pub(super) fn bad(error: impl ToString) -> RpcError {
     RpcError::new(ErrorCode::InvalidParams, error.to_string())
 }
 
@@ -69,6 +69,7 @@ pub(super) fn service_update(
         } else {
             source_limit.map(Some)
         },
+        quic_lb: optional(update.quic_lb.as_deref(), "quic_lb", validate::quic_lb)?,
         probe: if update.no_probe {
             Some(None)
         } else {
@@ -94,6 +95,11 @@ pub(super) fn backend_update(
         address: backend_address(&update.address)?,
         weight: optional(update.weight, "weight", validate::weight)?,
         mode: optional(update.mode.as_deref(), "mode", validate::mode)?,
+        server_ids: optional(
+            update.server_ids.as_deref(),
+            "server_ids",
+            validate::server_ids,
+        )?,
         state: None,
     })
 }

@@ -17,7 +17,7 @@ use crate::{
     control::protocol::{ErrorCode, RpcError},
     dataplane::Dataplane,
     desired::{Change, Desired},
-    plan::Plan,
+    plan::{self, Plan},
     reconcile::{PublishError, World},
     state::StateError,
 };
@@ -73,13 +73,25 @@ impl Core {
         }
     }
 
+    /// Publishes what is wanted, with a program that does what that needs.
     pub(super) fn publish(&mut self) -> Result<Plan, PublishError> {
+        let edges = &mut self.edges;
+        let features = plan::features(&self.desired);
+        edges
+            .reconciler
+            .dataplane_mut()
+            .provide(features, edges.interfaces.attachments_mut())
+            .map_err(|source| PublishError::Step {
+                action: format!("take a program for {features}"),
+                source,
+            })?;
         let health = self.health();
         let world = World {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
-            tunnel_sources: self.edges.tunnel_sources,
+            vlans: self.edges.interfaces.vlans(),
+            sources: self.edges.sources,
         };
         self.edges.reconciler.publish(&self.desired, world)
     }
@@ -90,7 +102,8 @@ impl Core {
             health: &BTreeMap::new(),
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
-            tunnel_sources: self.edges.tunnel_sources,
+            vlans: self.edges.interfaces.vlans(),
+            sources: self.edges.sources,
         };
         let plan = self.edges.reconciler.plan(desired, world);
         plan.shortages.iter().map(ToString::to_string).collect()
@@ -103,7 +116,8 @@ impl Core {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.indexes(),
-            tunnel_sources: self.edges.tunnel_sources,
+            vlans: self.edges.interfaces.vlans(),
+            sources: self.edges.sources,
         };
         match self
             .edges

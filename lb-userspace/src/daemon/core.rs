@@ -21,7 +21,7 @@ use crate::{
     dataplane::kernel::Kernel,
     desired::{Change, Desired},
     health::{Observation, book::Book, machine::Machine, task::Prober},
-    model::TunnelSources,
+    model::ChosenSources,
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::Plan,
     reconcile::{Reconciler, World},
@@ -36,7 +36,7 @@ pub(super) struct Edges {
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
     /// Where outer headers come from, if the operator has chosen.
-    pub(super) tunnel_sources: TunnelSources,
+    pub(super) sources: ChosenSources,
     pub(super) prober: Prober,
     pub(super) resolver: ResolverHandle,
     /// What the resolver finds.
@@ -102,11 +102,13 @@ impl Core {
         self.watch(&adopted);
         self.await_next_hops().await;
         let health = self.health();
+        self.edges.interfaces.look_at_vlans(links);
         let world = World {
             health: &health,
             next_hops: &self.next_hops,
             interfaces: &self.edges.interfaces.present(links),
-            tunnel_sources: self.edges.tunnel_sources,
+            vlans: self.edges.interfaces.vlans(),
+            sources: self.edges.sources,
         };
         let plan = self
             .edges
@@ -272,7 +274,7 @@ impl Core {
     /// Applies the file as a whole; a file with faults changes nothing. Answers what will not take effect now.
     async fn apply_file(&mut self) -> Result<Option<String>> {
         let text = fs::read_to_string(&self.edges.file).context("read the file")?;
-        let config = text::load(&text)?;
+        let config = text::load(&text, &super::host::host())?;
         self.change(Change::Replace(config.desired), Some(state::digest(&text)))
             .await?;
         Ok(self.fixed(&config.daemon))

@@ -2,11 +2,15 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::{self, Write as _},
     net::IpAddr,
+    path::{Path, PathBuf},
+    process,
 };
 
 use anyhow::{Context, Result, anyhow};
+use lb_common::decap::DecapOutcome;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
@@ -21,6 +25,7 @@ use crate::{
     dataplane::{
         Pins,
         decap::{Decap, DecapRules},
+        ledger::Ledger,
     },
     neighbor::{self, InterfaceEvents, Link},
 };
@@ -38,6 +43,8 @@ pub(super) async fn serve(options: DecapOptions) -> Result<(), Failure> {
     let pins = Pins::at(&options.bpffs.join(DIRECTORY))?;
     let _lock = preflight::lock(pins.root())?;
     let (mut decap, mut interfaces) = begin(&options, &pins, &links).await?;
+    let pid_file = options.pid_file.as_deref();
+    let _pid_file = pid_file.map(PidFile::write).transpose()?;
     info!("ready");
     loop {
         tokio::select! {
@@ -49,10 +56,9 @@ pub(super) async fn serve(options: DecapOptions) -> Result<(), Failure> {
             }
         }
     }
-    drop(interfaces);
     pins.remove()?;
     info!("stopped; tunnels are left to the host's own stack");
-    Ok(print(&decap)?)
+    Ok(print(&interfaces)?)
 }
 
 /// Loads, fills and attaches. If that fails, pins that were made for it go again.
@@ -92,7 +98,7 @@ async fn attach(
 
 /// Whether no link is pinned.
 fn is_empty(pins: &Pins) -> bool {
-    let mut entries = std::fs::read_dir(pins.links()).into_iter().flatten();
+    let mut entries = fs::read_dir(pins.links()).into_iter().flatten();
     entries.next().is_none()
 }
 
@@ -112,14 +118,49 @@ async fn follow_addresses(decap: &mut Decap, to: &[IpAddr]) -> Result<()> {
     Ok(())
 }
 
-/// The ledger, a line for each outcome.
-fn print(decap: &Decap) -> Result<()> {
+/// The ledgers' sums, a line for each outcome; of several interfaces, also their own.
+fn print(interfaces: &Interfaces) -> Result<()> {
+    let ledgers = interfaces.ledgers()?;
+    let names = ledgers.iter().filter_map(|(name, _)| name.as_deref());
+    let names: Vec<&str> = names.collect();
     let mut out = io::stdout().lock();
-    for (outcome, packets) in decap.ledger()? {
+    let mut line = |outcome: &str, counts: &[String]| {
+        let counts = counts.iter().map(|count| format!(" {count:>12}"));
         // Nobody may be reading any more.
-        let _ = writeln!(out, "{:<20} {packets:>12}", outcome.label());
+        let _ = writeln!(out, "{outcome:<20}{}", counts.collect::<String>());
+    };
+    let several = names.len() > 1;
+    if several {
+        let heads = ["all"].into_iter().chain(names).map(str::to_owned);
+        line("", &heads.collect::<Vec<_>>());
+    }
+    for outcome in DecapOutcome::ALL {
+        let packets = |ledger: &Ledger| ledger.packets(*outcome as u32);
+        let all: u64 = ledgers.iter().map(|(_, ledger)| packets(ledger)).sum();
+        let own = ledgers.iter().filter(|(name, _)| several && name.is_some());
+        let own = own.map(|(_, ledger)| packets(ledger));
+        let counts = [all].into_iter().chain(own).map(|count| count.to_string());
+        line(outcome.label(), &counts.collect::<Vec<_>>());
     }
     Ok(())
+}
+
+/// A file that holds the process id while the process does its work.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> Result<Self> {
+        fs::write(path, format!("{}\n", process::id()))
+            .with_context(|| format!("write {}", path.display()))?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Whoever reads it looks whether the process lives.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// The signals that end it.

@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, anyhow, bail};
+use lb_common::vlan::VlanDevice;
 use tracing::{info, warn};
 
 use crate::{
     config::XdpMode,
     control::protocol::InterfaceStatus,
-    dataplane::attach::{AttachError, AttachMode, Attached, Attachments},
-    neighbor::{Link, Xdp},
+    dataplane::{
+        attach::{AttachError, AttachMode, Attached, Attachments},
+        ledger::Ledger,
+    },
+    neighbor::{self, Link, Xdp},
 };
 
 /// The interfaces of one instance.
@@ -18,6 +22,8 @@ pub(super) struct Interfaces {
     mode: XdpMode,
     /// By name: those that are wanted.
     wanted: BTreeMap<String, State>,
+    /// How frames for VLAN devices leave, and for those that carry some.
+    vlans: BTreeMap<u32, VlanDevice>,
 }
 
 /// What is known of one wanted interface.
@@ -49,7 +55,13 @@ impl Interfaces {
                 .into_iter()
                 .map(|name| (name, State::Missing))
                 .collect(),
+            vlans: BTreeMap::new(),
         }
+    }
+
+    /// The program and its links, for what is done to them as a whole.
+    pub(super) const fn attachments_mut(&mut self) -> &mut Attachments {
+        &mut self.attachments
     }
 
     /// Attaches to all wanted interfaces and takes the program off others that an
@@ -77,9 +89,10 @@ impl Interfaces {
     }
 
     /// Follows what has happened to the host's interfaces: attaches to those that have come (back).
-    /// Answers whether the set of attached interfaces has changed.
+    /// Answers whether the set of attached interfaces or a VLAN device has changed.
     pub(super) fn follow(&mut self, links: &[Link]) -> bool {
         let before = self.indexes();
+        let vlans = self.look_at_vlans(links);
         for (name, state) in &mut self.wanted {
             let link = links.iter().find(|link| link.name == *name);
             let next = match (link, &*state) {
@@ -89,6 +102,7 @@ impl Interfaces {
                         interface = name,
                         "the interface is gone; waiting for it to come back"
                     );
+                    self.attachments.gone(name);
                     State::Missing
                 }
                 (Some(link), State::Attached { index, .. })
@@ -106,11 +120,32 @@ impl Interfaces {
                     }
                 }
                 // It has come (back), or somebody has taken the program off it.
-                (Some(link), _) => attach(&mut self.attachments, self.mode, link),
+                (Some(link), _) => {
+                    if link.kind.is_none() && self.vlans.contains_key(&link.index) {
+                        info!(
+                            interface = name,
+                            "it carries VLAN devices: if the card takes tags off by itself, see to it that it does not (`ethtool -K {name} rxvlan off`)"
+                        );
+                    }
+                    attach(&mut self.attachments, self.mode, link)
+                }
             };
             *state = next;
         }
-        before != self.indexes()
+        vlans || before != self.indexes()
+    }
+
+    /// Notes the VLAN devices among `links`; whether that is a change.
+    pub(super) fn look_at_vlans(&mut self, links: &[Link]) -> bool {
+        let vlans = neighbor::vlan::devices(links);
+        let changed = self.vlans != vlans;
+        self.vlans = vlans;
+        changed
+    }
+
+    /// How frames for VLAN devices leave, and for those that carry some, by index.
+    pub(super) const fn vlans(&self) -> &BTreeMap<u32, VlanDevice> {
+        &self.vlans
     }
 
     /// Whether there are interfaces whose mode has not been asked for since the program was attached.
@@ -143,6 +178,14 @@ impl Interfaces {
             State::Missing | State::Failed { .. } => None,
         };
         self.wanted.values().filter_map(index).collect()
+    }
+
+    /// Each interface's ledger, by name, and last that of interfaces which have none any more, without one.
+    pub(super) fn ledgers(&self) -> Result<Vec<(Option<String>, Ledger)>> {
+        let named = self.attachments.ledgers()?.into_iter();
+        let mut ledgers: Vec<_> = named.map(|(name, ledger)| (Some(name), ledger)).collect();
+        ledgers.push((None, self.attachments.other_ledger()?));
+        Ok(ledgers)
     }
 
     /// What is wrong with wanted interfaces.
@@ -198,10 +241,10 @@ pub(super) fn check(names: &[String], links: &[Link]) -> Result<()> {
 fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
     let Link { index, name, .. } = link;
     let attached = match mode {
-        XdpMode::Native => attachments.attach(*index, AttachMode::Native),
-        XdpMode::Generic => attachments.attach(*index, AttachMode::Generic),
+        XdpMode::Native => attachments.attach(name, *index, AttachMode::Native),
+        XdpMode::Generic => attachments.attach(name, *index, AttachMode::Generic),
         XdpMode::Auto => attachments
-            .attach(*index, AttachMode::Native)
+            .attach(name, *index, AttachMode::Native)
             .or_else(|error| {
                 let no_native = matches!(error.downcast_ref(), Some(AttachError::NoNative));
                 if !no_native {
@@ -211,7 +254,7 @@ fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
                     interface = name,
                     "the driver has no native XDP: attaching in generic mode, which is slower"
                 );
-                attachments.attach(*index, AttachMode::Generic)
+                attachments.attach(name, *index, AttachMode::Generic)
             }),
     };
     match attached.with_context(|| format!("attach to {name}")) {

@@ -22,11 +22,13 @@ mod core;
 mod decap;
 mod event;
 pub mod exit;
+mod host;
 mod interfaces;
 mod options;
 mod preflight;
 mod report;
 mod saved;
+mod setup;
 mod start;
 mod watch;
 

@@ -84,9 +84,9 @@ pub struct DecapOptions {
     /// Take tunnels from balancers with these addresses; may be repeated.
     #[arg(long, value_name = "PREFIX", required = true)]
     pub from: Vec<Prefix>,
-    /// Take packets to this VIP out of tunnels; may be repeated.
-    #[arg(long = "vip", value_name = "ADDRESS", required = true)]
-    pub vips: Vec<IpAddr>,
+    /// Take packets to this VIP, or to all addresses of a prefix, out of tunnels; may be repeated.
+    #[arg(long = "vip", value_name = "PREFIX", required = true)]
+    pub vips: Vec<Prefix>,
     /// Let tunnels end at this address; may be repeated. Without it, at every address of this host.
     #[arg(long, value_name = "ADDRESS")]
     pub to: Vec<IpAddr>,
@@ -99,6 +99,9 @@ pub struct DecapOptions {
     /// Directory in a BPF file system; the pins stand in its directory `decap`.
     #[arg(long, value_name = "DIR", default_value = BPFFS)]
     pub bpffs: PathBuf,
+    /// Write the process id to this file when tunnels are taken off, for whoever waits for it; it goes at the end.
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
     /// Form of log lines.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

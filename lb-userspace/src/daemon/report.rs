@@ -6,13 +6,17 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use lb_common::{backend::BackendId, outcome::Kind};
+use anyhow::Result;
+use lb_common::{
+    backend::BackendId,
+    outcome::{Kind, Outcome},
+};
 
 use super::core::Core;
 use crate::{
     control::protocol::{
-        BackendStatus, BackendTraffic, ErrorCode, RpcError, ServiceStatus, ServiceTraffic, Stats,
-        Status, TrafficCounts,
+        BackendStatus, BackendTraffic, Counted, ErrorCode, InterfaceLedger, RpcError,
+        ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
     },
     dataplane::{Dataplane, ServiceId},
     health::{Target, machine::Machine},
@@ -57,6 +61,7 @@ impl Core {
                 serving: why_not.is_none(),
                 not_serving_because: why_not,
                 slots,
+                server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
             }
         };
         service.backends.values().map(row).collect()
@@ -134,21 +139,37 @@ impl Core {
                 backends: rows,
             });
         }
-        let ledger = dataplane.ledger().map_err(internal)?;
+        let counted = self
+            .counted()
+            .map_err(|error| RpcError::new(ErrorCode::Internal, format!("{error:#}")))?;
         Ok(Stats {
             generation: actual.generation,
-            packets: ledger.values().sum(),
-            ledger: ledger
-                .into_iter()
-                .map(|(outcome, packets)| {
-                    (
-                        format!("{}.{}", kind_name(outcome.kind()), outcome.label()),
-                        packets,
-                    )
-                })
-                .collect(),
             services,
+            ..counted
         })
+    }
+
+    /// The ledgers, and nothing else of the statistics.
+    fn counted(&self) -> Result<Stats> {
+        let mut stats = Stats::default();
+        for (interface, ledger) in self.edges.interfaces.ledgers()? {
+            let mut counted = Counted::default();
+            for outcome in Outcome::ALL {
+                let packets = ledger.packets(*outcome as u32);
+                let label = format!("{}.{}", kind_name(outcome.kind()), outcome.label());
+                *stats.ledger.entry(label.clone()).or_default() += packets;
+                counted.packets += packets;
+                if packets > 0 {
+                    counted.ledger.insert(label, packets);
+                }
+            }
+            stats.packets += counted.packets;
+            match interface {
+                Some(name) => stats.interfaces.push(InterfaceLedger { name, counted }),
+                None => stats.other = (counted.packets > 0).then_some(counted),
+            }
+        }
+        Ok(stats)
     }
 }
 

@@ -5,7 +5,10 @@ use std::{fs, io, path::Path};
 use anyhow::{Context, anyhow};
 use tracing::{info, warn};
 
-use super::exit::{ExitCode, Failure};
+use super::{
+    exit::{ExitCode, Failure},
+    host,
+};
 use crate::{
     config::{Config, DaemonSettings, text},
     desired::Desired,
@@ -69,7 +72,7 @@ fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failu
             return Err(Failure::new(ExitCode::InvalidConfig, error));
         }
     };
-    let config = text::load(&text)
+    let config = text::load(&text, &host::host())
         .with_context(|| format!("the configuration {} has faults", path.display()))
         .map_err(|error| Failure::new(ExitCode::InvalidConfig, error))?;
     Ok(Some((text, config)))

@@ -35,6 +35,7 @@ use crate::{
     dataplane::{Capacity, Dataplane, Pins, kernel::Kernel},
     health::task::Prober,
     neighbor::{self, InterfaceEvents, Link, Resolver},
+    plan,
     reconcile::Reconciler,
 };
 
@@ -185,28 +186,33 @@ async fn begin(
     events: &mpsc::Sender<Event>,
 ) -> Result<Core, Failure> {
     let settings = &beginning.settings;
-    let (kernel, attachments, adopted) = Kernel::load(
+    let (mut kernel, mut attachments, adopted) = Kernel::load(
         pins,
         program_settings(settings),
+        plan::features(&beginning.desired),
         capacity(settings),
         beginning.generation,
     )
     .map_err(explain_load)?;
     if adopted {
         info!("took over the maps of an earlier process");
+        kernel.hand_over(&mut attachments).map_err(explain_load)?;
     }
     if kernel.capacity() != capacity(settings) {
         warn!(wanted = ?capacity(settings), have = ?kernel.capacity(), "the maps keep the sizes they were made with: to change them, stop lbd and `lbd detach`");
     }
     #[cfg(feature = "log")]
-    let attachments = crate::dataplane::log::follow(attachments)?;
+    crate::dataplane::log::follow(&mut attachments)?;
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let (observations, observed) = mpsc::channel(QUEUE);
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces: Interfaces::new(attachments, mode, names),
-        tunnel_sources: settings.tunnel_sources,
+        sources: crate::model::ChosenSources {
+            tunnel: settings.tunnel_sources,
+            snat: settings.snat.sources,
+        },
         prober: Prober::new(observations),
         resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
         next_hop_updates,
@@ -237,7 +243,7 @@ pub(super) fn explain_load(error: anyhow::Error) -> Failure {
     Failure::new(code, error)
 }
 
-const fn program_settings(settings: &DaemonSettings) -> Settings {
+fn program_settings(settings: &DaemonSettings) -> Settings {
     Settings {
         hash_seed: settings.hash_seed,
         drop_unmatched: match settings.unmatched {
@@ -246,7 +252,9 @@ const fn program_settings(settings: &DaemonSettings) -> Settings {
         },
         icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
         gue_port: settings.gue_port,
-        reserved: 0,
+        snat: settings.snat.to_program(super::host::host().cpus),
+        // For `Kernel`, which knows what is in use.
+        features: 0,
     }
 }
 

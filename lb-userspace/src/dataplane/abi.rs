@@ -3,16 +3,20 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lb_common::{
-    backend::{self, Backend},
+    backend::{self, Backend, BackendId},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    quic::{self, Server, ServerIdKey},
     table::SLOTS_PER_ELEMENT,
     vip,
 };
 
-use super::{BackendEntry, Guard, Region, ServiceId, VipEntry};
+use super::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, VipEntry};
 use crate::{
-    model::{Mode, Protocol, SourceLimit, TunnelSource, Vip},
+    model::{
+        ConfigId, Mode, Prefix, Protocol, QuicConfig, QuicLb, ServerId, ServerIdLength, Source,
+        SourceLimit, Vip,
+    },
     neighbor::NextHop,
 };
 
@@ -26,9 +30,20 @@ pub(super) enum VipKey {
 impl VipKey {
     pub(super) fn of(vip: Vip) -> Self {
         let (port, protocol) = (Be16::new(vip.port), vip.protocol.number());
-        match vip.address {
-            IpAddr::V4(address) => Self::V4(vip::VipKey::new(address.into(), port, protocol)),
-            IpAddr::V6(address) => Self::V6(vip::VipKey::new(address.into(), port, protocol)),
+        let prefix = if vip.is_prefix() {
+            vip.addresses.bits()
+        } else {
+            0
+        };
+        match vip.addresses.address() {
+            IpAddr::V4(address) => Self::V4(vip::VipKey {
+                prefix,
+                ..vip::VipKey::new(address.into(), port, protocol)
+            }),
+            IpAddr::V6(address) => Self::V6(vip::VipKey {
+                prefix,
+                ..vip::VipKey::new(address.into(), port, protocol)
+            }),
         }
     }
 
@@ -51,45 +66,84 @@ pub(super) enum Key {
 
 pub(super) fn key_from_map<A: Copy + Into<IpAddr>>(key: &vip::VipKey<A>) -> Key {
     let address = key.address.into();
-    match (key.port.get(), key.protocol) {
-        (0, 0) => Key::AddressEntry(address),
-        (port, number) => Protocol::from_number(number).map_or(Key::Foreign, |protocol| {
-            Key::Vip(Vip {
-                address,
-                port,
-                protocol,
-            })
+    let addresses = match key.prefix {
+        0 => Some(Prefix::from(address)),
+        bits => Prefix::new(address, bits).filter(|prefix| !prefix.is_single()),
+    };
+    let protocol = Protocol::from_number(key.protocol);
+    match (key.port.get(), key.protocol, addresses, protocol) {
+        (0, 0, Some(addresses), _) if addresses.is_single() => Key::AddressEntry(address),
+        (port, _, Some(addresses), Some(protocol)) => Key::Vip(Vip {
+            addresses,
+            port,
+            protocol,
         }),
+        _ => Key::Foreign,
     }
 }
 
 pub(super) fn vip_to_map(entry: &VipEntry) -> vip::Vip {
-    let limit = entry.guard.source_limit;
-    vip::Vip {
+    let limit = entry.source_limit;
+    let plain = vip::Vip {
         table_offset: entry.region.offset,
         table_slots: entry.region.slots,
         generation: entry.generation,
-        service: entry.service.0,
-        flags: blocklist_flag(entry) | limit.map_or(0, |_| vip::Vip::SOURCE_RATE),
-        reserved: 0,
+        service: entry.service.0.into(),
         source_rate: limit.map_or(0, |limit| limit.rate),
         source_burst: limit.map_or(0, |limit| limit.burst),
-    }
-}
-
-/// The address entry of a VIP published as `entry`.
-pub(super) fn address_to_map(entry: &VipEntry) -> vip::Vip {
-    vip::Vip {
-        flags: blocklist_flag(entry),
         ..vip::Vip::default()
+    };
+    entry.quic_lb.configs().fold(plain, |vip, (id, config)| {
+        let encodes_length = config.first_octet_encodes_cid_length;
+        vip.with_quic(id.get(), config.server_id_length.into(), encodes_length)
+    })
+}
+
+/// The QUIC-LB configurations of a VIP's entry.
+fn quic_from_map(value: &vip::Vip) -> QuicLb {
+    let config = |id: u32| {
+        let server_id_length = ServerIdLength::try_from(value.server_id_length(id)).ok()?;
+        let config = QuicConfig {
+            server_id_length,
+            first_octet_encodes_cid_length: value.encodes_length(id),
+        };
+        Some((ConfigId::try_from(id).ok()?, config))
+    };
+    (0..quic::CONFIGS).filter_map(config).collect()
+}
+
+pub(super) fn server_key_to_map(key: &ServerKey) -> ServerIdKey {
+    let id = key.id.bytes();
+    let mut bytes = [0; 16];
+    let (_, end) = bytes.split_at_mut(16 - id.len());
+    end.copy_from_slice(id);
+    ServerIdKey::ending(key.service.0.into(), key.id.len().into(), &bytes)
+}
+
+/// The key, if it is one that this version writes.
+pub(super) fn server_key_from_map(key: &ServerIdKey) -> Option<ServerKey> {
+    let [high, low] = key.id;
+    let number = u128::from(high) << 64 | u128::from(low);
+    let bytes = number.to_be_bytes();
+    let begin = bytes.len().checked_sub(key.length as usize)?;
+    let key_read = ServerKey {
+        service: ServiceId(key.service.try_into().ok()?),
+        id: ServerId::new(bytes.get(begin..)?)?,
+    };
+    (server_key_to_map(&key_read) == *key).then_some(key_read)
+}
+
+pub(super) const fn server_to_map(entry: ServerEntry) -> Server {
+    Server {
+        backend: entry.backend.0,
+        generation: entry.generation,
     }
 }
 
-fn blocklist_flag(entry: &VipEntry) -> u32 {
-    if entry.guard.blocklist {
-        vip::Vip::BLOCKLIST
-    } else {
-        0
+pub(super) const fn server_from_map(value: Server) -> ServerEntry {
+    ServerEntry {
+        backend: BackendId(value.backend),
+        generation: value.generation,
     }
 }
 
@@ -100,22 +154,21 @@ pub(super) fn vip_from_map(value: &vip::Vip) -> VipEntry {
             slots: value.table_slots,
         },
         generation: value.generation,
-        service: ServiceId(value.service),
-        guard: Guard {
-            blocklist: value.has(vip::Vip::BLOCKLIST),
-            source_limit: value
-                .has(vip::Vip::SOURCE_RATE)
-                .then(|| SourceLimit::new(value.source_rate, Some(value.source_burst))),
-        },
+        service: ServiceId(u16::try_from(value.service).unwrap_or_default()),
+        source_limit: value.source_limit().map(|limit| SourceLimit {
+            rate: limit.per_second,
+            burst: limit.burst,
+        }),
+        quic_lb: quic_from_map(value),
     }
 }
 
 pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
     let (version, address) = words(entry.address.ip());
-    let tunnel = entry.tunnel;
     Backend {
         generation: entry.generation,
         service: entry.service.0,
+        vlan: entry.next_hop.vlan,
         address,
         destination_mac: entry.next_hop.destination_mac,
         source_mac: entry.next_hop.source_mac,
@@ -124,9 +177,11 @@ pub(super) fn backend_to_map(entry: &BackendEntry) -> Backend {
         mode: mode_to_map(entry.mode),
         version,
         flags: if entry.active { 0 } else { Backend::INACTIVE },
-        source_bits: tunnel.map_or(0, |source| source.bits),
+        source_bits: entry.source.map_or(0, |source| source.bits),
         mtu: entry.next_hop.mtu,
-        tunnel_source: tunnel.map_or([Be32::default(); 4], |source| words(source.address).1),
+        source: entry
+            .source
+            .map_or([Be32::default(); 4], |source| words(source.address).1),
     }
 }
 
@@ -158,8 +213,8 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
     }
     let address = address_of(value.version, value.address)?;
     let mode = mode_from_map(value.mode)?;
-    let tunnel = mode.is_tunnel().then(|| TunnelSource {
-        address: address_of(value.version, value.tunnel_source).unwrap_or(address),
+    let source = mode.has_source().then(|| Source {
+        address: address_of(value.version, value.source).unwrap_or(address),
         bits: value.source_bits,
     });
     Some(BackendEntry {
@@ -169,6 +224,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
         mode,
         next_hop: NextHop {
             interface: value.egress,
+            vlan: value.vlan,
             source_mac: value.source_mac,
             destination_mac: value.destination_mac,
             // Not in the map, and only asked of fresh next hops: true for what `l2` was published with.
@@ -176,7 +232,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
             source: None,
             mtu: value.mtu,
         },
-        tunnel,
+        source,
         active: value.flags & Backend::INACTIVE == 0,
     })
 }
@@ -188,6 +244,7 @@ const fn mode_to_map(mode: Mode) -> backend::Mode {
         Mode::Ipip => backend::Mode::IPIP,
         Mode::Gue => backend::Mode::GUE,
         Mode::Local => backend::Mode::LOCAL,
+        Mode::Snat => backend::Mode::SNAT,
     }
 }
 
@@ -198,6 +255,7 @@ const fn mode_from_map(mode: backend::Mode) -> Option<Mode> {
         backend::Mode::IPIP => Some(Mode::Ipip),
         backend::Mode::GUE => Some(Mode::Gue),
         backend::Mode::LOCAL => Some(Mode::Local),
+        backend::Mode::SNAT => Some(Mode::Snat),
         _ => None,
     }
 }
@@ -209,16 +267,19 @@ pub(super) const fn elements(slots: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use lb_common::vlan::Vlan;
+
     use super::*;
 
     #[test]
     fn entries_survive_the_way_into_the_maps_and_back() {
-        for (address, mode, tunnel) in [
+        for (address, mode, source) in [
             ("10.0.0.11:80", Mode::Nat, None),
             ("[fd00::11]:8080", Mode::L2, None),
             ("10.0.0.11:80", Mode::Ipip, Some("10.99.0.0/16")),
             ("[fd00::11]:80", Mode::Gue, Some("fd00:99::1/128")),
             ("10.0.0.1:80", Mode::Local, None),
+            ("[fd00::11]:80", Mode::Snat, Some("fd00::1/128")),
         ] {
             let entry = BackendEntry {
                 generation: 7,
@@ -227,13 +288,14 @@ mod tests {
                 mode,
                 next_hop: NextHop {
                     interface: 5,
+                    vlan: Vlan::new(100, mode == Mode::Ipip),
                     source_mac: [2, 0, 0, 0, 0, 1],
                     destination_mac: [2, 0, 0, 0, 0, 2],
                     on_link: mode == Mode::L2,
                     source: None,
                     mtu: 1_492,
                 },
-                tunnel: tunnel.map(|source| source.parse().unwrap()),
+                source: source.map(|source| source.parse().unwrap()),
                 active: false,
             };
             assert_eq!(backend_from_map(&backend_to_map(&entry)), Some(entry));
@@ -242,14 +304,8 @@ mod tests {
     }
 
     #[test]
-    fn guards_survive_the_way_into_the_maps_and_back() {
-        let limit = SourceLimit::new(100, Some(7));
-        for (blocklist, source_limit) in [
-            (false, None),
-            (true, None),
-            (false, Some(limit)),
-            (true, Some(limit)),
-        ] {
+    fn limits_survive_the_way_into_the_maps_and_back() {
+        for source_limit in [None, Some(SourceLimit::new(100, Some(7)))] {
             let entry = VipEntry {
                 region: Region {
                     offset: 16,
@@ -257,28 +313,95 @@ mod tests {
                 },
                 generation: 7,
                 service: ServiceId(3),
-                guard: Guard {
-                    blocklist,
-                    source_limit,
-                },
+                source_limit,
+                quic_lb: QuicLb::default(),
             };
             assert_eq!(vip_from_map(&vip_to_map(&entry)), entry);
-            let address = address_to_map(&entry);
-            assert_eq!(address.has(vip::Vip::BLOCKLIST), blocklist);
-            assert!(
-                !address.has(vip::Vip::SOURCE_RATE),
-                "an address is no service"
-            );
+        }
+    }
+
+    #[test]
+    fn vips_survive_the_way_with_their_quic_configurations() {
+        let config = |length: u32, first_octet_encodes_cid_length| QuicConfig {
+            server_id_length: length.try_into().unwrap(),
+            first_octet_encodes_cid_length,
+        };
+        let configs = [
+            (0, config(1, true)),
+            (3, config(15, false)),
+            (6, config(8, true)),
+        ];
+        let entry = |quic_lb| VipEntry {
+            region: Region {
+                offset: 16,
+                slots: 1_021,
+            },
+            generation: 7,
+            service: ServiceId(3),
+            source_limit: None,
+            quic_lb,
+        };
+        let read = entry(
+            configs
+                .into_iter()
+                .map(|(id, it)| (id.try_into().unwrap(), it))
+                .collect(),
+        );
+        let value = vip_to_map(&read);
+        assert_eq!((value.flags, value.quic), (0x4101, 0x0800_f001));
+        assert_eq!(vip_from_map(&value), read);
+        let plain = entry(QuicLb::default());
+        assert_eq!(vip_to_map(&plain).flags, 0);
+        assert_eq!(vip_from_map(&vip_to_map(&plain)), plain);
+    }
+
+    #[test]
+    fn server_ids_survive_the_way_and_others_are_foreign() {
+        for id in [
+            "00",
+            "0a0b",
+            "00000000000001",
+            "0102030405060708",
+            "0102030405060708090a0b0c0d0e0f",
+        ] {
+            let key = ServerKey {
+                service: ServiceId(3),
+                id: id.parse().unwrap(),
+            };
+            assert_eq!(server_key_from_map(&server_key_to_map(&key)), Some(key));
+        }
+        let foreign = |length, id| ServerIdKey {
+            service: 3,
+            length,
+            id,
+        };
+        for key in [
+            foreign(0, [0, 0]),
+            foreign(16, [1, 1]),
+            foreign(99, [0, 0]),
+            foreign(1, [0, 256]),
+        ] {
+            assert_eq!(server_key_from_map(&key), None, "{key:?}");
         }
     }
 
     #[test]
     fn keys_tell_vips_and_address_entries_apart() {
-        let vip: Vip = "[2001:db8::1]:53/udp".parse().unwrap();
-        let VipKey::V6(key) = VipKey::of(vip) else {
-            panic!("an IPv6 VIP belongs in the IPv6 map");
+        for text in ["[2001:db8::1]:53/udp", "[2001:db8::/56]:*/sctp"] {
+            let vip: Vip = text.parse().unwrap();
+            let VipKey::V6(key) = VipKey::of(vip) else {
+                panic!("an IPv6 VIP belongs in the IPv6 map");
+            };
+            assert_eq!(key_from_map(&key), Key::Vip(vip));
+        }
+        let VipKey::V4(key) = VipKey::of("203.0.113.0/28:443/tcp".parse().unwrap()) else {
+            panic!("an IPv4 VIP belongs in the IPv4 map");
         };
-        assert_eq!(key_from_map(&key), Key::Vip(vip));
+        assert_eq!((key.prefix, key.port.get()), (28, 443));
+        for prefix in [4, 32, 33] {
+            let foreign = vip::VipKey { prefix, ..key };
+            assert_eq!(key_from_map(&foreign), Key::Foreign, "{prefix} bits");
+        }
         let VipKey::V4(key) = VipKey::address_entry([192, 0, 2, 1].into()) else {
             panic!("an IPv4 address belongs in the IPv4 map");
         };

@@ -2,13 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
 };
 
-use lb_common::{backend::BackendId, table::Slot};
+use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 
-use super::{BackendEntry, Region, ServiceId, Step, VipEntry};
+use super::{BackendEntry, Features, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry};
 use crate::model::{Prefix, Vip};
 
 /// What the kernel holds.
@@ -18,18 +17,20 @@ pub struct Actual {
     pub generation: u32,
     /// The VIPs.
     pub vips: BTreeMap<Vip, VipEntry>,
-    /// Addresses with an address entry.
-    pub addresses: BTreeSet<IpAddr>,
-    /// Those of them whose entry asks for the blocklist.
-    pub guarded: BTreeSet<IpAddr>,
+    /// Addresses with an address entry, and prefixes that stand in the trie.
+    pub addresses: BTreeSet<Prefix>,
     /// The blocklist.
     pub blocklist: BTreeSet<Prefix>,
     /// The backends.
     pub backends: BTreeMap<BackendId, BackendEntry>,
+    /// Who has the QUIC server ids.
+    pub servers: BTreeMap<ServerKey, ServerEntry>,
     /// The lookup tables that VIPs point to.
     pub tables: BTreeMap<Region, Arc<[Slot]>>,
     /// Interfaces that packets may be redirected to.
     pub devices: BTreeSet<u32>,
+    /// How frames for VLAN devices leave, and for those that carry some.
+    pub vlans: BTreeMap<u32, VlanDevice>,
     /// Regions that no VIP points to any more, but a packet under way may still read.
     pub retired: BTreeSet<Region>,
 }
@@ -42,18 +43,18 @@ impl Actual {
         published.map(|entry| entry.service)
     }
 
-    /// Whether the address entry of `vip` is as publishing it with `entry` leaves it.
+    /// What the program must do for it.
     #[must_use]
-    pub fn announces(&self, vip: Vip, entry: &VipEntry) -> bool {
-        let guarded = self.guarded.contains(&vip.address);
-        self.addresses.contains(&vip.address) && guarded == entry.guard.blocklist
+    pub fn features(&self) -> Features {
+        let modes = self.backends.values().map(|entry| entry.mode);
+        Features::of(self.vips.keys(), modes, &self.blocklist)
     }
 
-    /// Whether `vip` is the only one left of its address.
+    /// Whether `vip` is the only one left of its addresses.
     #[must_use]
-    pub fn is_last_of_address(&self, vip: Vip) -> bool {
-        let others = self.vips.keys().filter(|other| **other != vip);
-        others.into_iter().all(|other| other.address != vip.address)
+    pub fn is_last_of_addresses(&self, vip: Vip) -> bool {
+        let mut others = self.vips.keys().filter(|other| **other != vip);
+        others.all(|other| other.addresses != vip.addresses)
     }
 
     /// Whether a VIP points to `region`.
@@ -71,6 +72,12 @@ impl Actual {
             Step::RemoveDevice(index) => {
                 self.devices.remove(index);
             }
+            Step::PutVlan(index, device) => {
+                self.vlans.insert(*index, *device);
+            }
+            Step::RemoveVlan(index) => {
+                self.vlans.remove(index);
+            }
             Step::PutBackend(id, entry) => {
                 self.generation = self.generation.max(entry.generation);
                 self.backends.insert(*id, *entry);
@@ -78,24 +85,24 @@ impl Actual {
             Step::RemoveBackend(id) => {
                 self.backends.remove(id);
             }
+            Step::PutServer(key, entry) => {
+                self.servers.insert(*key, *entry);
+            }
+            Step::RemoveServer(key) => {
+                self.servers.remove(key);
+            }
             Step::WriteTable(region, table) => {
                 self.tables.insert(*region, Arc::clone(table));
             }
             Step::PutVip(vip, entry) => {
                 self.generation = self.generation.max(entry.generation);
-                self.addresses.insert(vip.address);
-                if entry.guard.blocklist {
-                    self.guarded.insert(vip.address);
-                } else {
-                    self.guarded.remove(&vip.address);
-                }
+                self.addresses.insert(vip.addresses);
                 let before = self.vips.insert(*vip, *entry);
                 self.retire(before);
             }
             Step::RemoveVip(vip) => {
-                if self.is_last_of_address(*vip) {
-                    self.addresses.remove(&vip.address);
-                    self.guarded.remove(&vip.address);
+                if self.is_last_of_addresses(*vip) {
+                    self.addresses.remove(&vip.addresses);
                 }
                 let before = self.vips.remove(vip);
                 self.retire(before);

@@ -1,7 +1,8 @@
 //! Attaches the program to interfaces, by links that are pinned and outlive this process.
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs, mem,
     path::{Path, PathBuf},
 };
 
@@ -14,9 +15,14 @@ use aya::{
         xdp::XdpLink,
     },
 };
+use lb_common::interface::Interface;
 use rustix::io::Errno;
+use tracing::warn;
 
-use super::load::Pins;
+use super::{
+    ledger::{Ledger, Ledgers},
+    load::Pins,
+};
 
 /// How the program is to be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +59,21 @@ pub enum AttachError {
         "this kernel has no generic XDP for redirects, 5.15 and newer have: use xdp_mode = \"native\""
     )]
     NoGeneric,
+    /// Packets are counted by the low bits of the interface's index, and another interface has the same.
+    #[error(
+        "its index and that of `{other}` differ by a multiple of {}, so that their packets could not be counted apart: make one of the two anew, which gives it another index",
+        Interface::ELEMENTS
+    )]
+    SharedElement {
+        /// The other interface.
+        other: String,
+    },
+    /// As many interfaces as have ledgers are attached to.
+    #[error("packets are counted for {} interfaces at most", Interface::LEDGERS - 1)]
+    NoLedger,
+    /// The driver needs a program for jumbo frames at this MTU, which kernels before 5.18 do not have, or cannot do it.
+    #[error("its MTU is too large for XDP with this driver and kernel: lower it")]
+    LargeMtu,
     /// There is no such interface any more.
     #[error("the interface is gone")]
     Gone,
@@ -70,21 +91,27 @@ pub enum Attached {
     New,
 }
 
-/// The loaded program and its links.
+/// The loaded program, its links, and what it has counted on each.
 pub struct Attachments {
     ebpf: Ebpf,
     program: &'static str,
     links: PathBuf,
+    ledgers: Ledgers,
 }
 
 impl Attachments {
     /// `program`, which has been loaded.
-    pub(super) fn new(ebpf: Ebpf, program: &'static str, pins: &Pins) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The ledgers could not be read.
+    pub(super) fn new(mut ebpf: Ebpf, program: &'static str, pins: &Pins) -> Result<Self> {
+        let ledgers = Ledgers::open(&mut ebpf).context("adopt the ledgers")?;
+        Ok(Self {
             ebpf,
             program,
             links: pins.links(),
-        }
+            ledgers,
+        })
     }
 
     /// The loaded object, for the program's log lines.
@@ -114,18 +141,23 @@ impl Attachments {
         Ok(indexes)
     }
 
-    /// Attaches the program to interface `index`. A link that an earlier process left is taken over, so
-    /// that no packet is missed.
+    /// Attaches the program to the interface `name`, which has this index, and gives it a ledger first. A link that
+    /// an earlier process left is taken over, so that no packet is missed.
     ///
     /// # Errors
-    /// The driver cannot do it, another program is there, or the interface is gone.
-    pub fn attach(&mut self, index: u32, mode: AttachMode) -> Result<Attached> {
+    /// The driver cannot do it, another program is there, the interface is gone, or there is no ledger for it.
+    pub fn attach(&mut self, name: &str, index: u32, mode: AttachMode) -> Result<Attached> {
+        self.ledgers.grant(name, index)?;
+        let attached = self.link(index, mode);
+        if attached.is_err() {
+            self.ledgers.release(name);
+        }
+        attached
+    }
+
+    fn link(&mut self, index: u32, mode: AttachMode) -> Result<Attached> {
         let pin = self.links.join(index.to_string());
-        let program: &mut Xdp = self
-            .ebpf
-            .program_mut(self.program)
-            .with_context(|| format!("the eBPF object has no program `{}`", self.program))?
-            .try_into()?;
+        let program = program(&mut self.ebpf, self.program)?;
         if pin.exists() {
             if adopt(program, &pin)? {
                 return Ok(Attached::Adopted);
@@ -145,6 +177,36 @@ impl Attachments {
         Ok(Attached::New)
     }
 
+    /// Puts the program of `ebpf`, which has been loaded, in the place of the one there is, on every pinned link: no
+    /// packet is missed.
+    ///
+    /// # Errors
+    /// The kernel refused; the program there was is back on every link that would have it.
+    pub(super) fn replace(&mut self, ebpf: Ebpf) -> Result<()> {
+        let before = mem::replace(&mut self.ebpf, ebpf);
+        let replaced = self.take_over();
+        if replaced.is_err() {
+            self.ebpf = before;
+            if let Err(error) = self.take_over() {
+                warn!(error = format!("{error:#}"), "cannot put the program back");
+            }
+        }
+        replaced
+    }
+
+    /// Puts the loaded program on every pinned link, whoever pinned it.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub(super) fn take_over(&mut self) -> Result<()> {
+        for index in self.pinned()? {
+            let pin = self.links.join(index.to_string());
+            // The interface of a link may be gone; who attaches next looks after that.
+            adopt(program(&mut self.ebpf, self.program)?, &pin)?;
+        }
+        Ok(())
+    }
+
     /// Takes the program off interface `index`.
     ///
     /// # Errors
@@ -153,6 +215,34 @@ impl Attachments {
         let pin = self.links.join(index.to_string());
         fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))
     }
+
+    /// Notes that the interface `name` is gone. Its ledger waits for one of the same name.
+    pub fn gone(&mut self, name: &str) {
+        self.ledgers.release(name);
+    }
+
+    /// Each interface's ledger, by name: also of those that the program was attached to once.
+    ///
+    /// # Errors
+    /// The map could not be read.
+    pub fn ledgers(&self) -> Result<BTreeMap<String, Ledger>> {
+        self.ledgers.by_interface()
+    }
+
+    /// What was counted on interfaces that have no ledger any more.
+    ///
+    /// # Errors
+    /// The map could not be read.
+    pub fn other_ledger(&self) -> Result<Ledger> {
+        self.ledgers.other()
+    }
+}
+
+/// The program called `name`.
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    let program = ebpf.program_mut(name);
+    let program = program.with_context(|| format!("the eBPF object has no program `{name}`"))?;
+    Ok(program.try_into()?)
 }
 
 /// Replaces the program of the link pinned at `pin`; `false` if the link's interface is gone.
@@ -188,6 +278,7 @@ fn explain(mode: AttachMode, error: ProgramError) -> AttachError {
     match errno(&error) {
         Some(Errno::INVAL) if mode == AttachMode::Generic => AttachError::NoGeneric,
         Some(Errno::BUSY | Errno::EXIST) => AttachError::Occupied,
+        Some(Errno::RANGE) => AttachError::LargeMtu,
         Some(Errno::OPNOTSUPP) => AttachError::NoNative,
         Some(Errno::NODEV) => AttachError::Gone,
         _ => AttachError::Refused(error),

@@ -1,15 +1,14 @@
-//! The program that takes tunnels off: its lists and its ledger.
+//! The program that takes tunnels off, and its lists.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context, Result};
 use aya::{
-    EbpfLoader,
-    maps::{HashMap, MapData, MapError, PerCpuArray},
-    programs::Xdp,
+    Ebpf, EbpfLoader,
+    maps::{HashMap, MapData, MapError},
 };
 use lb_common::{
-    decap::{DecapOutcome, DecapSettings},
+    decap::DecapSettings,
     family::{Address4, Address6},
     names,
 };
@@ -32,7 +31,7 @@ pub struct DecapRules {
     /// Who may tunnel.
     pub sources: Vec<Prefix>,
     /// What packets inside tunnels may be for.
-    pub vips: Vec<IpAddr>,
+    pub vips: Vec<Prefix>,
     /// The UDP port of GUE.
     pub gue_port: u16,
 }
@@ -41,13 +40,12 @@ pub struct DecapRules {
 pub struct Decap {
     destinations_v4: HashMap<MapData, Address4, u32>,
     destinations_v6: HashMap<MapData, Address6, u32>,
-    ledger: PerCpuArray<MapData, u64>,
     destinations: BTreeSet<IpAddr>,
 }
 
 impl Decap {
     /// Loads the program with maps of its own, which are not pinned: a program that replaces another one begins
-    /// with new lists and an empty ledger.
+    /// with new lists and empty ledgers.
     ///
     /// # Errors
     /// Says which part the kernel refused.
@@ -59,7 +57,12 @@ impl Decap {
         let mut loader = EbpfLoader::new();
         loader.override_global(names::DECAP_SETTINGS, &settings, true);
         // The object holds the balancer's maps too: made as small as can be, and closed again.
-        for name in names::MAPS {
+        let unused = || {
+            names::MAPS
+                .into_iter()
+                .filter(|name| !names::SHARED_MAPS.contains(name))
+        };
+        for name in unused() {
             loader.map_max_entries(name, 1);
         }
         for (names, entries) in [
@@ -80,37 +83,20 @@ impl Decap {
         let created = loader.load(load::object()?);
         let mut ebpf =
             created.with_context(|| load::creation(getrlimit(Resource::Memlock).current))?;
-        let program: &mut Xdp = ebpf
-            .program_mut(names::DECAP)
-            .context("the eBPF object has no program `decap`")?
-            .try_into()
-            .context("`decap` is not an XDP program")?;
-        program
-            .load()
-            .context("load the program `decap` into the kernel")?;
-        for name in names::MAPS {
+        let program = load::load_program(&mut ebpf, names::DECAP_FRAGS, names::DECAP)?;
+        for name in unused() {
             drop(ebpf.take_map(name));
         }
-        let mut sources = Prefixes {
-            v4: take(&mut ebpf, names::DECAP_SOURCES_V4)?,
-            v6: take(&mut ebpf, names::DECAP_SOURCES_V6)?,
-        };
-        for prefix in &rules.sources {
-            let done = sources.insert(*prefix);
-            done.with_context(|| format!("allow tunnels from {prefix}"))?;
-        }
-        let mut vips_v4 = take(&mut ebpf, names::DECAP_VIPS_V4)?;
-        let mut vips_v6 = take(&mut ebpf, names::DECAP_VIPS_V6)?;
-        for vip in &rules.vips {
-            put(&mut vips_v4, &mut vips_v6, *vip).with_context(|| format!("allow {vip}"))?;
-        }
+        let lists = [names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6];
+        list(&mut ebpf, lists, &rules.sources).context("allow tunnels from the balancers")?;
+        let lists = [names::DECAP_VIPS_V4, names::DECAP_VIPS_V6];
+        list(&mut ebpf, lists, &rules.vips).context("allow packets to the VIPs")?;
         let decap = Self {
             destinations_v4: take(&mut ebpf, names::DECAP_DESTINATIONS_V4)?,
             destinations_v6: take(&mut ebpf, names::DECAP_DESTINATIONS_V6)?,
-            ledger: take(&mut ebpf, names::DECAP_LEDGER)?,
             destinations: BTreeSet::new(),
         };
-        Ok((decap, Attachments::new(ebpf, names::DECAP, pins)))
+        Ok((decap, Attachments::new(ebpf, program, pins)?))
     }
 
     /// Lets tunnels end at these addresses and at no others; whether that is a change.
@@ -137,18 +123,16 @@ impl Decap {
         self.destinations = wanted;
         Ok(changed)
     }
+}
 
-    /// Packets by outcome, all CPUs summed.
-    ///
-    /// # Errors
-    /// The map could not be read.
-    pub fn ledger(&self) -> Result<Vec<(DecapOutcome, u64)>> {
-        let read = |outcome: &DecapOutcome| -> Result<(DecapOutcome, u64)> {
-            let cells = self.ledger.get(&(*outcome as u32), 0)?;
-            Ok((*outcome, cells.iter().sum()))
-        };
-        DecapOutcome::ALL.iter().map(read).collect()
+/// Puts `prefixes` on the lists, of IPv4 and of IPv6, with these names.
+fn list(ebpf: &mut Ebpf, names: [&str; 2], prefixes: &[Prefix]) -> Result<()> {
+    let mut list = Prefixes::take(ebpf, names)?;
+    for prefix in prefixes {
+        list.insert(*prefix)
+            .with_context(|| format!("write {prefix}"))?;
     }
+    Ok(())
 }
 
 fn put(

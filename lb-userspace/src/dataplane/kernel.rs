@@ -1,8 +1,6 @@
 //! The data plane in this kernel: typed maps, and what they hold.
 
-use std::{
-    collections::BTreeSet, io, net::IpAddr, os::fd::AsFd, sync::Arc, thread, time::Duration,
-};
+use std::{collections::BTreeSet, io, os::fd::AsFd, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -11,45 +9,50 @@ use aya::{
 };
 use lb_common::{
     backend::{Backend, BackendId},
-    family::{Address4, Address6},
     names,
-    outcome::Outcome,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     traffic::Traffic,
-    vip,
+    vlan::VlanDevice,
 };
 use rustix::{
     io::Errno,
     thread::{MembarrierCommand, membarrier},
 };
+use tracing::info;
 
 use super::{
-    Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, Step,
-    abi::{self, Key, VipKey},
+    Actual, Capacity, Dataplane, DataplaneError, Features, Region, Step, abi,
     arena::Arena,
     attach::Attachments,
     load::{self, Pins},
     prefixes::Prefixes,
+    vips::VipMaps,
 };
 
 /// The maps of one instance.
 pub struct Kernel {
-    vips_v4: HashMap<MapData, vip::VipKey<Address4>, vip::Vip>,
-    vips_v6: HashMap<MapData, vip::VipKey<Address6>, vip::Vip>,
+    vips: VipMaps,
     backends: Array<MapData, Backend>,
+    servers: HashMap<MapData, ServerIdKey, Server>,
     traffic: PerCpuArray<MapData, Traffic>,
-    ledger: PerCpuArray<MapData, u64>,
     devices: DevMapHash<MapData>,
+    vlans: HashMap<MapData, u32, VlanDevice>,
     blocklist: Prefixes,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
+    pins: Pins,
+    settings: Settings,
+    /// What the program that is loaded does.
+    features: Features,
 }
 
 impl Kernel {
     /// Loads the program and creates or adopts the maps pinned under `pins`.
     ///
-    /// Publications are numbered from `generation` on, or from the last one that the maps tell of.
+    /// The program does what `features` says, and no more. Publications are numbered from `generation` on, or
+    /// from the last one that the maps tell of.
     ///
     /// Returns the maps, the program ready to be attached, and whether maps were adopted.
     ///
@@ -58,10 +61,11 @@ impl Kernel {
     pub fn load(
         pins: &Pins,
         settings: Settings,
+        features: Features,
         wanted: Capacity,
         generation: u32,
     ) -> Result<(Self, Attachments, bool)> {
-        let loaded = load::load(pins, settings, wanted)?;
+        let loaded = load::load(pins, with(settings, features), wanted)?;
         let mut ebpf = loaded.ebpf;
         let Some(Map::Array(tables)) = ebpf.take_map(names::TABLES) else {
             bail!("map {} is not an array", names::TABLES);
@@ -69,29 +73,69 @@ impl Kernel {
         let arena = Arena::new(&tables.fd().as_fd(), abi::elements(loaded.capacity.slots))
             .context("map the arena")?;
         let mut kernel = Self {
-            vips_v4: take(&mut ebpf, names::VIPS_V4)?,
-            vips_v6: take(&mut ebpf, names::VIPS_V6)?,
+            vips: VipMaps::take(&mut ebpf)?,
             backends: take(&mut ebpf, names::BACKENDS)?,
+            servers: take(&mut ebpf, names::SERVER_IDS)?,
             traffic: take(&mut ebpf, names::TRAFFIC)?,
-            ledger: take(&mut ebpf, names::LEDGER)?,
             devices: take(&mut ebpf, names::DEVICES)?,
-            blocklist: Prefixes {
-                v4: take(&mut ebpf, names::BLOCKLIST_V4)?,
-                v6: take(&mut ebpf, names::BLOCKLIST_V6)?,
-            },
+            vlans: take(&mut ebpf, names::VLANS)?,
+            blocklist: Prefixes::take(&mut ebpf, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
             arena,
             capacity: loaded.capacity,
             actual: Actual {
                 generation,
                 ..Actual::default()
             },
+            pins: pins.clone(),
+            settings,
+            features,
         };
         kernel.refresh().context("read the adopted maps")?;
         Ok((
             kernel,
-            Attachments::new(ebpf, names::BALANCER, pins),
+            Attachments::new(ebpf, loaded.program, pins)?,
             loaded.adopted,
         ))
+    }
+
+    /// Sees to it that the program on every link does what `features` says before anything is published that needs it: if
+    /// it does not, a program that does is loaded over the same maps and put in its place. What the program does beyond
+    /// that, it goes on doing.
+    ///
+    /// # Errors
+    /// The kernel refused; the program is what it was.
+    pub fn provide(&mut self, features: Features, attachments: &mut Attachments) -> Result<()> {
+        if self.features.has(features) {
+            return Ok(());
+        }
+        let features = self.features.with(features);
+        load::check_pins(&self.pins)?;
+        let settings = with(self.settings, features);
+        let mut ebpf = load::load(&self.pins, settings, self.capacity)?.ebpf;
+        // The program holds its maps, and they are open here already.
+        for name in names::MAPS {
+            drop(ebpf.take_map(name));
+        }
+        attachments.replace(ebpf)?;
+        self.features = features;
+        info!(%features, "the program was replaced by one that does more");
+        #[cfg(feature = "log")]
+        super::log::follow(attachments)?;
+        Ok(())
+    }
+
+    /// Puts the loaded program on the links that an earlier process left, if the maps are to hold more than theirs looks
+    /// up: that one does what the maps have held, and was asked for no more.
+    ///
+    /// # Errors
+    /// As [`provide`](Self::provide).
+    pub fn hand_over(&mut self, attachments: &mut Attachments) -> Result<()> {
+        let held = self.actual.features();
+        if held.has(self.features) {
+            return Ok(());
+        }
+        self.provide(held, attachments)?;
+        attachments.take_over()
     }
 
     fn read(&self) -> Result<Actual> {
@@ -99,11 +143,16 @@ impl Kernel {
             retired: self.actual.retired.clone(),
             ..Actual::default()
         };
-        read_vips(&self.vips_v4, &mut actual)?;
-        read_vips(&self.vips_v6, &mut actual)?;
+        self.vips.read(&mut actual)?;
         for number in 1..self.capacity.backends {
             if let Some(entry) = abi::backend_from_map(&self.backends.get(&number, 0)?) {
                 actual.backends.insert(BackendId(number), entry);
+            }
+        }
+        for element in &self.servers {
+            let (key, server) = element?;
+            if let Some(key) = abi::server_key_from_map(&key) {
+                actual.servers.insert(key, abi::server_from_map(server));
             }
         }
         let regions: BTreeSet<Region> = actual
@@ -123,6 +172,10 @@ impl Kernel {
         for device in self.devices.keys() {
             actual.devices.insert(device?);
         }
+        for element in &self.vlans {
+            let (index, device) = element?;
+            actual.vlans.insert(index, device);
+        }
         let published = actual.vips.values().map(|vip| vip.generation);
         let used = actual.backends.values().map(|backend| backend.generation);
         actual.generation = published
@@ -131,21 +184,6 @@ impl Kernel {
             .unwrap_or_default()
             .max(self.actual.generation);
         Ok(actual)
-    }
-
-    fn put_vip(&mut self, key: VipKey, value: vip::Vip) -> Result<(), MapError> {
-        match key {
-            VipKey::V4(key) => self.vips_v4.insert(key, value, 0),
-            VipKey::V6(key) => self.vips_v6.insert(key, value, 0),
-        }
-    }
-
-    fn remove_vip(&mut self, key: VipKey) -> Result<(), MapError> {
-        let removed = match key {
-            VipKey::V4(key) => self.vips_v4.remove(&key),
-            VipKey::V6(key) => self.vips_v6.remove(&key),
-        };
-        absent_is_fine(removed)
     }
 
     /// A number that is given out begins with counters at 0; nobody counts on it before.
@@ -161,6 +199,8 @@ impl Kernel {
         match step {
             Step::PutDevice(index) => self.devices.insert(*index, *index, None, 0)?,
             Step::RemoveDevice(index) => absent_is_fine(self.devices.remove(*index))?,
+            Step::PutVlan(index, device) => self.vlans.insert(*index, *device, 0)?,
+            Step::RemoveVlan(index) => absent_is_fine(self.vlans.remove(index))?,
             Step::PutBackend(id, entry) => {
                 if !self.actual.backends.contains_key(id) {
                     self.reset_traffic(*id)?;
@@ -168,18 +208,24 @@ impl Kernel {
                 self.backends.set(id.0, abi::backend_to_map(entry), 0)?;
             }
             Step::RemoveBackend(id) => self.backends.set(id.0, Backend::default(), 0)?,
+            Step::PutServer(key, entry) => {
+                let (key, server) = (abi::server_key_to_map(key), abi::server_to_map(*entry));
+                self.servers.insert(key, server, 0)?;
+            }
+            Step::RemoveServer(key) => {
+                absent_is_fine(self.servers.remove(&abi::server_key_to_map(key)))?;
+            }
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
-                self.put_vip(VipKey::of(*vip), abi::vip_to_map(entry))?;
-                if !self.actual.announces(*vip, entry) {
-                    let address = VipKey::address_entry(vip.address);
-                    self.put_vip(address, abi::address_to_map(entry))?;
+                self.vips.put(*vip, entry)?;
+                if !self.actual.addresses.contains(&vip.addresses) {
+                    self.vips.announce(vip.addresses)?;
                 }
             }
             Step::RemoveVip(vip) => {
-                self.remove_vip(VipKey::of(*vip))?;
-                if self.actual.is_last_of_address(*vip) {
-                    self.remove_vip(VipKey::address_entry(vip.address))?;
+                self.vips.remove(*vip)?;
+                if self.actual.is_last_of_addresses(*vip) {
+                    self.vips.withdraw(vip.addresses)?;
                 }
             }
             Step::Block(prefix) => self.blocklist.insert(*prefix)?,
@@ -220,20 +266,6 @@ impl Dataplane for Kernel {
         self.actual.generation = self.actual.generation.max(generation);
     }
 
-    fn ledger(&self) -> Result<Ledger, DataplaneError> {
-        let read = |outcome: Outcome| -> Result<(Outcome, u64)> {
-            let cells = self.ledger.get(&(outcome as u32), 0)?;
-            Ok((outcome, cells.iter().sum()))
-        };
-        let cells = Outcome::ALL.iter().copied().map(read);
-        cells
-            .collect::<Result<_>>()
-            .map_err(|source| DataplaneError {
-                action: "read the ledger".to_owned(),
-                source,
-            })
-    }
-
     fn traffic(&self, backend: BackendId) -> Result<Traffic, DataplaneError> {
         let cells = self
             .traffic
@@ -250,29 +282,12 @@ impl Dataplane for Kernel {
     }
 }
 
-fn read_vips<A: Copy + Into<IpAddr>>(
-    map: &HashMap<MapData, vip::VipKey<A>, vip::Vip>,
-    actual: &mut Actual,
-) -> Result<()>
-where
-    vip::VipKey<A>: aya::Pod,
-{
-    for element in map {
-        let (key, value) = element?;
-        match abi::key_from_map(&key) {
-            Key::Vip(vip) => {
-                actual.vips.insert(vip, abi::vip_from_map(&value));
-            }
-            Key::AddressEntry(address) => {
-                actual.addresses.insert(address);
-                if value.has(vip::Vip::BLOCKLIST) {
-                    actual.guarded.insert(address);
-                }
-            }
-            Key::Foreign => {}
-        }
+/// `settings` for a program that does what `features` says.
+const fn with(settings: Settings, features: Features) -> Settings {
+    Settings {
+        features: features.bits(),
+        ..settings
     }
-    Ok(())
 }
 
 /// Waits for a grace period of RCU: every program run that began before has ended (membarrier(2)). Kernels

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, MapError},
-    programs::Xdp,
+    programs::{ProgramError, Xdp},
 };
 use lb_common::{
     names::{self, ABI_VERSION},
@@ -116,6 +116,8 @@ impl Pins {
 /// The loaded object: maps and the program, not yet attached.
 pub(super) struct Loaded {
     pub(super) ebpf: Ebpf,
+    /// The name of the program that was loaded.
+    pub(super) program: &'static str,
     /// Sizes of the maps as they are: those of adopted maps may differ from what was asked for.
     pub(super) capacity: Capacity,
     /// Whether maps were there already.
@@ -141,8 +143,11 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .override_global(names::SETTINGS, &settings, true)
         .map_max_entries(names::VIPS_V4, capacity.vips)
         .map_max_entries(names::VIPS_V6, capacity.vips)
+        .map_max_entries(names::VIP_PREFIXES_V4, capacity.vips)
+        .map_max_entries(names::VIP_PREFIXES_V6, capacity.vips)
         .map_max_entries(names::TABLES, abi::elements(capacity.slots))
         .map_max_entries(names::BACKENDS, capacity.backends)
+        .map_max_entries(names::SERVER_IDS, capacity.server_ids())
         .map_max_entries(names::TRAFFIC, capacity.backends)
         .map_max_entries(names::FLOWS_V4, capacity.flows)
         .map_max_entries(names::FLOWS_V6, capacity.flows)
@@ -157,22 +162,60 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
     }
     let created = loader.load(object);
     let mut ebpf = created.with_context(|| creation(getrlimit(Resource::Memlock).current))?;
-    let program: &mut Xdp = ebpf
-        .program_mut(names::BALANCER)
-        .context("the eBPF object has no program `balancer`")?
-        .try_into()
-        .context("`balancer` is not an XDP program")?;
-    program
-        .load()
-        .context("load the program `balancer` into the kernel")?;
+    let program = load_program(&mut ebpf, names::BALANCER_FRAGS, names::BALANCER)?;
     for name in names::DECAP_MAPS {
         drop(ebpf.take_map(name));
     }
     Ok(Loaded {
         ebpf,
+        program,
         capacity,
         adopted,
     })
+}
+
+/// Whether all maps are still pinned under `pins`: loading would make those anew that are not, and a program over them
+/// would see nothing of what is published.
+///
+/// # Errors
+/// Names one that is missing.
+pub(super) fn check_pins(pins: &Pins) -> Result<()> {
+    let maps = pins.maps();
+    for name in names::MAPS {
+        let pin = maps.join(name);
+        if !pin.exists() {
+            bail!(
+                "the pinned map {} is gone, and a program over a new one would not see what is published: restart lbd",
+                pin.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Loads the form of a program that takes `jumbo` frames, or the `plain` one where the kernel has only that; answers the
+/// name of the one that it took.
+pub(super) fn load_program(
+    ebpf: &mut Ebpf,
+    jumbo: &'static str,
+    plain: &'static str,
+) -> Result<&'static str> {
+    let mut load = |name: &'static str| -> Result<Result<(), ProgramError>> {
+        let program: &mut Xdp = ebpf
+            .program_mut(name)
+            .with_context(|| format!("the eBPF object has no program `{name}`"))?
+            .try_into()
+            .with_context(|| format!("`{name}` is not an XDP program"))?;
+        Ok(program.load())
+    };
+    let Err(refusal) = load(jumbo)? else {
+        return Ok(jumbo);
+    };
+    load(plain)?.with_context(|| format!("load the program `{plain}` into the kernel"))?;
+    tracing::info!(
+        "jumbo frames are not taken: kernels before 5.18 have no programs for them ({refusal})"
+    );
+    Ok(plain)
 }
 
 /// The bytes of the object.

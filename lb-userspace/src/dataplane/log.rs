@@ -12,11 +12,11 @@ use super::attach::Attachments;
 /// registration of a descriptor that somebody else owns.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Follows the program's lines until the runtime ends; gives `attachments` back. Must be called within a Tokio runtime.
+/// Follows the program's lines until the runtime ends. Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// The program was built without the feature.
-pub fn follow(mut attachments: Attachments) -> Result<Attachments> {
+pub fn follow(attachments: &mut Attachments) -> Result<()> {
     let mut logger =
         EbpfLogger::init(attachments.ebpf_mut()).context("find the program's log lines")?;
     let mut ticks = interval(PERIOD);
@@ -27,5 +27,5 @@ pub fn follow(mut attachments: Attachments) -> Result<Attachments> {
             logger.flush();
         }
     });
-    Ok(attachments)
+    Ok(())
 }

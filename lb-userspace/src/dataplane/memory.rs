@@ -1,12 +1,11 @@
 //! A data plane in memory, for tests: holds what it is told, refuses what the kernel would refuse, and can
 //! be made to fail.
 
-use std::collections::BTreeMap;
-
 use lb_common::{backend::BackendId, table::Slot, traffic::Traffic};
+use std::collections::BTreeSet;
 
-use super::{Actual, Capacity, Dataplane, DataplaneError, Ledger, Region, Step};
-use crate::model::Vip;
+use super::{Actual, Capacity, Dataplane, DataplaneError, Region, ServerKey, Step};
+use crate::model::{Prefix, Vip};
 
 /// The test double.
 #[derive(Debug, Default)]
@@ -87,8 +86,15 @@ impl Memory {
             Step::PutVip(vip, _) if self.entries_with(*vip) > self.capacity.vips as usize => {
                 Some("the map is full")
             }
+            Step::PutServer(key, _) if self.servers_with(key) > self.capacity.server_ids() => {
+                Some("the map is full")
+            }
             Step::PutDevice(_)
+            | Step::PutVlan(..)
+            | Step::RemoveVlan(_)
             | Step::PutBackend(..)
+            | Step::PutServer(..)
+            | Step::RemoveServer(_)
             | Step::WriteTable(..)
             | Step::PutVip(..)
             | Step::RemoveVip(_)
@@ -100,19 +106,24 @@ impl Memory {
         }
     }
 
+    /// Entries in the map of server ids once `key` is there.
+    fn servers_with(&self, key: &ServerKey) -> u32 {
+        let more = usize::from(!self.actual.servers.contains_key(key));
+        u32::try_from(self.actual.servers.len() + more).unwrap_or(u32::MAX)
+    }
+
     /// Entries in the map of `vip`'s IP version once it is there.
     fn entries_with(&self, vip: Vip) -> usize {
-        let of_family = |address: std::net::IpAddr| address.is_ipv4() == vip.address.is_ipv4();
+        let of_family = |addresses: Prefix| addresses.is_ipv4() == vip.addresses.is_ipv4();
         let Actual {
             vips, addresses, ..
         } = &self.actual;
         let others = vips
             .keys()
-            .filter(|other| **other != vip && of_family(other.address));
-        let other_addresses = addresses
-            .iter()
-            .filter(|other| **other != vip.address && of_family(**other));
-        others.count() + other_addresses.count() + 2
+            .filter(|other| **other != vip && of_family(other.addresses));
+        let singles = addresses.iter().chain([&vip.addresses]);
+        let singles = singles.filter(|it| it.is_single() && of_family(**it));
+        others.count() + 1 + singles.collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -147,10 +158,6 @@ impl Dataplane for Memory {
 
     fn published(&mut self, generation: u32) {
         self.actual.generation = self.actual.generation.max(generation);
-    }
-
-    fn ledger(&self) -> Result<Ledger, DataplaneError> {
-        Ok(BTreeMap::new())
     }
 
     fn traffic(&self, _: BackendId) -> Result<Traffic, DataplaneError> {

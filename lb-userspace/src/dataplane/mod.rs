@@ -8,34 +8,38 @@ mod actual;
 mod arena;
 pub mod attach;
 pub mod decap;
+mod features;
 pub mod kernel;
+pub mod ledger;
 mod load;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
 mod prefixes;
+mod vips;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use lb_common::{
     backend::BackendId,
-    outcome::Outcome,
     table::{SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
+    vlan::VlanDevice,
 };
 
 use crate::{
-    model::{Mode, Prefix, SourceLimit, TunnelSource, Vip},
+    model::{Mode, Prefix, QuicLb, ServerId, Source, SourceLimit, Vip},
     neighbor::NextHop,
 };
 
 pub use actual::Actual;
+pub use features::Features;
 pub use load::Pins;
 
-/// The number of a service in the maps, from 1.
+/// The number of a service in the maps, from 1 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServiceId(pub u32);
+pub struct ServiceId(pub u16);
 
 /// A part of the arena: where one lookup table stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,17 +67,28 @@ pub struct VipEntry {
     pub generation: u32,
     /// The service it belongs to.
     pub service: ServiceId,
-    /// What its packets are held to.
-    pub guard: Guard,
-}
-
-/// What packets to a VIP are held to before a backend is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Guard {
-    /// Whether sources are looked up in the blocklist.
-    pub blocklist: bool,
     /// How much each source may send.
     pub source_limit: Option<SourceLimit>,
+    /// What QUIC connection ids look like; none but on UDP VIPs.
+    pub quic_lb: QuicLb,
+}
+
+/// A QUIC server id of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerKey {
+    /// The service.
+    pub service: ServiceId,
+    /// What connection ids call one of its backends.
+    pub id: ServerId,
+}
+
+/// The backend that has a server id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerEntry {
+    /// Its number.
+    pub backend: BackendId,
+    /// Names the use of the number.
+    pub generation: u32,
 }
 
 /// A backend as published.
@@ -89,8 +104,8 @@ pub struct BackendEntry {
     pub mode: Mode,
     /// Where its packets go.
     pub next_hop: NextHop,
-    /// Where the outer headers of its packets come from; only in modes with a tunnel.
-    pub tunnel: Option<TunnelSource>,
+    /// Where its packets, or their outer headers, come from; only in modes in which that is an address of ours.
+    pub source: Option<Source>,
     /// Whether remembered flows may still go to it.
     pub active: bool,
 }
@@ -100,16 +115,22 @@ pub struct BackendEntry {
 pub enum Step {
     /// Allows redirects to an interface.
     PutDevice(u32),
+    /// Says how frames for an interface leave that is a VLAN device or carries some.
+    PutVlan(u32, VlanDevice),
     /// Writes a backend.
     PutBackend(BackendId, BackendEntry),
+    /// Gives a backend a server id, of which it is the only one from here on.
+    PutServer(ServerKey, ServerEntry),
+    /// Takes a server id away.
+    RemoveServer(ServerKey),
     /// Writes a lookup table into a region that nobody reads.
     WriteTable(Region, Arc<[Slot]>),
     /// Puts a prefix on the blocklist.
     Block(Prefix),
-    /// Publishes a VIP: from here on its packets use the region. The address entry is there with the first one of its
-    /// address, and held to the blocklist as the last one is.
+    /// Publishes a VIP: from here on its packets use the region. The first one of its addresses adds the address
+    /// entry, or the prefix.
     PutVip(Vip, VipEntry),
-    /// Takes a VIP away; with the last one of its address, the address entry.
+    /// Takes a VIP away; with the last one of its addresses, the address entry, or the prefix.
     RemoveVip(Vip),
     /// Takes a prefix off the blocklist.
     Unblock(Prefix),
@@ -119,15 +140,27 @@ pub enum Step {
     RemoveBackend(BackendId),
     /// Forbids redirects to an interface.
     RemoveDevice(u32),
+    /// Forgets how frames for an interface leave.
+    RemoveVlan(u32),
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PutDevice(index) => write!(f, "allow redirects to interface {index}"),
+            Self::PutVlan(index, device) => {
+                let VlanDevice { parent, vlan, .. } = device;
+                let id = vlan.id();
+                write!(f, "send for interface {index} by {parent} in VLAN {id}")
+            }
             Self::PutBackend(id, entry) => {
                 write!(f, "write backend {} as number {}", entry.address, id.0)
             }
+            Self::PutServer(key, entry) => {
+                let number = entry.backend.0;
+                write!(f, "give server id {} to backend number {number}", key.id)
+            }
+            Self::RemoveServer(key) => write!(f, "take server id {} away", key.id),
             Self::WriteTable(region, _) => {
                 write!(
                     f,
@@ -144,12 +177,10 @@ impl fmt::Display for Step {
             Self::Grace => f.write_str("wait for packets under way"),
             Self::RemoveBackend(id) => write!(f, "take backend number {} away", id.0),
             Self::RemoveDevice(index) => write!(f, "forbid redirects to interface {index}"),
+            Self::RemoveVlan(index) => write!(f, "forget the VLAN of interface {index}"),
         }
     }
 }
-
-/// Packets by outcome, all CPUs summed.
-pub type Ledger = BTreeMap<Outcome, u64>;
 
 /// A write or read that the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -185,12 +216,6 @@ pub trait Dataplane {
     /// Notes that all steps of publication `generation` have been done.
     fn published(&mut self, generation: u32);
 
-    /// Packets by outcome.
-    ///
-    /// # Errors
-    /// The map could not be read.
-    fn ledger(&self) -> Result<Ledger, DataplaneError>;
-
     /// A backend's counters, all CPUs summed. They belong to the number and survive its reuse.
     ///
     /// # Errors
@@ -211,6 +236,14 @@ pub struct Capacity {
     pub flows: u32,
     /// Sources per IP version whose packets are counted against a limit.
     pub sources: u32,
+}
+
+impl Capacity {
+    /// QUIC server ids of all services: two for each backend, so that each can have an old and a new one.
+    #[must_use]
+    pub const fn server_ids(&self) -> u32 {
+        self.backends.saturating_mul(2)
+    }
 }
 
 impl Default for Capacity {

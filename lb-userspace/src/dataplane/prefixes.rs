@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
+use anyhow::Result;
 use aya::{
-    Pod,
+    Ebpf, Pod,
     maps::{LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use lb_common::family::{Address4, Address6};
 
+use super::kernel::take;
 use crate::model::Prefix;
 
 /// What counts is that a key is there.
@@ -15,11 +17,19 @@ const PRESENT: u32 = 1;
 
 /// The two tries of a set.
 pub(super) struct Prefixes {
-    pub(super) v4: LpmTrie<MapData, Address4, u32>,
-    pub(super) v6: LpmTrie<MapData, Address6, u32>,
+    v4: LpmTrie<MapData, Address4, u32>,
+    v6: LpmTrie<MapData, Address6, u32>,
 }
 
 impl Prefixes {
+    /// Takes the tries with these names, of IPv4 and of IPv6, out of the loaded object.
+    pub(super) fn take(ebpf: &mut Ebpf, [v4, v6]: [&str; 2]) -> Result<Self> {
+        Ok(Self {
+            v4: take(ebpf, v4)?,
+            v6: take(ebpf, v6)?,
+        })
+    }
+
     pub(super) fn insert(&mut self, prefix: Prefix) -> Result<(), MapError> {
         let bits = prefix.bits().into();
         match prefix.address() {

@@ -9,9 +9,9 @@ use std::{
 use super::{
     Change, Desired, Refusal,
     blocklist::blocklist_breaches,
-    rules::{breaches, repeated},
+    rules::{Overlap, breaches, overlaps, repeated},
 };
-use crate::model::{AdminState, Backend, Prefix, Service, ServiceName};
+use crate::model::{AdminState, Backend, Prefix, Service, ServiceName, Vip};
 
 impl Desired {
     /// Makes `change`, whole or not at all.
@@ -34,12 +34,14 @@ impl Desired {
                 table_slots,
                 probe,
                 source_limit,
+                quic_lb,
             } => self.revise(&name, |service| {
                 service.vips = vips.unwrap_or_else(|| std::mem::take(&mut service.vips));
                 service.mode = mode.unwrap_or(service.mode);
                 service.table_slots = table_slots.unwrap_or(service.table_slots);
                 service.probe = probe.unwrap_or_else(|| service.probe.take());
                 service.source_limit = source_limit.unwrap_or(service.source_limit);
+                service.quic_lb = quic_lb.unwrap_or(service.quic_lb);
                 Ok(())
             }),
             Change::RemoveService { name, force } => self.remove_service(name, force),
@@ -52,10 +54,14 @@ impl Desired {
                 weight,
                 mode,
                 state,
+                server_ids,
             } => self.revise(&service, |service| {
                 let backend = backend_mut(service, address)?;
                 backend.weight = weight.unwrap_or(backend.weight);
                 backend.mode = mode.unwrap_or(backend.mode);
+                if let Some(server_ids) = server_ids {
+                    backend.server_ids = server_ids;
+                }
                 if let Some(state) = state {
                     backend.state = state;
                     backend.remove_at = None;
@@ -92,11 +98,7 @@ impl Desired {
                 key: key.clone(),
             });
         let within = self.services.values().flat_map(invalid);
-        let claims = self
-            .services
-            .iter()
-            .flat_map(|(name, service)| service.vips.iter().map(move |&vip| (vip, name)));
-        let taken = repeated(claims)
+        let taken = repeated(self.claims())
             .into_iter()
             .map(|(vip, owner, service)| Refusal::VipTaken {
                 vip,
@@ -105,11 +107,19 @@ impl Desired {
             });
         let blocklist = blocklist_breaches(&self.blocklist).into_iter();
         let blocklist = blocklist.map(|breach| Refusal::Blocklist { breach });
+        let overlapping = overlaps(self.claims()).into_iter().map(vips_overlap);
         misfiled
             .chain(within)
             .chain(taken)
+            .chain(overlapping)
             .chain(blocklist)
             .collect()
+    }
+
+    /// Every VIP, and the service that has it.
+    fn claims(&self) -> impl Iterator<Item = (Vip, &ServiceName)> {
+        let services = self.services.iter();
+        services.flat_map(|(name, service)| service.vips.iter().map(move |&vip| (vip, name)))
     }
 
     fn block(&mut self, prefixes: &BTreeSet<Prefix>) -> Result<(), Refusal> {
@@ -207,8 +217,22 @@ impl Desired {
                 });
             }
         }
+        let others = self.claims().filter(|(_, owner)| **owner != service.name);
+        let own = service.vips.iter().map(|vip| (*vip, &service.name));
+        if let Some(overlap) = overlaps(others.chain(own)).into_iter().next() {
+            return Err(vips_overlap(overlap));
+        }
         self.services.insert(service.name.clone(), service);
         Ok(())
+    }
+}
+
+fn vips_overlap(overlap: Overlap<&ServiceName>) -> Refusal {
+    Refusal::VipsOverlap {
+        inner: overlap.inner,
+        service: overlap.inner_owner.clone(),
+        outer: overlap.outer,
+        owner: overlap.outer_owner.clone(),
     }
 }
 

@@ -75,7 +75,7 @@ mod tests {
             [
                 "10.1.0.0/16 lies in 10.0.0.0/8: leave one of them out",
                 "10.1.2.0/24 lies in 10.0.0.0/8: leave one of them out",
-                "10.9.0.1/32 lies in 10.0.0.0/8: leave one of them out",
+                "10.9.0.1 lies in 10.0.0.0/8: leave one of them out",
             ]
         );
     }

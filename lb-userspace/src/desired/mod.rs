@@ -2,7 +2,7 @@
 //!
 //! A change is applied whole or refused with a [`Refusal`] and no effect. What must hold across services
 //! and backends is checked here and nowhere else, for the file and the socket alike:
-//! no VIP belongs to two services; backends of a service are told apart by address; a `nat` backend has the
+//! no VIP belongs to two services, and VIPs that are prefixes do not overlap; backends of a service are told apart by address; a `nat` backend has the
 //! IP version of all of its service's VIPs.
 
 mod apply;
@@ -21,8 +21,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Backend, Mode, Prefix, Probe, Service, ServiceName, SourceLimit, TableSlots, Vip,
-    Weight,
+    AdminState, Backend, Mode, Prefix, Probe, QuicLb, ServerId, Service, ServiceName, SourceLimit,
+    TableSlots, Vip, Weight,
 };
 
 /// All that the operator wants.
@@ -55,6 +55,8 @@ pub enum Change {
         probe: Option<Option<Probe>>,
         /// Replaces the limit of each source; `Some(None)` takes it away.
         source_limit: Option<Option<SourceLimit>>,
+        /// Replaces the QUIC-LB configurations; without any, connection ids are not read.
+        quic_lb: Option<QuicLb>,
     },
     /// The service goes, with all its backends.
     RemoveService {
@@ -82,6 +84,8 @@ pub enum Change {
         mode: Option<Mode>,
         /// Replaces the state, and calls off a removal under way.
         state: Option<AdminState>,
+        /// Replaces the QUIC server ids.
+        server_ids: Option<BTreeSet<ServerId>>,
     },
     /// The backend drains and goes when the deadline has passed; at once if there is none, or if it is
     /// `down` and has nothing to drain.

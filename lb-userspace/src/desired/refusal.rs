@@ -52,6 +52,20 @@ pub enum Refusal {
         /// Who asked for it.
         service: ServiceName,
     },
+    /// Prefixes of VIPs do not overlap.
+    #[error(
+        "VIP {inner} of service `{service}` lies within VIP {outer} of service `{owner}`: of overlapping prefixes the longest would take all, so split the wider one, or name single addresses"
+    )]
+    VipsOverlap {
+        /// The narrower VIP.
+        inner: Vip,
+        /// Whose it is.
+        service: ServiceName,
+        /// The wider one.
+        outer: Vip,
+        /// Whose it is.
+        owner: ServiceName,
+    },
     /// The service still takes new flows.
     #[error(
         "service `{service}` has {}: drain or disable {} first, or force the removal",
@@ -129,6 +143,7 @@ impl Refusal {
             Self::ServiceExists { .. }
             | Self::BackendExists { .. }
             | Self::VipTaken { .. }
+            | Self::VipsOverlap { .. }
             | Self::BackendsUp { .. }
             | Self::BlockedAlready { .. }
             | Self::Blocklist {

@@ -10,13 +10,20 @@ use std::{
 };
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, ProbeKind, Service, SourceLimit, StatusRange, TableSlots, Vip,
+    AdminState, Backend, Mode, Probe, ProbeKind, Protocol, ServerId, Service, SourceLimit,
+    StatusRange, TableSlots, Vip, Way,
 };
+
+mod quic;
+
+pub use quic::quic_breaches;
 
 /// The most VIPs of a service.
 pub const MAX_VIPS: usize = 64;
 /// The most backends of a service.
 pub const MAX_BACKENDS: usize = 10_000;
+/// The most QUIC server ids of a backend.
+pub const MAX_SERVER_IDS: usize = 16;
 /// How often a backend may be probed.
 pub const PROBE_INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_hours(1);
@@ -29,6 +36,9 @@ pub const MAX_JITTER_PERCENT: u32 = 50;
 /// The longest request target or `Host` header, in bytes.
 pub const MAX_HTTP_TEXT: usize = 1_024;
 
+/// What every link carries that IPv6 packets go over, in bytes (RFC 8200 section 5).
+pub const MIN_IPV6_MTU: u16 = 1_280;
+
 /// The part of a service that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -40,6 +50,10 @@ pub enum Part {
     Backends,
     /// One backend.
     Backend(SocketAddr),
+    /// The QUIC server ids of one backend.
+    ServerIds(SocketAddr),
+    /// The QUIC-LB configurations.
+    QuicLb,
     /// A field of the probe, by its name in a file.
     Probe(&'static str),
     /// How many packets a source may send in a second.
@@ -67,14 +81,50 @@ pub enum Breach {
     )]
     TableTooSmall { slots: u32, backends: usize },
     #[error(
-        "mode nat cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
-        version(vip.address.is_ipv4()), version(backend.is_ipv4())
+        "mode {mode} cannot turn one IP version into another: VIP {vip} is {}, backend {backend} is {}; use mode l2, or VIPs and backends of one version",
+        version(vip.addresses.is_ipv4()), version(backend.is_ipv4())
     )]
-    OtherVersion { backend: SocketAddr, vip: Vip },
+    OtherVersion {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
     #[error(
-        "mode nat gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
+        "mode {mode} gives packets the backend's port, and VIP {vip} is for every port: use another mode for backend {backend}, or name the ports"
     )]
-    AnyPort { backend: SocketAddr, vip: Vip },
+    AnyPort {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
+    #[error(
+        "mode {mode} cannot translate SCTP, whose checksum covers the whole packet (RFC 9260), and VIP {vip} is SCTP: use another mode for backend {backend}"
+    )]
+    SctpTranslated {
+        mode: Mode,
+        backend: SocketAddr,
+        vip: Vip,
+    },
+    #[error(
+        "backend {0} is no address of this host, and mode local is for those alone: use another mode"
+    )]
+    NotHere(SocketAddr),
+    #[error("backend {backend} is an address of this host itself: use mode local, not {mode}")]
+    Here { backend: SocketAddr, mode: Mode },
+    #[error(
+        "the route to backend {0} leads through a gateway, and mode l2 reaches only what is on a link of this host: use ipip or gue"
+    )]
+    BehindGateway(SocketAddr),
+    #[error(
+        "the interface to backend {backend} carries {mtu} bytes, of which outer headers take {overhead}, and VIP {vip} needs {MIN_IPV6_MTU} inside (RFC 8200 section 5): raise its MTU to {} or more",
+        MIN_IPV6_MTU + overhead
+    )]
+    MtuTooSmall {
+        backend: SocketAddr,
+        vip: Vip,
+        mtu: u16,
+        overhead: u16,
+    },
     #[error("backend {backend} is filed under {key}")]
     Misfiled {
         backend: SocketAddr,
@@ -82,8 +132,32 @@ pub enum Breach {
     },
     #[error("backend {0} is to be removed when it has drained, but its state is not drain")]
     RemovedUndrained(SocketAddr),
+    #[error(
+        "quic_lb reads connection ids of UDP packets, and no VIP of the service is UDP: add one, for example 192.0.2.10:443/udp, or leave quic_lb out"
+    )]
+    QuicWithoutUdp,
+    #[error(
+        "backend {backend} has no server id of {length} bytes, which config {config} of quic_lb reads: add one to its server_ids"
+    )]
+    NoServerId {
+        backend: SocketAddr,
+        config: u32,
+        length: u8,
+    },
+    #[error("server id {id} is that of backend {owner} already: give backend {backend} another")]
+    ServerIdTaken {
+        id: ServerId,
+        owner: SocketAddr,
+        backend: SocketAddr,
+    },
+    #[error("{0} server ids are too many: a backend has at most {MAX_SERVER_IDS}")]
+    TooManyServerIds(usize),
     #[error("port 0: write a port from 1 to 65535, or leave it out to probe the backend's own")]
     ProbePort,
+    #[error(
+        "a probe speaks TCP, and all VIPs of the service are SCTP, so nobody answers it at the backend's own port: name a port where something listens by TCP, or take the probe out"
+    )]
+    ProbeOfSctp,
     #[error("the interval {0:?} is out of range: write 10ms to 1h")]
     ProbeInterval(Duration),
     #[error("the timeout {0:?} is too short: write at least 1ms")]
@@ -128,9 +202,11 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         table_slots,
         probe,
         source_limit,
+        quic_lb,
         ..
     } = service;
-    let mut found = layout_breaches(vips, backends, *table_slots);
+    let mut found = layout_breaches(vips, backends, *table_slots, probe.as_ref());
+    found.extend(quic_breaches(vips, backends, quic_lb));
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
     found.extend(source_limit.iter().flat_map(limit_breaches));
@@ -152,17 +228,22 @@ pub fn limit_breaches(limit: &SourceLimit) -> Vec<(Part, Breach)> {
         .collect()
 }
 
-/// Every rule that VIPs, backends and table of one service break together.
+/// Every rule that VIPs, backends, table and probe of one service break together.
 #[must_use]
 pub fn layout_breaches(
     vips: &BTreeSet<Vip>,
     backends: &BTreeMap<SocketAddr, Backend>,
     table_slots: TableSlots,
+    probe: Option<&Probe>,
 ) -> Vec<(Part, Breach)> {
     let mut found = sizes(vips, backends.len(), table_slots);
     for (key, backend) in backends {
         let breach = backend_breach(*key, backend, vips);
         found.extend(breach.map(|breach| (Part::Backend(*key), breach)));
+    }
+    let is_sctp = !vips.is_empty() && vips.iter().all(|vip| vip.protocol == Protocol::Sctp);
+    if is_sctp && probe.is_some_and(|probe| probe.port.is_none()) {
+        found.push((Part::Probe("port"), Breach::ProbeOfSctp));
     }
     found
 }
@@ -196,21 +277,49 @@ fn backend_breach(key: SocketAddr, backend: &Backend, vips: &BTreeSet<Vip>) -> O
     if backend.remove_at.is_some() && backend.state != AdminState::Drain {
         return Some(Breach::RemovedUndrained(address));
     }
-    let other = |vip: &&Vip| vip.address.is_ipv4() != address.is_ipv4();
-    let any = |vip: &&Vip| vip.port == Vip::ANY_PORT;
-    let breach = |vip: &Vip| {
-        let (backend, vip) = (address, *vip);
-        if other(&&vip) {
-            Breach::OtherVersion { backend, vip }
-        } else {
-            Breach::AnyPort { backend, vip }
-        }
-    };
     match backend.mode {
         Mode::L2 | Mode::Ipip | Mode::Gue | Mode::Local => None,
-        Mode::Nat => {
-            let unfit = vips.iter().find(other).or_else(|| vips.iter().find(any));
-            unfit.map(breach)
+        Mode::Nat | Mode::Snat => vips.iter().find_map(|vip| nat_breach(backend, *vip)),
+    }
+}
+
+fn nat_breach(backend: &Backend, vip: Vip) -> Option<Breach> {
+    let (mode, backend) = (backend.mode, backend.address);
+    if vip.addresses.is_ipv4() != backend.is_ipv4() {
+        Some(Breach::OtherVersion { mode, backend, vip })
+    } else if vip.protocol == Protocol::Sctp {
+        Some(Breach::SctpTranslated { mode, backend, vip })
+    } else if vip.port == Vip::ANY_PORT {
+        Some(Breach::AnyPort { mode, backend, vip })
+    } else {
+        None
+    }
+}
+
+/// What of the way to `backend` makes its mode impossible.
+///
+/// Routes and interfaces change: this is for whoever checks a configuration, and no reason to refuse a change.
+#[must_use]
+pub fn way_breach(backend: &Backend, vips: &BTreeSet<Vip>, way: Way) -> Option<Breach> {
+    let (address, mode) = (backend.address, backend.mode);
+    match (way, mode) {
+        (Way::Here, Mode::Local) => None,
+        (Way::Here, _) => Some(Breach::Here {
+            backend: address,
+            mode,
+        }),
+        (Way::By { .. }, Mode::Local) => Some(Breach::NotHere(address)),
+        (Way::By { on_link: false, .. }, Mode::L2) => Some(Breach::BehindGateway(address)),
+        (Way::By { mtu, .. }, _) => {
+            let overhead = mode.overhead(address.ip());
+            let vip = *vips.iter().find(|vip| !vip.addresses.is_ipv4())?;
+            let is_too_small = overhead > 0 && mtu > 0 && mtu < MIN_IPV6_MTU + overhead;
+            is_too_small.then_some(Breach::MtuTooSmall {
+                backend: address,
+                vip,
+                mtu,
+                overhead,
+            })
         }
     }
 }
@@ -308,4 +417,45 @@ pub fn repeated<K: Ord + Clone, O: Clone>(
         }
     }
     repeated
+}
+
+/// A VIP that is a prefix and lies within another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap<O> {
+    /// The narrower one.
+    pub inner: Vip,
+    /// Whose it is.
+    pub inner_owner: O,
+    /// The wider one.
+    pub outer: Vip,
+    /// Whose it is.
+    pub outer_owner: O,
+}
+
+/// The VIPs among `claims` that are prefixes and lie within other ones, each once. VIPs of the same prefix are no
+/// overlap, and a single address in a prefix is none: its VIPs come first, and the prefix takes the rest.
+pub fn overlaps<O: Ord + Clone>(claims: impl IntoIterator<Item = (Vip, O)>) -> Vec<Overlap<O>> {
+    let mut prefixes: Vec<(Vip, O)> = claims
+        .into_iter()
+        .filter(|(vip, _)| vip.is_prefix())
+        .collect();
+    // A prefix stands before those within it.
+    prefixes.sort();
+    let mut outermost: Option<(Vip, O)> = None;
+    let mut found = Vec::new();
+    for (vip, owner) in prefixes {
+        match &outermost {
+            Some((outer, _)) if outer.addresses == vip.addresses => {}
+            Some((outer, outer_owner)) if outer.addresses.contains(vip.addresses) => {
+                found.push(Overlap {
+                    inner: vip,
+                    inner_owner: owner,
+                    outer: *outer,
+                    outer_owner: outer_owner.clone(),
+                });
+            }
+            _ => outermost = Some((vip, owner)),
+        }
+    }
+    found
 }

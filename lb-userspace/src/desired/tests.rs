@@ -14,6 +14,8 @@ fn name(text: &str) -> ServiceName {
     text.parse().unwrap()
 }
 
+mod quic;
+
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
@@ -28,6 +30,7 @@ fn backend(text: &str, mode: Mode) -> Backend {
         weight: Weight::default(),
         mode,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     }
 }
@@ -41,6 +44,7 @@ fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
         table_slots: TableSlots::Auto,
         probe: None,
         source_limit: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -65,6 +69,7 @@ fn update(service: &str) -> Change {
         table_slots: None,
         probe: None,
         source_limit: None,
+        quic_lb: None,
     }
 }
 
@@ -75,6 +80,7 @@ fn set_state(service: &str, backend: &str, state: AdminState) -> Change {
         weight: None,
         mode: None,
         state: Some(state),
+        server_ids: None,
     }
 }
 
@@ -169,6 +175,10 @@ fn what_stands_in_the_way_is_named() {
             Change::Replace(twins),
             "VIP 192.0.2.10:80/tcp belongs to service `dns`",
         ),
+        (
+            with_vips("web", &["203.0.113.0/28:80/tcp", "203.0.113.8/30:443/tcp"]),
+            "VIP 203.0.113.8/30:443/tcp of service `web` lies within VIP 203.0.113.0/28:80/tcp of service `web`",
+        ),
     ] {
         assert_refused(&desired(), change, RefusalKind::Conflict, words);
     }
@@ -194,12 +204,79 @@ fn what_cannot_be_is_refused_with_what_can() {
             "use mode l2",
         ),
         (
+            with_vips("web", &["192.0.2.10:80/sctp"]),
+            "use another mode for backend 10.0.0.11:80",
+        ),
+        (
+            with_vips("web", &["192.0.2.0/28:*/tcp"]),
+            "VIP 192.0.2.0/28:*/tcp is for every port",
+        ),
+        (
             Change::Replace(misfiled),
             "service `dns` is filed under `web`",
         ),
     ] {
         assert_refused(&desired(), change, RefusalKind::Invalid, words);
     }
+}
+
+#[test]
+fn prefixes_of_vips_do_not_overlap_but_may_be_shared() {
+    let mut desired = desired();
+    for (name, vip) in [
+        ("wide", "203.0.112.0/24:80/tcp"),
+        ("beside", "203.0.113.0/24:80/tcp"),
+        ("other-port", "203.0.113.0/24:443/tcp"),
+        ("every-port", "203.0.113.0/24:*/udp"),
+        ("one-address", "203.0.113.5:80/tcp"),
+        ("v6", "[2001:db8:1::/48]:80/tcp"),
+    ] {
+        desired
+            .apply(Change::AddService(service(name, vip, &[])))
+            .unwrap();
+    }
+    assert_eq!(desired.check(), []);
+    for (vip, other) in [
+        ("203.0.113.128/25:80/tcp", "203.0.113.0/24"),
+        ("203.0.113.128/25:8080/sctp", "203.0.113.0/24"),
+        (
+            "203.0.112.0/23:8080/tcp",
+            "203.0.112.0/24:80/tcp of service `wide`",
+        ),
+        ("[2001:db8:1:1::/64]:53/udp", "[2001:db8:1::/48]"),
+    ] {
+        let new = Change::AddService(service("new", vip, &[]));
+        assert_refused(&desired, new, RefusalKind::Conflict, other);
+        let mut saved = desired.clone();
+        saved.services.insert(name("new"), service("new", vip, &[]));
+        assert!(!saved.check().is_empty(), "{vip}");
+    }
+}
+
+#[test]
+fn probes_of_sctp_are_told_where_to_ask() {
+    let mut desired = desired();
+    let sctp = service("signalling", "192.0.2.11:2905/sctp", &[]);
+    desired.apply(Change::AddService(sctp)).unwrap();
+    let with_probe = |port| Change::UpdateService {
+        name: name("signalling"),
+        vips: None,
+        mode: None,
+        table_slots: None,
+        source_limit: None,
+        quic_lb: None,
+        probe: Some(Some(Probe {
+            port,
+            ..Probe::new(crate::model::ProbeKind::Tcp)
+        })),
+    };
+    let words = "name a port where something listens by TCP";
+    assert_refused(&desired, with_probe(None), RefusalKind::Invalid, words);
+    desired.apply(with_probe(Some(9_000))).unwrap();
+    // Where TCP is served, too, it is asked.
+    let both = ["192.0.2.11:2905/sctp", "192.0.2.11:2905/tcp"];
+    desired.apply(with_vips("signalling", &both)).unwrap();
+    desired.apply(with_probe(None)).unwrap();
 }
 
 #[test]
@@ -216,6 +293,7 @@ fn tables_cannot_shrink_below_the_number_of_backends() {
         table_slots: Some(TableSlots::Fixed(1_021)),
         probe: None,
         source_limit: None,
+        quic_lb: None,
     };
     let words = "1021 slots is too small for 1023 backends";
     assert_refused(&desired, shrink, RefusalKind::Invalid, words);
@@ -229,6 +307,7 @@ fn with_vips(service: &str, texts: &[&str]) -> Change {
         table_slots: None,
         probe: None,
         source_limit: None,
+        quic_lb: None,
     }
 }
 
@@ -243,6 +322,7 @@ fn modes_are_held_to_the_ip_version_when_they_change() {
         weight: None,
         mode: Some(Mode::Nat),
         state: None,
+        server_ids: None,
     };
     let refusal = desired.apply(nat).unwrap_err();
     assert_eq!(refusal.kind(), RefusalKind::Invalid, "{refusal}");
@@ -338,6 +418,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             weight: Weight::default(),
             mode,
             state,
+            server_ids: BTreeSet::new(),
             remove_at: at,
         });
     let backends = prop::collection::btree_map(address(), backend.clone(), 0..3);
@@ -349,6 +430,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             table_slots: TableSlots::Auto,
             probe: None,
             source_limit: None,
+            quic_lb: QuicLb::default(),
             backends,
         });
     let services = prop::collection::btree_map(name(), service.clone(), 0..3);
@@ -363,6 +445,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                     table_slots: None,
                     probe: None,
                     source_limit: None,
+                    quic_lb: None,
                 }
             }
         ),
@@ -379,7 +462,8 @@ fn any_change() -> impl Strategy<Value = Change> {
                 address,
                 weight: None,
                 mode,
-                state
+                state,
+                server_ids: None,
             }),
         (name(), address(), at()).prop_map(|(service, address, at)| {
             Change::RemoveBackend {

@@ -52,6 +52,7 @@ const GOLDEN_HASHES: [(&str, u64, u64); 3] = [
     ),
 ];
 
+/// Of a fleet of three: the base, one member gone, and one at half of its weight.
 #[test]
 fn tables_never_change() {
     let members = [
@@ -59,24 +60,59 @@ fn tables_never_change() {
         member("10.0.0.12:80", 1),
         member("[2001:db8::11]:80", 3),
     ];
-    let table = [
-        2, 2, 0, 2, 2, 0, 0, 1, 2, 1, 2, 0, 0, 2, 0, 1, 2, 0, 2, 2, 0, 0, 1, 1, 2, 2, 2, 0, 2, 2, 2,
+    let base = Base::of(&members, 31);
+    let tables = [
+        (
+            [2, 1, 3],
+            [
+                2, 2, 0, 2, 2, 0, 0, 1, 2, 1, 2, 0, 0, 2, 0, 1, 2, 0, 2, 2, 0, 0, 1, 1, 2, 2, 2, 0,
+                0, 2, 2,
+            ],
+        ),
+        (
+            [2, 1, 0],
+            [
+                0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0,
+                0, 0, 0,
+            ],
+        ),
+        (
+            [1, 1, 3],
+            [
+                2, 2, 0, 2, 2, 0, 2, 1, 2, 1, 2, 0, 1, 2, 0, 1, 2, 0, 2, 2, 0, 2, 1, 1, 2, 2, 2, 0,
+                2, 2, 2,
+            ],
+        ),
     ];
-    assert_eq!(populate(&members, 31), table);
+    for (weights, table) in tables {
+        assert_eq!(base.pinned(&weights), table, "{weights:?}");
+    }
 }
 
 #[test]
 fn nobody_owns_nothing() {
-    assert_eq!(populate(&[], 1_021), Vec::<u32>::new());
-    assert_eq!(populate(&[member("a", 0)], 1_021), Vec::<u32>::new());
-    assert_eq!(populate(&[member("a", 1)], 0), Vec::<u32>::new());
+    for (members, slots) in [
+        (vec![], 1_021),
+        (vec![member("a", 0)], 1_021),
+        (vec![member("a", 1)], 0),
+    ] {
+        let base = Base::of(&members, slots);
+        assert_eq!(base.table(), Vec::<u32>::new());
+        assert_eq!(base.pinned(&[1]), Vec::<u32>::new());
+    }
+    let base = Base::of(&[member("a", 1)], 1_021);
+    assert_eq!(
+        base.pinned(&[0]),
+        Vec::<u32>::new(),
+        "the last one has gone"
+    );
 }
 
 #[test]
 fn one_member_owns_everything() {
     for slots in iter::once(1).chain(TableSlots::SIZES) {
         assert_eq!(
-            populate(&[member("a", 7)], slots),
+            Base::of(&[member("a", 7)], slots).table(),
             vec![0; slots as usize],
             "{slots} slots"
         );
@@ -84,65 +120,68 @@ fn one_member_owns_everything() {
 }
 
 #[test]
+fn the_last_one_left_owns_everything() {
+    let members = thousand(0);
+    let mut weights = vec![0; 1_000];
+    weights[617] = 1;
+    let table = Base::of(&members, 4_093).pinned(&weights);
+    assert_eq!(table, vec![617; 4_093]);
+}
+
+#[test]
 fn a_thousand_equal_members_differ_by_one_slot() {
     for trial in 0..5 {
-        let table = populate(&thousand(trial), 65_537);
+        let table = Base::of(&thousand(trial), 65_537).table();
         let owned: BTreeSet<u32> = owned(&table, 1_000).into_iter().collect();
         // 66 against an average of 65.537: max/avg is 1.00706.
         assert_eq!(owned, BTreeSet::from([65, 66]), "trial {trial}");
     }
 }
 
-#[test]
-fn shares_follow_weights_within_one_per_cent() {
-    let weights = [1, 2, 3, 10, 100, 7];
-    let members: Vec<Member> = (0..)
-        .zip(weights)
-        .map(|(n, weight)| member(format!("10.0.0.{n}:80"), weight))
-        .collect();
-    let table = populate(&members, 65_537);
+/// Slots that moved although their owner stayed, of two tables over the same members.
+fn excess(before: &[u32], after: &[u32], weights: &[u32]) -> usize {
+    let pairs = before.iter().zip(after);
+    let moved = |&(before, after): &(&u32, &u32)| before != after && weights[*before as usize] > 0;
+    pairs.filter(moved).count()
+}
+
+/// The busiest member's slots, as a part of its exact share.
+fn busiest(table: &[u32], weights: &[u32]) -> f64 {
     let total: u32 = weights.iter().sum();
-    for (owned, weight) in owned(&table, members.len()).into_iter().zip(weights) {
-        let share = f64::from(weight) / f64::from(total) * 65_537.0;
-        let error = (f64::from(owned) - share).abs();
-        assert!(
-            error <= share * 0.01,
-            "weight {weight}: {owned} slots, fair are {share}"
-        );
-    }
+    let slots = f64::from(u32::try_from(table.len()).unwrap());
+    let shares = weights.iter().zip(owned(table, weights.len()));
+    let loads = shares
+        .filter(|(weight, _)| **weight > 0)
+        .map(|(weight, owned)| f64::from(owned) / (slots * f64::from(*weight) / f64::from(total)));
+    loads.fold(0.0, f64::max)
 }
 
-/// Percentage of slots that moved although their owner stayed, when the members at `failed` go.
-fn excess(members: &[Member], failed: &BTreeSet<usize>) -> f64 {
-    let before = populate(members, 65_537);
-    let left: Vec<usize> = (0..members.len()).filter(|n| !failed.contains(n)).collect();
-    let survivors: Vec<Member> = left.iter().map(|&n| members[n].clone()).collect();
-    let after = populate(&survivors, 65_537);
-    let moved = before
-        .iter()
-        .zip(&after)
-        .filter(|&(&before, &after)| {
-            !failed.contains(&(before as usize)) && left[after as usize] != before as usize
-        })
-        .count();
-    f64::from(u32::try_from(moved).unwrap()) / 65_537.0 * 100.0
-}
-
+/// What the published table is for: nothing moves but what must, and nobody gets more than a little too much.
 #[test]
-fn failures_move_few_slots_of_the_survivors() {
-    const TRIALS: usize = 20;
-    for (failures, expected) in [(1, 0.576), (10, 2.335), (50, 3.266)] {
-        let sum: f64 = (0..TRIALS)
-            .map(|trial| {
-                let failed = (0..failures).map(|n| (n * 37 + trial * 11) % 1_000);
-                excess(&thousand(trial), &failed.collect())
-            })
-            .sum();
-        let mean = sum / f64::from(u32::try_from(TRIALS).unwrap());
-        assert!(
-            (mean - expected).abs() <= expected * 0.1,
-            "{failures} failed: {mean:.3} % moved, expected {expected} % within a tenth"
-        );
+fn failures_among_a_thousand_move_the_slots_of_the_dead_alone() {
+    const SLOTS: u32 = 65_537;
+    for trial in 0..5 {
+        let base = Base::of(&thousand(trial), SLOTS);
+        let healthy = base.table();
+        for failures in [1, 10, 50, 100] {
+            let mut weights = vec![1; 1_000];
+            for n in 0..failures {
+                weights[(n * 37 + trial * 11) % 1_000] = 0;
+            }
+            let before = base.pinned(&weights);
+            assert_eq!(excess(&healthy, &before, &weights), 0, "{failures} at once");
+            assert!(busiest(&before, &weights) <= 1.042, "{failures} down");
+            weights[(failures * 37 + trial * 11) % 1_000] = 0;
+            let after = base.pinned(&weights);
+            // Of 65,537: 0.04 % with up to 5 % down.
+            let most = if failures > 50 { 52 } else { 26 };
+            let moved = excess(&before, &after, &weights);
+            assert!(moved <= most, "{moved} moved by one more than {failures}");
+            assert!(
+                busiest(&after, &weights) <= 1.042,
+                "{failures} and one more"
+            );
+        }
     }
 }
 
@@ -167,21 +206,41 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_slot_has_an_owner_and_shares_follow_weights(members in members(), slots in slots()) {
-        let table = populate(&members, slots);
+    fn shares_of_the_base_follow_weights_within_one_slot_each(members in members(), slots in slots()) {
+        let table = Base::of(&members, slots).table();
         prop_assert_eq!(table.len(), slots as usize);
         let total: u32 = members.iter().map(|member| member.weight).sum();
+        // All phases may lie on one side: x then makes up for them, by one slot of an average member's.
+        let average = f64::from(total) / f64::from(u32::try_from(members.len()).unwrap());
         for (owned, member) in owned(&table, members.len()).into_iter().zip(&members) {
-            let part = f64::from(member.weight) / f64::from(total);
-            let share = part * f64::from(slots);
-            // In whole rounds each has its share of turns, rounded down. What all lose by rounding, less than
-            // one turn each, is made up by further rounds; the last round may be cut off before or after it.
-            let most = share + part * f64::from(u32::try_from(members.len()).unwrap()) + 1.0;
+            let weight = f64::from(member.weight);
+            let share = weight / f64::from(total) * f64::from(slots);
+            let away = 1.0 + weight / average;
             prop_assert!(
-                (share - 2.0..=most).contains(&f64::from(owned)),
+                (f64::from(owned) - share).abs() <= away,
                 "{member:?}: {owned} slots, fair are {share}"
             );
         }
+    }
+
+    #[test]
+    fn whoever_has_its_full_weight_keeps_its_slots(
+        (members, slots, present) in members().prop_flat_map(|members| {
+            let weights: Vec<_> = members.iter().map(|it| prop_oneof![Just(0), 0..=it.weight, Just(it.weight)]).collect();
+            (Just(members), slots(), weights)
+        }),
+    ) {
+        let base = Base::of(&members, slots);
+        let (before, after) = (base.table(), base.pinned(&present));
+        let anybody = present.iter().any(|weight| *weight > 0);
+        prop_assert_eq!(after.len(), if anybody { slots as usize } else { 0 });
+        for (slot, (before, after)) in before.iter().zip(&after).enumerate() {
+            prop_assert!(present[*after as usize] > 0, "slot {slot} is owned by nobody");
+            let is_full = present[*before as usize] == members[*before as usize].weight;
+            prop_assert!(!is_full || before == after, "slot {slot} of {:?} moved", members[*before as usize]);
+        }
+        let full: Vec<u32> = members.iter().map(|member| member.weight).collect();
+        prop_assert_eq!(base.pinned(&full), before, "all are back");
     }
 
     #[test]
@@ -190,40 +249,10 @@ proptest! {
         slots in slots(),
     ) {
         let names = |members: &[Member]| -> Vec<String> {
-            let table = populate(members, slots);
+            let present: Vec<u32> = members.iter().map(|it| it.weight * (it.weight % 3) / 2).collect();
+            let table = Base::of(members, slots).pinned(&present);
             table.iter().map(|&owner| members[owner as usize].name.clone()).collect()
         };
         prop_assert_eq!(names(&members), names(&shuffled));
     }
-}
-
-/// No bound holds for every set of names, so the sets are fixed: this is about the usual, not the worst.
-#[test]
-fn removing_one_of_few_equal_members_leaves_most_slots_alone() {
-    let mut worst = 0;
-    let mut all = 0;
-    let sets = 10..40;
-    for count in sets.clone() {
-        let members: Vec<Member> = (0..count)
-            .map(|n| member(format!("10.0.{count}.{n}:80"), 1))
-            .collect();
-        let gone = count / 2;
-        let before = populate(&members, 4_093);
-        let mut survivors = members.clone();
-        survivors.remove(gone);
-        let after = populate(&survivors, 4_093);
-        let pairs = before.iter().zip(&after);
-        let excess = |&(&before, &after): &(&u32, &u32)| {
-            before as usize != gone && members[before as usize] != survivors[after as usize]
-        };
-        let moved = pairs.filter(excess).count();
-        worst = worst.max(moved);
-        all += moved;
-    }
-    assert!(worst <= 4_093 / 10, "{worst} of 4,093 slots moved");
-    assert!(
-        all <= 4_093 * sets.len() / 25,
-        "{all} slots moved in {} tables",
-        sets.len()
-    );
 }

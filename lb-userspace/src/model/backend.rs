@@ -1,10 +1,16 @@
 //! The machines that receive traffic.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::SystemTime,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ParseError, vip::unicast_endpoint};
+use super::{ParseError, ServerId, vip::unicast_endpoint};
 
 /// How packets reach a backend.
 #[derive(
@@ -23,16 +29,49 @@ pub enum Mode {
     Gue,
     /// This host itself: the packet goes to its own stack.
     Local,
+    /// Full NAT: addresses and ports of both ends change, so that replies come back by themselves.
+    Snat,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 5] = [Self::L2, Self::Nat, Self::Ipip, Self::Gue, Self::Local];
+    pub const ALL: [Self; 6] = [
+        Self::L2,
+        Self::Nat,
+        Self::Ipip,
+        Self::Gue,
+        Self::Local,
+        Self::Snat,
+    ];
 
     /// Whether packets get an outer header.
     #[must_use]
     pub const fn is_tunnel(self) -> bool {
         matches!(self, Self::Ipip | Self::Gue)
+    }
+
+    /// The bytes put before packets on their way to a backend with the address `outer`: an IP header without options
+    /// (RFC 791 section 3.1, RFC 8200 section 3), and UDP's in mode `gue` (RFC 768).
+    #[must_use]
+    pub const fn overhead(self, outer: IpAddr) -> u16 {
+        let ip = if outer.is_ipv4() { 20 } else { 40 };
+        match self {
+            Self::L2 | Self::Nat | Self::Snat | Self::Local => 0,
+            Self::Ipip => ip,
+            Self::Gue => ip + 8,
+        }
+    }
+
+    /// Whether packets come from an address of ours.
+    #[must_use]
+    pub const fn has_source(self) -> bool {
+        self.is_tunnel() || matches!(self, Self::Snat)
+    }
+
+    /// Whether packets' own addresses and ports change, so that replies must come back through the balancer.
+    #[must_use]
+    pub const fn translates(self) -> bool {
+        matches!(self, Self::Nat | Self::Snat)
     }
 }
 
@@ -44,6 +83,7 @@ impl fmt::Display for Mode {
             Self::Ipip => "ipip",
             Self::Gue => "gue",
             Self::Local => "local",
+            Self::Snat => "snat",
         })
     }
 }
@@ -119,7 +159,7 @@ impl From<Weight> for u32 {
 /// One backend of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
-    /// Address and port; unique in its service, and its name. In all modes but `nat` packets keep
+    /// Address and port; unique in its service, and its name. In all modes but `nat` and `snat` packets keep
     /// their port, and this one is only probed.
     pub address: SocketAddr,
     /// Its share.
@@ -128,6 +168,9 @@ pub struct Backend {
     pub mode: Mode,
     /// What the operator wants of it.
     pub state: AdminState,
+    /// What QUIC connection ids call it; no other backend of its service has any of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub server_ids: BTreeSet<ServerId>,
     /// When a draining backend is removed, if it is being removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_at: Option<SystemTime>,

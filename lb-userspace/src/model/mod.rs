@@ -7,17 +7,21 @@ mod backend;
 mod limit;
 mod prefix;
 mod probe;
+mod quic;
 mod service;
-mod tunnel;
+mod source;
 mod vip;
+mod way;
 
 pub use backend::{AdminState, Backend, Mode, Weight};
 pub use limit::SourceLimit;
 pub use prefix::Prefix;
 pub use probe::{Health, Probe, ProbeKind, StatusRange};
+pub use quic::{ConfigId, QuicConfig, QuicLb, ServerId, ServerIdLength};
 pub use service::{Service, ServiceName, TableSlots};
-pub use tunnel::{TunnelSource, TunnelSources};
+pub use source::{ChosenSources, Source, Sources};
 pub use vip::{Protocol, Vip};
+pub use way::{Way, Ways};
 
 /// A text that is not a value of the type asked for: says what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,6 +14,20 @@ use super::ParseError;
 #[serde(into = "String", try_from = "String")]
 pub struct Prefix(IpNet);
 
+impl From<Prefix> for String {
+    fn from(prefix: Prefix) -> Self {
+        prefix.to_string()
+    }
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
+    }
+}
+
 impl Prefix {
     /// The prefix of `address` that is `bits` bits long, if an address has so many; all bits beyond are 0.
     #[must_use]
@@ -22,10 +36,10 @@ impl Prefix {
         Some(Self(prefix.trunc()))
     }
 
-    /// Whether every address of `other` is one of this prefix, too.
+    /// The prefix of `bits` bits that begins with `address`; `None` if there is none.
     #[must_use]
-    pub fn contains(self, other: Self) -> bool {
-        self.0.contains(&other.0)
+    pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
+        Self::of(address, bits).filter(|prefix| prefix.address() == address)
     }
 
     /// Whether all its addresses are IPv4 addresses in an IPv6 coat (RFC 4291 section 2.5.5.2), which never stand on
@@ -42,6 +56,36 @@ impl Prefix {
         self.0.addr()
     }
 
+    /// The last address of the range.
+    #[must_use]
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// Whether it is a range of IPv4 addresses.
+    #[must_use]
+    pub const fn is_ipv4(self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+
+    /// Whether it is one address.
+    #[must_use]
+    pub fn is_single(self) -> bool {
+        self.free_bits() == 0
+    }
+
+    /// Whether all addresses of `other` are in it.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// Whether any address is in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.contains(other) || other.contains(self)
+    }
+
     /// How many bits count: at most 32, or 128.
     #[must_use]
     pub fn bits(self) -> u8 {
@@ -55,23 +99,21 @@ impl Prefix {
     }
 }
 
+impl From<IpAddr> for Prefix {
+    /// The prefix of that address only.
+    fn from(address: IpAddr) -> Self {
+        Self(address.into())
+    }
+}
+
 impl fmt::Display for Prefix {
+    /// One address without its length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl TryFrom<String> for Prefix {
-    type Error = ParseError;
-
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        text.parse()
-    }
-}
-
-impl From<Prefix> for String {
-    fn from(prefix: Prefix) -> Self {
-        prefix.to_string()
+        if self.is_single() {
+            self.address().fmt(f)
+        } else {
+            self.0.fmt(f)
+        }
     }
 }
 
@@ -81,7 +123,7 @@ impl FromStr for Prefix {
     /// An address alone is the prefix of that address only.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self(address.into()));
+            return Ok(address.into());
         }
         let prefix: IpNet = text.parse().map_err(|_| {
             ParseError::new(format!(
@@ -109,10 +151,10 @@ mod tests {
             "0.0.0.0/0",
             "10.0.0.0/8",
             "10.0.0.128/25",
-            "10.0.0.1/32",
+            "10.0.0.1",
             "::/0",
             "2001:db8::/32",
-            "2001:db8::1/128",
+            "2001:db8::1",
         ] {
             assert_eq!(text.parse::<Prefix>().unwrap().to_string(), text);
         }
@@ -121,7 +163,8 @@ mod tests {
     #[test]
     fn an_address_alone_is_itself() {
         for (text, whole) in [("10.0.0.1", "10.0.0.1/32"), ("fd00::1", "fd00::1/128")] {
-            assert_eq!(text.parse::<Prefix>().unwrap().to_string(), whole);
+            assert_eq!(text.parse::<Prefix>(), whole.parse());
+            assert_eq!(whole.parse::<Prefix>().unwrap().to_string(), text);
         }
     }
 

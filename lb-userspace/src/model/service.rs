@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Mode, ParseError, Probe, SourceLimit, Vip};
+use super::{Backend, Mode, ParseError, Probe, QuicLb, ServerId, SourceLimit, Vip};
 
 /// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -161,6 +161,20 @@ pub struct Service {
     /// How much one source may send; without, as much as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_limit: Option<SourceLimit>,
+    /// Packets to UDP VIPs go to the backend that their QUIC connection id names, if it is of such a configuration.
+    #[serde(default, skip_serializing_if = "QuicLb::is_empty")]
+    pub quic_lb: QuicLb,
     /// By address.
     pub backends: BTreeMap<SocketAddr, Backend>,
+}
+
+impl Service {
+    /// The server ids that connection ids of some configuration may hold, with the address of the backend.
+    pub fn quic_server_ids(&self) -> impl Iterator<Item = (ServerId, SocketAddr)> {
+        self.backends.values().flat_map(|backend| {
+            let ids = backend.server_ids.iter().copied();
+            let ids = ids.filter(|id| self.quic_lb.may_hold(*id));
+            ids.map(|id| (id, backend.address))
+        })
+    }
 }

@@ -9,6 +9,12 @@ fn vips_are_read_and_written_alike() {
         "[2001:db8::10]:53/udp",
         "192.0.2.10:*/udp",
         "[2001:db8::10]:*/tcp",
+        "192.0.2.10:2905/sctp",
+        "203.0.113.0/28:443/tcp",
+        "203.0.113.0/28:*/sctp",
+        "10.0.0.0/8:80/tcp",
+        "[2001:db8:1::/64]:443/tcp",
+        "[2001:db8:1::/127]:*/udp",
     ] {
         assert_eq!(text.parse::<Vip>().unwrap().to_string(), text);
     }
@@ -30,13 +36,51 @@ fn addresses_that_no_host_can_have_are_refused() {
         "192.0.2.10:**/tcp",
         "192.0.2.*:80/tcp",
         "0.0.0.0:*/tcp",
-        "192.0.2.10:80/sctp",
+        "192.0.2.10:80/dccp",
+        "192.0.2.10:+80/tcp",
+        "192.0.2.10:65536/tcp",
+        "192.0.2.10:/tcp",
+        "[192.0.2.10]:80/tcp",
+        "2001:db8::10:80/tcp",
+        "[2001:db8::10:80/tcp",
+        "203.0.113.0/28/tcp",
+        "203.0.113.0:443/28/tcp",
+        "203.0.113.0/33:443/tcp",
+        "203.0.113.1/28:443/tcp",
+        "2001:db8:1::/64:443/tcp",
+        "[2001:db8:1::]/64:443/tcp",
+        "0.0.0.0/0:443/tcp",
+        "0.0.0.0/8:443/tcp",
+        "127.0.0.0/8:443/tcp",
+        "192.0.0.0/7:443/tcp",
+        "224.0.0.0/8:443/tcp",
+        "255.255.255.0/24:443/tcp",
+        "[2000::/15]:443/tcp",
+        "[::/16]:443/tcp",
+        "[ff02::/16]:443/tcp",
         "192.0.2.10/tcp",
         "web:80/tcp",
     ] {
         let error = text.parse::<Vip>().unwrap_err().to_string();
         assert!(error.contains('`'), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_prefix_of_all_bits_is_its_address() {
+    for (text, meant) in [
+        ("192.0.2.10/32:443/tcp", "192.0.2.10:443/tcp"),
+        ("[2001:db8::10/128]:443/tcp", "[2001:db8::10]:443/tcp"),
+    ] {
+        let vip: Vip = text.parse().unwrap();
+        assert_eq!(vip, meant.parse().unwrap());
+        assert_eq!(vip.to_string(), meant);
+    }
+    let refused = "203.0.113.1/28:443/tcp".parse::<Vip>().unwrap_err();
+    assert!(
+        refused.to_string().contains("write 203.0.113.0/28"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use rtnetlink::MulticastGroup;
 
 use super::{
-    NeighborError,
+    NeighborError, VlanLink,
     netlink::{Events, Netlink},
 };
 
@@ -25,6 +25,10 @@ pub struct Link {
     pub up: bool,
     /// The largest IP packet it carries, in bytes.
     pub mtu: u32,
+    /// What kind of software device it is (`veth`, `bridge`), as the kernel calls it; `None` for hardware.
+    pub kind: Option<String>,
+    /// The VLAN it stands for, if it is a VLAN device.
+    pub vlan: Option<VlanLink>,
     /// How an XDP program is attached to it, if one is, whoever's it may be.
     pub xdp: Option<Xdp>,
 }

@@ -5,19 +5,28 @@
 
 use std::{collections::BTreeMap, fmt, io, net::IpAddr};
 
+use lb_common::vlan::Vlan;
+
 pub mod link;
 mod netlink;
 mod resolve;
 pub mod resolver;
+pub mod vlan;
 
 pub use link::{InterfaceEvents, Link, Xdp, addresses, links};
 pub use resolver::{Resolver, ResolverHandle};
+pub use vlan::{UnsupportedVlan, VlanLink};
+
+use self::netlink::Netlink;
+use crate::model::Ways;
 
 /// Where a frame for some destination goes. The default is nowhere: the packet stays on this host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextHop {
-    /// Index of the egress interface.
+    /// Index of the interface that transmits: the parent of a VLAN device.
     pub interface: u32,
+    /// The tag that frames leave with, if the egress interface is a VLAN device.
+    pub vlan: Vlan,
     /// MAC address of the egress interface.
     pub source_mac: [u8; 6],
     /// MAC address of the next hop.
@@ -28,6 +37,23 @@ pub struct NextHop {
     pub source: Option<IpAddr>,
     /// The largest IP packet that the egress interface carries, in bytes; 0: not known.
     pub mtu: u16,
+}
+
+/// The ways to `destinations`, as routes and interfaces are now.
+///
+/// # Errors
+/// The kernel could not be asked.
+pub async fn ways(destinations: impl IntoIterator<Item = IpAddr>) -> Result<Ways, NeighborError> {
+    let netlink = Netlink::open()?;
+    let links = netlink.links().await?;
+    let links = links.into_iter().map(|link| (link.index, link)).collect();
+    let mut ways = Ways::new();
+    for destination in destinations {
+        let route = netlink.route(destination).await?;
+        let way = resolve::way(destination, route, &links);
+        ways.extend(way.map(|way| (destination, way)));
+    }
+    Ok(ways)
 }
 
 /// Why a destination has no next hop.
@@ -46,6 +72,13 @@ pub enum Unresolved {
     InterfaceDown {
         /// Its name.
         interface: String,
+    },
+    /// The egress interface is a VLAN device whose tag the program cannot write.
+    UnsupportedVlan {
+        /// Its name.
+        interface: String,
+        /// Why not.
+        why: UnsupportedVlan,
     },
     /// Nobody has answered to ARP or neighbour discovery yet.
     NoNeighbor {
@@ -67,6 +100,9 @@ impl fmt::Display for Unresolved {
             ),
             Self::InterfaceDown { interface } => {
                 write!(f, "its route leads to {interface}, which is down")
+            }
+            Self::UnsupportedVlan { interface, why } => {
+                write!(f, "its route leads to the VLAN device {interface}, {why}")
             }
             Self::NoNeighbor {
                 next_hop,

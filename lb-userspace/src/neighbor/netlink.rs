@@ -7,7 +7,8 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage},
     link::{
-        LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
+        InfoData, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType,
+        LinkMessage, LinkXdp, VlanProtocol, XdpAttached,
     },
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -22,7 +23,7 @@ use rtnetlink::{
 use rustix::io::Errno;
 
 use super::{
-    Link, NeighborError, Xdp,
+    Link, NeighborError, VlanLink, Xdp,
     resolve::{Neighbor, NeighborKey, Neighbors, Route},
 };
 
@@ -180,8 +181,12 @@ fn link(message: &LinkMessage) -> Link {
         mac: None,
         up: header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         mtu: 0,
+        kind: None,
+        vlan: None,
         xdp: None,
     };
+    let mut parent = None;
+    let mut details: &[LinkInfo] = &[];
     let ethernet = header.link_layer_type == LinkLayerType::Ether;
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(name) = attribute {
@@ -194,9 +199,37 @@ fn link(message: &LinkMessage) -> Link {
             link.mac = address.as_slice().try_into().ok();
         } else if let LinkAttribute::Xdp(attributes) = attribute {
             link.xdp = attributes.iter().find_map(xdp);
+        } else if let LinkAttribute::Link(index) = attribute {
+            parent = Some(*index);
+        } else if let LinkAttribute::LinkInfo(attributes) = attribute {
+            details = attributes;
+        }
+    }
+    for detail in details {
+        if let LinkInfo::Kind(kind) = detail {
+            link.kind = Some(kind.to_string());
+        } else if let LinkInfo::Data(InfoData::Vlan(attributes)) = detail {
+            link.vlan = parent.and_then(|parent| vlan(parent, attributes));
         }
     }
     link
+}
+
+fn vlan(parent: u32, attributes: &[InfoVlan]) -> Option<VlanLink> {
+    let mut number = None;
+    let mut is_provider = false;
+    for attribute in attributes {
+        if let InfoVlan::Id(id) = attribute {
+            number = Some(*id);
+        } else if let InfoVlan::Protocol(protocol) = attribute {
+            is_provider = *protocol == VlanProtocol::Ieee8021Ad;
+        }
+    }
+    number.map(|id| VlanLink {
+        parent,
+        id,
+        is_provider,
+    })
 }
 
 fn xdp(attribute: &LinkXdp) -> Option<Xdp> {
@@ -349,3 +382,6 @@ fn change(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Change> {
         Some(Change::Anything)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{Link, NextHop, Unresolved};
+use lb_common::vlan::Vlan;
+
+use super::{Link, NextHop, Unresolved, vlan};
+use crate::model::Way;
 
 /// What the kernel does with packets to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +72,42 @@ pub(super) fn resolve(
             next_hop,
             interface: name(),
         })?;
+    let (transmitter, vlan) = match vlan::device(link, links) {
+        None => (interface, Vlan::NONE),
+        Some(Ok(device)) => (device.parent, device.vlan),
+        Some(Err(why)) => {
+            let interface = name();
+            return Err(Unresolved::UnsupportedVlan { interface, why });
+        }
+    };
     Ok(NextHop {
-        interface,
+        interface: transmitter,
+        vlan,
         source_mac,
         destination_mac: neighbor.mac,
         on_link: next_hop == destination,
         source,
-        // No IP packet is longer (the loopback interface carries 65,536 bytes).
-        mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+        mtu: mtu(link),
     })
+}
+
+/// What of a route a configuration can contradict; `None` if there is none.
+pub(super) fn way(destination: IpAddr, route: Route, links: &Links) -> Option<Way> {
+    match route {
+        Route::Local => Some(Way::Here),
+        Route::Refused => None,
+        Route::Through {
+            interface, gateway, ..
+        } => Some(Way::By {
+            on_link: gateway.is_none_or(|gateway| gateway == destination),
+            mtu: mtu(links.get(&interface)?),
+        }),
+    }
+}
+
+/// The largest IP packet of an interface; none is longer (the loopback interface carries 65,536 bytes).
+fn mtu(link: &Link) -> u16 {
+    u16::try_from(link.mtu).unwrap_or(u16::MAX)
 }
 
 /// The neighbour that `destination` depends on, if the kernel can be asked to look for it.
@@ -99,13 +129,18 @@ pub(super) fn neighbor_needed(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::neighbor::{UnsupportedVlan, VlanLink};
 
     const LINK: u32 = 2;
     const DOWN: u32 = 3;
     const TUNNEL: u32 = 4;
+    /// On [`LINK`], and on that again.
+    const VLAN: u32 = 5;
+    const STACKED: u32 = 6;
     const GONE: u32 = 9;
     const OUR_ADDRESS: &str = "10.0.0.1";
     const OURS: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    const OURS_ON_VLAN: [u8; 6] = [2, 0, 0, 0, 0, 5];
     const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
     fn ip(text: &str) -> IpAddr {
@@ -119,27 +154,48 @@ mod tests {
             mac,
             up,
             mtu: 1_500,
+            kind: None,
+            vlan: None,
             xdp: None,
         };
         [
             link(LINK, "eth0", Some(OURS), true),
             link(DOWN, "eth1", Some(OURS), false),
             link(TUNNEL, "tun0", None, true),
+            Link {
+                mtu: 1_496,
+                ..vlan(LINK, link(VLAN, "eth0.100", Some(OURS_ON_VLAN), true))
+            },
+            vlan(VLAN, link(STACKED, "eth0.100.7", Some(OURS), true)),
         ]
         .map(|link| (link.index, link))
         .into()
     }
 
+    fn vlan(parent: u32, link: Link) -> Link {
+        let vlan = Some(VlanLink {
+            parent,
+            id: 100,
+            is_provider: false,
+        });
+        Link { vlan, ..link }
+    }
+
     fn neighbors() -> Neighbors {
-        ["10.0.0.2", "fd00::2"]
-            .map(|address| {
-                let neighbor = Neighbor {
-                    mac: THEIRS,
-                    stale: false,
-                };
-                ((LINK, ip(address)), neighbor)
-            })
-            .into()
+        [
+            (LINK, "10.0.0.2"),
+            (LINK, "fd00::2"),
+            (VLAN, "10.3.0.2"),
+            (STACKED, "10.4.0.2"),
+        ]
+        .map(|(link, address)| {
+            let neighbor = Neighbor {
+                mac: THEIRS,
+                stale: false,
+            };
+            ((link, ip(address)), neighbor)
+        })
+        .into()
     }
 
     fn through(interface: u32, gateway: Option<&str>) -> Route {
@@ -154,11 +210,22 @@ mod tests {
     fn hop(on_link: bool) -> NextHop {
         NextHop {
             interface: LINK,
+            vlan: Vlan::NONE,
             source_mac: OURS,
             destination_mac: THEIRS,
             on_link,
             source: Some(ip(OUR_ADDRESS)),
             mtu: 1_500,
+        }
+    }
+
+    /// By the parent, as the VLAN device would send it.
+    fn hop_in_vlan(on_link: bool) -> NextHop {
+        NextHop {
+            vlan: Vlan::new(100, false),
+            source_mac: OURS_ON_VLAN,
+            mtu: 1_496,
+            ..hop(on_link)
         }
     }
 
@@ -181,6 +248,14 @@ mod tests {
                 interface: "tun0".to_owned(),
             })
         };
+        let stacked = || {
+            Err(Unresolved::UnsupportedVlan {
+                interface: "eth0.100.7".to_owned(),
+                why: UnsupportedVlan::Stacked {
+                    parent: "eth0.100".to_owned(),
+                },
+            })
+        };
         for (destination, route, expected) in [
             ("10.0.0.2", through(LINK, None), Ok(hop(true))),
             ("fd00::2", through(LINK, None), Ok(hop(true))),
@@ -192,6 +267,13 @@ mod tests {
             ),
             ("192.0.2.1", through(LINK, Some("fd00::2")), Ok(hop(false))),
             ("10.0.0.2", through(LINK, Some("10.0.0.2")), Ok(hop(true))),
+            ("10.3.0.2", through(VLAN, None), Ok(hop_in_vlan(true))),
+            (
+                "192.0.2.1",
+                through(VLAN, Some("10.3.0.2")),
+                Ok(hop_in_vlan(false)),
+            ),
+            ("10.4.0.2", through(STACKED, None), stacked()),
             ("10.0.0.3", through(LINK, None), Err(silent("10.0.0.3"))),
             (
                 "192.0.2.1",
@@ -209,6 +291,27 @@ mod tests {
                 expected,
                 "{destination} by {route:?}"
             );
+        }
+    }
+
+    #[test]
+    fn ways_are_here_on_a_link_behind_a_gateway_or_none() {
+        let by = |on_link| {
+            Some(Way::By {
+                on_link,
+                mtu: 1_500,
+            })
+        };
+        for (destination, route, expected) in [
+            ("10.0.0.2", through(LINK, None), by(true)),
+            ("10.0.0.2", through(LINK, Some("10.0.0.2")), by(true)),
+            ("192.0.2.1", through(LINK, Some("10.0.0.3")), by(false)),
+            ("10.0.0.1", Route::Local, Some(Way::Here)),
+            ("203.0.113.1", Route::Refused, None),
+            ("10.9.0.2", through(GONE, None), None),
+        ] {
+            let found = way(ip(destination), route, &links());
+            assert_eq!(found, expected, "{destination} by {route:?}");
         }
     }
 

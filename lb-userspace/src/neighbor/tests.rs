@@ -198,6 +198,7 @@ fn destinations_on_link_and_behind_gateways_are_found() {
             let mut watch = Watch::start(&[destination]);
             let next_hop = watch.until_mac(destination, PEER_MAC).await;
             let expected = NextHop {
+                vlan: Vlan::NONE,
                 interface: l0.index,
                 source_mac: l0.mac.unwrap(),
                 destination_mac: PEER_MAC,

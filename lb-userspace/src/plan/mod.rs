@@ -7,6 +7,7 @@
 mod numbers;
 mod planner;
 mod regions;
+mod servers;
 mod tables;
 mod vips;
 
@@ -15,11 +16,13 @@ use std::{
     fmt,
 };
 
+use lb_common::vlan::VlanDevice;
+
 use crate::{
-    dataplane::{Actual, Capacity, Step},
+    dataplane::{Actual, Capacity, Features, Step},
     desired::Desired,
     health::Target,
-    model::{Health, TunnelSources},
+    model::{ChosenSources, Health, Mode},
     neighbor::{NextHops, Unresolved},
 };
 
@@ -37,8 +40,10 @@ pub struct Input<'a> {
     pub next_hops: &'a NextHops,
     /// Interfaces that replies may leave by.
     pub interfaces: &'a BTreeSet<u32>,
+    /// How frames for the host's VLAN devices leave, and for those that carry some.
+    pub vlans: &'a BTreeMap<u32, VlanDevice>,
     /// Where outer headers come from, if the operator has chosen.
-    pub tunnel_sources: TunnelSources,
+    pub sources: ChosenSources,
     /// What the kernel holds.
     pub actual: &'a Actual,
     /// How much it can hold.
@@ -96,8 +101,8 @@ pub enum NotServing {
     BehindGateway,
     /// Mode `local` needs an address of this host, and this is none.
     NotThisHost,
-    /// This host has no address that its tunnel could begin at.
-    NoTunnelSource,
+    /// This host has no address that its packets, in this mode, could come from.
+    NoSource(Mode),
     /// See [`Plan::shortages`].
     NoRoom,
 }
@@ -117,8 +122,14 @@ impl fmt::Display for NotServing {
             Self::NotThisHost => {
                 f.write_str("mode local needs an address of this host, and this is another's")
             }
-            Self::NoTunnelSource => f.write_str(
-                "this host has no address to send its tunnel from: name one in tunnel_sources",
+            Self::NoSource(mode) => write!(
+                f,
+                "this host has no address to send to it from: name one in {}",
+                if mode.is_tunnel() {
+                    "tunnel_sources"
+                } else {
+                    "sources of [daemon.snat]"
+                }
             ),
             Self::NoRoom => f.write_str("no room in the maps"),
         }
@@ -151,6 +162,18 @@ pub enum Shortage {
         /// The map's size; number 0 is reserved.
         capacity: u32,
     },
+    /// More services than there are numbers.
+    Services {
+        /// Wanted.
+        wanted: usize,
+    },
+    /// More QUIC server ids than the map holds.
+    ServerIds {
+        /// Wanted, over all services.
+        wanted: usize,
+        /// The map's size: two for each backend.
+        capacity: u32,
+    },
     /// More VIPs and addresses than the map of their family holds.
     Vips {
         /// Wanted of one family, address entries counted.
@@ -181,12 +204,34 @@ impl fmt::Display for Shortage {
                 "{wanted} backends are wanted, {} fit: raise max_backends",
                 capacity.saturating_sub(1)
             ),
+            Self::Services { wanted } => write!(
+                f,
+                "{wanted} services are wanted, and there are {} numbers for them: give services more VIPs or backends each",
+                u16::MAX
+            ),
+            Self::ServerIds { wanted, capacity } => write!(
+                f,
+                "{wanted} QUIC server ids are wanted, {capacity} fit: raise max_backends, half of that number"
+            ),
             Self::Vips { wanted, capacity } => write!(
                 f,
                 "{wanted} VIPs and addresses of one IP version are wanted, {capacity} fit: raise max_vips"
             ),
         }
     }
+}
+
+/// What the program must do for `desired`, whatever the health of its backends.
+#[must_use]
+pub fn features(desired: &Desired) -> Features {
+    let services = || desired.services.values();
+    let vips = services().flat_map(|service| &service.vips);
+    let backends = services().flat_map(|service| service.backends.values());
+    Features::of(
+        vips,
+        backends.map(|backend| backend.mode),
+        &desired.blocklist,
+    )
 }
 
 /// Plans the way from `input.actual` to what is wanted.
@@ -203,6 +248,7 @@ pub fn plan(input: Input<'_>, tables: &mut Tables) -> Plan {
     }
     tables.retain(numbers.values().copied());
     planner.backend_room();
+    planner.service_room(numbers.len());
     planner.finish()
 }
 

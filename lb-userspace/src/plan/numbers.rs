@@ -12,7 +12,7 @@ use crate::{
     model::{Mode, Service, ServiceName},
 };
 
-/// A number for every wanted service.
+/// A number for every wanted service, as long as there are any.
 ///
 /// A published number stays with the service that has most of the backends, then of the VIPs, that are
 /// published under it: backends keep their flows however VIPs and names move between services. Other
@@ -36,14 +36,13 @@ pub(super) fn numbers<'a>(
             numbers.insert(name, id);
         }
     }
-    let mut lowest = 1;
+    let mut free = (1..=u16::MAX).map(ServiceId);
     for name in desired.services.keys() {
-        numbers.entry(name).or_insert_with(|| {
-            while !borne.insert(ServiceId(lowest)) {
-                lowest += 1;
-            }
-            ServiceId(lowest)
-        });
+        if !numbers.contains_key(name)
+            && let Some(id) = free.find(|id| borne.insert(*id))
+        {
+            numbers.insert(name, id);
+        }
     }
     numbers
 }

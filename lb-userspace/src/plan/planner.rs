@@ -6,20 +6,27 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{backend::BackendId, table::Slot};
+use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 
 use super::{
-    Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, tables, vips::Vips,
+    Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, servers::Servers,
+    tables::Members, vips::Vips,
 };
 use crate::{
-    dataplane::{BackendEntry, Guard, Region, ServiceId, Step, VipEntry},
+    dataplane::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry},
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TunnelSource, Vip},
+    model::{AdminState, Backend, Health, Mode, Protocol, QuicLb, Service, Source, Vip},
     neighbor::{NextHop, Unresolved},
 };
 
+/// The steps that allow ways out, and those that forbid them when nothing uses them any more.
+struct Ways {
+    put: Vec<Step>,
+    remove: Vec<Step>,
+}
+
 /// Where a backend's packets go, and where the outer headers of a tunnel to it come from.
-type Way = (NextHop, Option<TunnelSource>);
+type Way = (NextHop, Option<Source>);
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
@@ -35,6 +42,7 @@ pub(super) struct Planner<'a> {
     /// Interfaces that wanted backends are reached by, if only with an old next hop.
     interfaces: BTreeSet<u32>,
     regions: Regions,
+    servers: Servers,
     vips: Vips,
     write_backends: Vec<Step>,
     write_tables: Vec<Step>,
@@ -55,6 +63,7 @@ impl<'a> Planner<'a> {
             backends: BTreeSet::new(),
             lowest_free: 1,
             interfaces: BTreeSet::new(),
+            servers: Servers::default(),
             regions: Regions::new(input.actual, input.capacity.slots),
             vips: Vips::new(input.desired, input.actual, input.capacity.vips),
             write_backends: Vec::new(),
@@ -66,30 +75,27 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn service(&mut self, id: ServiceId, service: &Service, tables: &mut Tables) {
-        let mut members = Vec::new();
+        let mut members = Members::default();
+        let mut serving = Vec::new();
         for backend in service.backends.values() {
             let target = Target::of(service, backend.address);
-            let serving = match self.backend(id, backend, &target) {
-                Ok(number) => {
-                    members.push((target, tables::Member::new(backend, number)));
-                    continue;
+            let number = self.backend(id, service, backend, &target);
+            members.push(backend, number.as_ref().ok().copied());
+            match number {
+                Ok(number) => serving.push((target, number)),
+                Err(why) => {
+                    self.plan.serving.insert(target, Serving::No(why));
                 }
-                Err(why) => Serving::No(why),
-            };
-            self.plan.serving.insert(target, serving);
+            }
         }
         let slots = service.table_slots.slots(service.backends.len());
-        let table = tables.table(
-            id,
-            slots,
-            members.iter().map(|(_, member)| member.clone()).collect(),
-        );
+        let table = tables.table(id, slots, members);
         let mut counts: BTreeMap<BackendId, u32> = BTreeMap::new();
         for slot in table.iter() {
             *counts.entry(slot.backend()).or_default() += 1;
         }
-        for (target, member) in members {
-            let slots = counts.get(&member.id).copied().unwrap_or_default();
+        for (target, number) in serving {
+            let slots = counts.get(&number).copied().unwrap_or_default();
             self.plan.serving.insert(target, Serving::Slots(slots));
         }
         let vips: Vec<Vip> = service
@@ -101,18 +107,15 @@ impl<'a> Planner<'a> {
             return;
         }
         if let Some(region) = self.region(service, &table) {
-            let guard = Guard {
-                blocklist: !self.input.desired.blocklist.is_empty(),
-                source_limit: service.source_limit,
-            };
-            self.publish(id, &vips, region, guard);
+            self.publish(id, &vips, region, service);
         }
     }
 
     /// Plans one backend; its number if new flows are to go to it.
     fn backend(
         &mut self,
-        service: ServiceId,
+        id: ServiceId,
+        service: &Service,
         backend: &Backend,
         target: &Target,
     ) -> Result<BackendId, NotServing> {
@@ -126,7 +129,7 @@ impl<'a> Planner<'a> {
         };
         let known = self
             .known
-            .get(&(service, backend.address, backend.mode))
+            .get(&(id, backend.address, backend.mode))
             .copied();
         let before = known
             .and_then(|id| self.input.actual.backends.get(&id))
@@ -134,17 +137,17 @@ impl<'a> Planner<'a> {
         let way = self.way(backend, before);
         let why_not = serves.err().or(way.clone().err());
         // A known backend whose next hop is lost keeps the old one for the flows it has.
-        let before_way = before.map(|entry| (entry.next_hop, entry.tunnel));
-        let Some((next_hop, tunnel)) = way.ok().or(before_way) else {
+        let before_way = before.map(|entry| (entry.next_hop, entry.source));
+        let Some((next_hop, source)) = way.ok().or(before_way) else {
             return Err(why_not.unwrap_or(NotServing::NextHopPending));
         };
-        let id = match known {
-            Some(id) => id,
+        let number = match known {
+            Some(number) => number,
             None => self.new_number(target)?,
         };
         let entry = BackendEntry {
             generation: before.map_or(self.next, |entry| entry.generation),
-            service,
+            service: id,
             address: backend.address,
             mode: backend.mode,
             // What the map does not hold is as `actual` reads it.
@@ -153,17 +156,37 @@ impl<'a> Planner<'a> {
                 source: None,
                 ..next_hop
             },
-            tunnel,
+            source,
             active: backend.state != AdminState::Down && health != Health::Down,
         };
-        self.backends.insert(id);
+        self.backends.insert(number);
+        self.name(id, service, backend, number, entry.generation);
         if backend.mode != Mode::Local {
             self.interfaces.insert(entry.next_hop.interface);
         }
         if before != Some(entry) {
-            self.write_backend(id, entry);
+            self.write_backend(number, entry);
         }
-        why_not.map_or(Ok(id), Err)
+        why_not.map_or(Ok(number), Err)
+    }
+
+    /// Gives a backend its QUIC server ids, whether or not it serves: connections that it has go on.
+    fn name(
+        &mut self,
+        service: ServiceId,
+        of: &Service,
+        backend: &Backend,
+        number: BackendId,
+        generation: u32,
+    ) {
+        let ids = backend.server_ids.iter();
+        for id in ids.copied().filter(|id| of.quic_lb.may_hold(*id)) {
+            let entry = ServerEntry {
+                backend: number,
+                generation,
+            };
+            self.servers.want(ServerKey { service, id }, entry);
+        }
     }
 
     /// Before the tables if flows may go to it; after the VIPs if they no longer may, for until then the
@@ -177,13 +200,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Where packets to `backend` go and, in a tunnel, come from. What has not been asked for yet is what it was before: at a restart
+    /// Where packets to `backend` go and, in modes with a source of our own, come from. What has not been asked for yet is what it was before: at a restart
     /// nothing moves only because the answers are late.
     fn way(&self, backend: &Backend, before: Option<BackendEntry>) -> Result<Way, NotServing> {
         let address = backend.address.ip();
         match self.input.next_hops.get(&address) {
             None => before
-                .map(|entry| (entry.next_hop, entry.tunnel))
+                .map(|entry| (entry.next_hop, entry.source))
                 .ok_or(NotServing::NextHopPending),
             Some(Err(Unresolved::Local)) if backend.mode == Mode::Local => {
                 Ok((NextHop::default(), None))
@@ -193,10 +216,10 @@ impl<'a> Planner<'a> {
             Some(Ok(hop)) if backend.mode == Mode::L2 && !hop.on_link => {
                 Err(NotServing::BehindGateway)
             }
-            Some(Ok(hop)) if backend.mode.is_tunnel() => {
-                let chosen = self.input.tunnel_sources.towards(address);
-                let source = chosen.or_else(|| hop.source.map(TunnelSource::from));
-                let source = source.ok_or(NotServing::NoTunnelSource)?;
+            Some(Ok(hop)) if backend.mode.has_source() => {
+                let chosen = self.input.sources.towards(backend.mode, address);
+                let source = chosen.or_else(|| hop.source.map(Source::from));
+                let source = source.ok_or(NotServing::NoSource(backend.mode))?;
                 Ok((*hop, Some(source)))
             }
             Some(Ok(hop)) => Ok((*hop, None)),
@@ -246,14 +269,19 @@ impl<'a> Planner<'a> {
         region
     }
 
-    fn publish(&mut self, service: ServiceId, vips: &[Vip], region: Region, guard: Guard) {
+    fn publish(&mut self, id: ServiceId, vips: &[Vip], region: Region, service: &Service) {
         let actual = self.input.actual;
         for vip in vips {
+            let quic_lb = match vip.protocol {
+                Protocol::Udp => service.quic_lb,
+                Protocol::Tcp | Protocol::Sctp => QuicLb::default(),
+            };
             let entry = VipEntry {
                 region,
                 generation: self.next,
-                service,
-                guard,
+                service: id,
+                source_limit: service.source_limit,
+                quic_lb,
             };
             // What is there is as good if only its generation is another.
             let same = |before: &VipEntry| {
@@ -264,7 +292,8 @@ impl<'a> Planner<'a> {
                         ..entry
                     }
             };
-            if !actual.vips.get(vip).is_some_and(same) || !actual.announces(*vip, &entry) {
+            let has_address = actual.addresses.contains(&vip.addresses);
+            if !actual.vips.get(vip).is_some_and(same) || !has_address {
                 self.write_vips.push(Step::PutVip(*vip, entry));
             }
         }
@@ -272,8 +301,7 @@ impl<'a> Planner<'a> {
 
     /// Prefixes that are to be on the blocklist and those that are to be off it.
     ///
-    /// What is blocked is blocked before a VIP asks for it, and let go when none asks any more; a VIP asks only if
-    /// there is something to be found.
+    /// What comes on it is blocked before a new VIP is published, and what leaves it let go when all is.
     fn blocklist(&self) -> (Vec<Step>, Vec<Step>) {
         let (wanted, have) = (&self.input.desired.blocklist, &self.input.actual.blocklist);
         let block = wanted.difference(have).copied().map(Step::Block);
@@ -284,13 +312,19 @@ impl<'a> Planner<'a> {
     pub(super) fn finish(mut self) -> Plan {
         self.plan.shortages.append(&mut self.vips.shortages);
         let mut clean = self.remove_backends();
-        let (put_devices, remove_devices) = self.devices();
-        clean.extend(remove_devices);
+        let Ways {
+            put: put_ways,
+            remove: remove_ways,
+        } = self.ways();
+        clean.extend(remove_ways);
         if !clean.is_empty() {
             clean.insert(0, Step::Grace);
         }
         let remove_vips = self.remove_vips();
         let (block, unblock) = self.blocklist();
+        let (held, room) = (&self.input.actual.servers, self.input.capacity.server_ids());
+        let servers = self.servers.steps(held, room);
+        self.plan.shortages.extend(servers.shortage);
         // An address whose only VIP is replaced by another stays announced all the time, if there is room.
         let (first, second) = if self.vips.crowded {
             (remove_vips, self.write_vips)
@@ -298,12 +332,15 @@ impl<'a> Planner<'a> {
             (self.write_vips, remove_vips)
         };
         let publish: Vec<Step> = [
-            put_devices,
+            put_ways,
             self.write_backends,
+            servers.make_room,
+            servers.put,
             self.write_tables,
             block,
             first,
             second,
+            servers.remove,
             unblock,
             self.silence_backends,
         ]
@@ -330,6 +367,14 @@ impl<'a> Planner<'a> {
             self.plan
                 .shortages
                 .push(Shortage::TooManyBackends { wanted, capacity });
+        }
+    }
+
+    /// Whether all services have a number; so many have.
+    pub(super) fn service_room(&mut self, numbered: usize) {
+        let wanted = self.input.desired.services.len();
+        if numbered < wanted {
+            self.plan.shortages.push(Shortage::Services { wanted });
         }
     }
 
@@ -363,7 +408,7 @@ impl<'a> Planner<'a> {
     /// Interfaces that backends or replies go out by: the steps that allow them, and that forbid others.
     ///
     /// One that only an old next hop leads to stays allowed, but is not asked for: it may be gone.
-    fn devices(&self) -> (Vec<Step>, Vec<Step>) {
+    fn ways(&self) -> Ways {
         let hops = self.input.next_hops.values().flatten();
         let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
         wanted.extend(self.input.interfaces);
@@ -371,6 +416,30 @@ impl<'a> Planner<'a> {
         let put = wanted.difference(have).copied().map(Step::PutDevice);
         let unused = have.difference(&wanted).copied();
         let unused = unused.filter(|index| !self.interfaces.contains(index));
-        (put.collect(), unused.map(Step::RemoveDevice).collect())
+        let mut ways = Ways {
+            put: put.collect(),
+            remove: unused.map(Step::RemoveDevice).collect(),
+        };
+        self.vlans(&wanted, &mut ways);
+        ways
+    }
+
+    /// Of the VLAN devices those that lie on one of `devices`.
+    fn vlans(&self, devices: &BTreeSet<u32>, ways: &mut Ways) {
+        let vlans = self.input.vlans.iter();
+        let wanted: BTreeMap<u32, VlanDevice> = vlans
+            .filter(|(_, device)| devices.contains(&device.parent))
+            .take(VlanDevice::ELEMENTS as usize)
+            .map(|(index, device)| (*index, *device))
+            .collect();
+        let have = &self.input.actual.vlans;
+        let unused = have.keys().filter(|index| !wanted.contains_key(index));
+        // A map that is full takes a new one only when an old one is gone.
+        ways.put.splice(0..0, unused.copied().map(Step::RemoveVlan));
+        let new = wanted
+            .iter()
+            .filter(|(index, device)| have.get(index) != Some(device));
+        ways.put
+            .extend(new.map(|(index, device)| Step::PutVlan(*index, *device)));
     }
 }

@@ -54,18 +54,18 @@ impl Regions {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, sync::Arc};
+    use std::{net::IpAddr, sync::Arc};
 
     use super::*;
     use crate::{
-        dataplane::{Guard, ServiceId, VipEntry},
-        model::{Protocol, Vip},
+        dataplane::{ServiceId, VipEntry},
+        model::{Protocol, QuicLb, Vip},
     };
 
     fn actual(published: &[Region], retired: &[Region]) -> Actual {
         let vips = published.iter().zip(1..).map(|(region, port)| {
             let vip = Vip {
-                address: Ipv4Addr::new(192, 0, 2, 1).into(),
+                addresses: IpAddr::from([192, 0, 2, 1]).into(),
                 port,
                 protocol: Protocol::Tcp,
             };
@@ -73,7 +73,8 @@ mod tests {
                 region: *region,
                 generation: 1,
                 service: ServiceId(1),
-                guard: Guard::default(),
+                source_limit: None,
+                quic_lb: QuicLb::default(),
             };
             (vip, entry)
         });

@@ -6,27 +6,27 @@ use lb_common::{backend::BackendId, table::Slot};
 
 use crate::{dataplane::ServiceId, maglev, model};
 
-/// A backend that takes new flows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Member {
-    /// Its number.
-    pub(super) id: BackendId,
-    maglev: maglev::Member,
+/// The configured backends of a service, and which of them take new flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Members {
+    configured: Vec<maglev::Member>,
+    /// By the same index: the numbers of those that take new flows.
+    serving: Vec<Option<BackendId>>,
 }
 
-impl Member {
-    pub(super) fn new(backend: &model::Backend, id: BackendId) -> Self {
-        Self {
-            id,
-            maglev: maglev::Member {
-                name: backend.address.to_string(),
-                weight: backend.weight.get(),
-            },
-        }
+impl Members {
+    /// Adds a backend; `serving` is its number if it takes new flows.
+    pub(super) fn push(&mut self, backend: &model::Backend, serving: Option<BackendId>) {
+        self.configured.push(maglev::Member {
+            name: backend.address.to_string(),
+            weight: backend.weight.get(),
+        });
+        self.serving.push(serving);
     }
 }
 
-/// The last table of each service, with what it was made from.
+/// The last table of each service, with what it was made from. Of a service whose backends only come and go, the base
+/// is kept.
 #[derive(Debug, Default)]
 pub struct Tables {
     computed: BTreeMap<ServiceId, Computed>,
@@ -35,32 +35,32 @@ pub struct Tables {
 #[derive(Debug)]
 struct Computed {
     slots: u32,
-    members: Vec<Member>,
+    members: Members,
+    base: maglev::Base,
     table: Arc<[Slot]>,
 }
 
 impl Tables {
-    /// The table of `slots` slots over `members`; empty if there are none.
+    /// The table of `slots` slots over `members`; empty if none of them takes new flows.
     pub(super) fn table(
         &mut self,
         service: ServiceId,
         slots: u32,
-        members: Vec<Member>,
+        members: Members,
     ) -> Arc<[Slot]> {
-        let known = self.computed.get(&service);
-        if let Some(known) = known.filter(|known| known.slots == slots && known.members == members)
-        {
-            return Arc::clone(&known.table);
-        }
-        let table = compute(slots, &members);
-        self.computed.insert(
-            service,
-            Computed {
-                slots,
-                members,
-                table: Arc::clone(&table),
-            },
-        );
+        let known = self.computed.remove(&service);
+        let computed = match known.filter(|known| known.slots == slots) {
+            Some(known) if known.members == members => known,
+            Some(known) if known.members.configured == members.configured => {
+                Computed::new(slots, members, known.base)
+            }
+            _ => {
+                let base = maglev::Base::of(&members.configured, slots);
+                Computed::new(slots, members, base)
+            }
+        };
+        let table = Arc::clone(&computed.table);
+        self.computed.insert(service, computed);
         table
     }
 
@@ -71,13 +71,20 @@ impl Tables {
     }
 }
 
-fn compute(slots: u32, members: &[Member]) -> Arc<[Slot]> {
-    let ids: Vec<BackendId> = members.iter().map(|member| member.id).collect();
-    let members: Vec<maglev::Member> = members.iter().map(|member| member.maglev.clone()).collect();
-    let owners = maglev::populate(&members, slots);
-    let owner = |index: u32| ids.get(index as usize).copied().unwrap_or_default();
-    owners
-        .into_iter()
-        .map(|index| Slot::new(owner(index)))
-        .collect()
+impl Computed {
+    fn new(slots: u32, members: Members, base: maglev::Base) -> Self {
+        let pairs = members.configured.iter().zip(&members.serving);
+        let weights: Vec<u32> = pairs
+            .map(|(member, serving)| serving.map_or(0, |_| member.weight))
+            .collect();
+        let id = |place: u32| members.serving.get(place as usize).copied().flatten();
+        let owners = base.pinned(&weights).into_iter();
+        let table = owners.map(|place| Slot::new(id(place).unwrap_or_default()));
+        Self {
+            slots,
+            table: table.collect(),
+            members,
+            base,
+        }
+    }
 }

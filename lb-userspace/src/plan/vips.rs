@@ -1,9 +1,13 @@
 //! Which of the wanted VIPs the maps have room for.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 use super::Shortage;
-use crate::{dataplane::Actual, desired::Desired, model::Vip};
+use crate::{
+    dataplane::Actual,
+    desired::Desired,
+    model::{Prefix, Vip},
+};
 
 /// The wanted VIPs that fit, and what follows from that.
 #[derive(Debug, Default)]
@@ -19,14 +23,16 @@ impl Vips {
     /// Looks at each IP version's map, of `capacity` entries.
     pub(super) fn new(desired: &Desired, actual: &Actual, capacity: u32) -> Self {
         let mut vips = Self::default();
-        for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
+        for is_ipv4 in [true, false] {
             let services = desired.services.values();
             let wanted = services.flat_map(|service| service.vips.iter().copied());
-            let wanted: Vec<Vip> = wanted.filter(|vip| family(&vip.address)).collect();
+            let wanted: Vec<Vip> = wanted
+                .filter(|vip| vip.addresses.is_ipv4() == is_ipv4)
+                .collect();
             let mut held = Entries::default();
             actual.vips.keys().for_each(|vip| held.insert(*vip));
-            held.addresses.extend(&actual.addresses);
-            held.keep(family);
+            actual.addresses.iter().for_each(|it| held.announce(*it));
+            held.keep(is_ipv4);
             vips.fit(&wanted, held, actual, capacity);
         }
         vips
@@ -54,22 +60,29 @@ impl Vips {
     }
 }
 
-/// Entries of one map: VIPs, and one for each of their addresses.
+/// Entries of one map: VIPs, and one for each of their addresses. Prefixes stand in a map of their own, which has room
+/// for as many.
 #[derive(Default)]
 struct Entries {
     vips: BTreeSet<Vip>,
-    addresses: BTreeSet<IpAddr>,
+    addresses: BTreeSet<Prefix>,
 }
 
 impl Entries {
     fn insert(&mut self, vip: Vip) {
         self.vips.insert(vip);
-        self.addresses.insert(vip.address);
+        self.announce(vip.addresses);
     }
 
-    fn keep(&mut self, family: fn(&IpAddr) -> bool) {
-        self.vips.retain(|vip| family(&vip.address));
-        self.addresses.retain(family);
+    fn announce(&mut self, addresses: Prefix) {
+        if addresses.is_single() {
+            self.addresses.insert(addresses);
+        }
+    }
+
+    fn keep(&mut self, is_ipv4: bool) {
+        self.vips.retain(|vip| vip.addresses.is_ipv4() == is_ipv4);
+        self.addresses.retain(|it| it.is_ipv4() == is_ipv4);
     }
 
     fn count(&self) -> usize {
@@ -78,7 +91,7 @@ impl Entries {
 
     /// How many there would be with `vip`, which is not among them.
     fn count_with(&self, vip: Vip) -> usize {
-        let address = usize::from(!self.addresses.contains(&vip.address));
-        self.count() + 1 + address
+        let address = !vip.is_prefix() && !self.addresses.contains(&vip.addresses);
+        self.count() + 1 + usize::from(address)
     }
 }

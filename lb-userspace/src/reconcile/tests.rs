@@ -1,9 +1,11 @@
 //! Publication over a data plane in memory: whole or not at all, and what comes after a failure.
 
+use lb_common::vlan::Vlan;
+
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
-    model::{AdminState, Backend, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{AdminState, Backend, ChosenSources, Mode, QuicLb, Service, TableSlots, Weight},
     neighbor::NextHop,
 };
 
@@ -17,6 +19,7 @@ struct Lab {
     health: BTreeMap<Target, Health>,
     next_hops: NextHops,
     interfaces: BTreeSet<u32>,
+    vlans: BTreeMap<u32, VlanDevice>,
     reconciler: Reconciler<Memory>,
 }
 
@@ -24,6 +27,7 @@ impl Lab {
     /// Nothing is wanted and nothing is there; the backends are on the link.
     fn new(capacity: Capacity) -> Self {
         let hop = NextHop {
+            vlan: Vlan::NONE,
             interface: 3,
             source_mac: [2, 0, 0, 0, 0, 1],
             destination_mac: [2, 0, 0, 0, 0, 2],
@@ -37,6 +41,7 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: addresses.map(|address| (address, Ok(hop))).into(),
             interfaces: BTreeSet::new(),
+            vlans: BTreeMap::new(),
             reconciler: Reconciler::new(Memory::new(capacity)),
         }
     }
@@ -65,7 +70,8 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
-            tunnel_sources: TunnelSources::default(),
+            vlans: &self.vlans,
+            sources: ChosenSources::default(),
         };
         (&self.desired, world, &mut self.reconciler)
     }
@@ -85,6 +91,7 @@ fn web(backends: &[&str]) -> Service {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     });
     Service {
@@ -94,6 +101,7 @@ fn web(backends: &[&str]) -> Service {
         table_slots: TableSlots::Auto,
         probe: None,
         source_limit: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),
     }
 }

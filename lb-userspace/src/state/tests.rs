@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    config::{spec::ConfigSpec, validate},
+    config::{Host, spec::ConfigSpec, validate},
     desired::Change,
 };
 
@@ -32,7 +32,7 @@ fn saved(generation: u32) -> Saved {
         "#,
     )
     .unwrap();
-    let mut desired = validate::config(&spec).unwrap().desired;
+    let mut desired = validate::config(&spec, &Host::default()).unwrap().desired;
     desired.blocklist = ["203.0.113.0/24", "2001:db8:bad::/48"]
         .map(|text| text.parse().unwrap())
         .into();
@@ -126,7 +126,7 @@ fn files_that_are_not_ours_are_refused_with_what_to_do_and_left_alone() {
         ),
         (
             good.replace("2001:db8:bad::/48", "203.0.113.7/32"),
-            "203.0.113.7/32 lies in 203.0.113.0/24",
+            "203.0.113.7 lies in 203.0.113.0/24",
         ),
         (
             good.replace("\"1s 500ms\"", "\"5ms\""),

@@ -52,12 +52,15 @@ pub(super) fn untouched() -> Vec<Case> {
                 DecapOutcome::SourceNotAllowed,
             ));
         }
-        let inside = udp(inner, 80).to((inner.elsewhere(), 80).into());
-        cases.push(case(
-            format!("{of}, for no VIP inside"),
-            &tunnel(outer, kind, inner, &datagram(&inside)),
-            DecapOutcome::NotAVip,
-        ));
+        let [before, behind] = inner.around_prefix();
+        for address in [inner.elsewhere(), before, behind] {
+            let inside = udp(inner, 80).to((address, 80).into());
+            cases.push(case(
+                format!("{of}, for {address} inside, which is no VIP"),
+                &tunnel(outer, kind, inner, &datagram(&inside)),
+                DecapOutcome::NotAVip,
+            ));
+        }
         for (what, offset, more) in [("first", 0, true), ("middle", 5, true), ("last", 9, false)] {
             let fragment = match outer {
                 Family::V4 => packet.clone().fragment(offset, more),

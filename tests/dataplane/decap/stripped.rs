@@ -33,6 +33,10 @@ pub(super) fn combinations() -> Vec<Case> {
             ("tcp", tcp(inner, 80)),
             ("udp", udp(inner, 80)),
             ("udp, full size", udp(inner, 80).payload(vec![0x5a; 1_200])),
+            (
+                "tcp to the last address of a prefix",
+                tcp(inner, 80).to((inner.last_in_prefix(), 80).into()),
+            ),
         ] {
             let packet = tunnel(outer, kind, inner, &datagram(&inside));
             let name = format!("{kind:?}: {what} over {inner:?} in {outer:?}");

@@ -7,7 +7,7 @@ use lb_tests::packet::Packet;
 use crate::family::Family;
 
 /// Prefixes of the balancers' addresses.
-pub(super) const BALANCERS: [(IpAddr, u32); 4] = [
+pub(super) const BALANCERS: [(IpAddr, u8); 4] = [
     (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 0)), 24),
     (IpAddr::V4(Ipv4Addr::new(10, 9, 3, 128)), 25),
     (IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 0)), 64),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use lb_common::{outcome::Outcome, vip::Vip};
+use lb_common::outcome::Outcome;
 use lb_tests::{
     object::Action,
     packet::{CUSTOMER_TAG, Flags, PROVIDER_TAG, Packet},
@@ -19,30 +19,21 @@ use crate::{
     world::World,
 };
 
-/// The VIPs ask for the blocklist.
-fn enforce(world: &mut World) {
-    world.guard(Vip {
-        flags: Vip::BLOCKLIST,
-        ..Vip::default()
-    });
-}
-
-fn block(world: &mut World, address: fn(Family) -> IpAddr, length: fn(Family) -> u32) {
+fn block(world: &mut World, address: fn(Family) -> IpAddr, length: fn(Family) -> u8) {
     for family in Family::BOTH {
-        world.object.block(address(family), length(family));
+        world.object.block((address(family), length(family)));
     }
-    enforce(world);
 }
 
 /// All bits of an address.
-const fn whole(family: Family) -> u32 {
+const fn whole(family: Family) -> u8 {
     match family {
         Family::V4 => 32,
         Family::V6 => 128,
     }
 }
 
-fn block_client(world: &mut World) {
+pub(super) fn block_client(world: &mut World) {
     block(world, Family::client, whole);
 }
 
@@ -87,6 +78,7 @@ fn packets(family: Family) -> Vec<Row> {
     }
     let plain = tcp(family, PORT_L2_FRONT);
     let any_port = Packet::udp(client(family), (family.any_port_vip(), 7).into());
+    let in_prefix = |port| plain.clone().to((family.in_prefix(3), port).into());
     let version = plain.layers().ip;
     let fragments = udp(family, PORT_L2_FRONT).payload([7; 200]);
     let fragments = pieces(&fragments, 64).into_iter().fold(
@@ -99,6 +91,11 @@ fn packets(family: Family) -> Vec<Row> {
             "{family:?}: a blocked client to a vip of every port"
         ))
         .drops(&any_port, Outcome::Blocked),
+        blocked(format!(
+            "{family:?}: a blocked client to a vip that is a prefix"
+        ))
+        .drops(&in_prefix(PORT_L2_FRONT), Outcome::Blocked)
+        .drops(&in_prefix(PORT_UNMATCHED), Outcome::Blocked),
         blocked(format!("{family:?}: a blocked client behind two tags")).drops(
             &plain.clone().tag(PROVIDER_TAG, 5).tag(CUSTOMER_TAG, 7),
             Outcome::Blocked,
@@ -139,27 +136,14 @@ fn others(family: Family) -> Vec<Row> {
         .macs(crate::member::FRONT_MAC, crate::member::CLIENT_MAC)
         .ttl(reply.ttl - 1);
     vec![
-        row(format!("{family:?}: a blocklist that no vip asks for"))
-            .then(block_client)
-            .then(|world| world.guard(Vip::default()))
-            .transmits(&plain, &L2_FRONT.receives(&plain)),
-        row(format!("{family:?}: an empty blocklist"))
-            .then(enforce)
-            .transmits(&plain, &L2_FRONT.receives(&plain)),
         blocked(format!("{family:?}: a blocked client's neighbour"))
             .transmits(&neighbour, &L2_FRONT.receives(&neighbour)),
         blocked(format!("{family:?}: a blocked client to somebody else"))
             .passes(&elsewhere, Outcome::NotVip),
         row(format!("{family:?}: all of the other ip version blocked"))
             .then(match family {
-                Family::V4 => |world| {
-                    world.object.block(Family::V6.client(), 0);
-                    enforce(world);
-                },
-                Family::V6 => |world| {
-                    world.object.block(Family::V4.client(), 0);
-                    enforce(world);
-                },
+                Family::V4 => |world| world.object.block((Family::V6.client(), 0)),
+                Family::V6 => |world| world.object.block((Family::V4.client(), 0)),
             })
             .transmits(&plain, &L2_FRONT.receives(&plain)),
         // What a backend sends was asked for before.
@@ -244,7 +228,7 @@ fn lengths(family: Family) -> Vec<Row> {
             &near(5),
         ),
         goes_on(
-            row(format!("{family:?}: a prefix in a prefix"))
+            row(format!("{family:?}: a blocked prefix in a prefix"))
                 .then(length!(32, 128))
                 .then(length!(29, 125))
                 .drops(&near(7), Outcome::Blocked)
@@ -289,7 +273,8 @@ fn icmp(family: Family) -> Vec<Row> {
         blocked(format!("{family:?}: a blocked client's echo request"))
             .drops(&request, Outcome::Blocked),
         echo::echoed(
-            row(format!("{family:?}: an echo request past the blocklist")).then(enforce),
+            row(format!("{family:?}: an echo request past the blocklist"))
+                .then(|world| block(world, Family::router, whole)),
             family,
             &request,
         ),

@@ -1,5 +1,7 @@
 //! Echo requests, answered by the program itself.
 
+use std::net::IpAddr;
+
 use lb_common::outcome::Outcome;
 use lb_tests::{
     object::Action,
@@ -49,7 +51,8 @@ pub(super) fn checked(packet: &Packet) -> Packet {
     packet.clone().payload(bytes)
 }
 
-fn request(family: Family, payload: &[u8]) -> Packet {
+/// A request from the client to the VIP.
+pub(super) fn request(family: Family, payload: &[u8]) -> Packet {
     message(family, types(family).0, 0, [0x12, 0x34, 0, 9], payload)
 }
 
@@ -71,7 +74,7 @@ fn reply(family: Family, request: &Packet) -> Packet {
     packet
 }
 
-fn answered(name: String, family: Family, request: &Packet) -> Row {
+pub(super) fn answered(name: String, family: Family, request: &Packet) -> Row {
     echoed(row(name), family, request)
 }
 
@@ -191,7 +194,17 @@ fn left_to_the_host(family: Family) -> Vec<Row> {
     let (kind, answer) = types(family);
     let layers = plain.layers();
     let elsewhere = checked(&plain.clone().to((family.elsewhere(), 0).into()));
-    let mut rows = vec![
+    let groups: &[&str] = match family {
+        Family::V4 => &["255.255.255.255", "192.0.2.255", "224.0.0.1"],
+        Family::V6 => &["ff02::1", "ff0e::1"],
+    };
+    let to_group = |group: &&str| {
+        let to: IpAddr = group.parse().expect("an address");
+        let packet = checked(&plain.clone().to((to, 0).into()));
+        row(format!("{family:?}: echo to {group}")).passes(&packet, Outcome::NotVip)
+    };
+    let mut rows: Vec<Row> = groups.iter().map(to_group).collect();
+    rows.extend([
         row(format!("{family:?}: echo to no vip")).passes(&elsewhere, Outcome::NotVip),
         row(format!("{family:?}: echo with a code"))
             .passes(&message(family, kind, 1, [0; 4], &[]), Outcome::Icmp),
@@ -216,7 +229,7 @@ fn left_to_the_host(family: Family) -> Vec<Row> {
             .padding(20),
             Outcome::Truncated,
         ),
-    ];
+    ]);
     rows.extend(match family {
         Family::V4 => vec![
             row("V4: echo with options")

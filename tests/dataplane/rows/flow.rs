@@ -133,6 +133,9 @@ fn changes(family: Family) -> Vec<Row> {
     ]
 }
 
+/// Far less than the table of the tests holds.
+const MANY: u16 = 200;
+
 /// What begins a flow, and what does not.
 fn beginnings(family: Family) -> Vec<Row> {
     let packet = tcp(family, PORT_CHANGING);
@@ -152,6 +155,18 @@ fn beginnings(family: Family) -> Vec<Row> {
                 .remembers(flows, 0)
         })
         .collect();
+    // However fast they come: what is not remembered moves when the table changes.
+    rows.push((1..=MANY).fold(
+        row(format!(
+            "{family:?}: {MANY} syns in a row are all remembered"
+        )),
+        |row, number| {
+            let port = 20_000 + number;
+            let packet = packet.clone().from((packet.source.ip(), port).into());
+            row.transmits(&packet, &FIRST.receives(&packet))
+                .remembers(number.into(), 0)
+        },
+    ));
     let nat = tcp(family, PORT_NAT_BACK);
     let datagram = udp(family, PORT_NAT_BACK);
     let backend = of(family, NAT_BACK);

@@ -29,11 +29,10 @@ const SIZE: usize = 64;
 pub(super) fn pieces(whole: &Packet, size: usize) -> Vec<Packet> {
     let mut each = whole.clone();
     each.extensions.retain(|extension| *extension == HOP_BY_HOP);
-    let number = match whole.transport {
-        _ if each.extensions != whole.extensions => 60,
-        Transport::Tcp(_) => 6,
-        Transport::Udp { .. } => 17,
-        Transport::Raw(number) => number,
+    let number = if each.extensions == whole.extensions {
+        whole.protocol().0
+    } else {
+        60
     };
     let bytes = whole.frame()[each.layers().transport..whole.layers().end].to_vec();
     each.transport = Transport::Raw(number);

@@ -10,7 +10,7 @@ use lb_tests::{
 
 use super::{echo::checked, fragment::pieces, patched};
 use crate::{
-    family::{Family, tcp, udp},
+    family::{Family, sctp, tcp, udp},
     member::{
         FIRST, L2_BACK, L2_FRONT, NAT_BACK, PORT_CHANGING, PORT_EMPTY, PORT_L2_BACK, PORT_L2_FRONT,
         PORT_NAT_BACK, Side, of,
@@ -45,7 +45,7 @@ fn time_exceeded(packet: &Packet) -> Packet {
     error(packet, [kind, 0], 0)
 }
 
-fn too_big(packet: &Packet, mtu: u16) -> Packet {
+pub(super) fn too_big(packet: &Packet, mtu: u16) -> Packet {
     let kind = if packet.source.is_ipv4() {
         [3, 4]
     } else {
@@ -105,6 +105,7 @@ fn used_up(family: Family) -> Vec<Row> {
     for (name, packet) in [
         ("tcp", tcp(family, PORT_L2_FRONT)),
         ("udp", udp(family, PORT_NAT_BACK)),
+        ("sctp", sctp(family, PORT_L2_FRONT)),
     ] {
         for (variant, packet) in variants(&packet.ttl(1)) {
             let name = format!("{family:?}: {name} with its last hop, {variant}");

@@ -13,7 +13,7 @@ use lb_tests::packet::{Message, Packet};
 use crate::{family::Family, member::Member, row::Row};
 
 /// All of a packet is quoted.
-const ALL: usize = usize::MAX;
+pub(super) const ALL: usize = usize::MAX;
 /// As little as may be quoted after the IP header (RFC 792).
 pub(super) const LEAST: usize = 8;
 
@@ -79,6 +79,11 @@ pub(super) fn error(source: IpAddr, quoted: &Packet, bytes: usize) -> Packet {
         unreachable(family),
         &quoted.quote(bytes),
     )
+}
+
+/// An error from `source` about the VIP's answer to `request`.
+pub(super) fn about(source: IpAddr, request: &Packet) -> Packet {
+    error(source, &answer(request), LEAST)
 }
 
 /// What a router on the way to the client saw of the answer to `request`.

@@ -3,10 +3,10 @@
 use lb_common::outcome::Outcome;
 use lb_tests::packet::{CUSTOMER_TAG, Mac, PROVIDER_TAG};
 
-use super::{cut, patched};
+use super::{cut, echo, patched};
 use crate::{
     family::{Family, tcp},
-    member::{CLIENT_MAC, FRONT_MAC, PORT_L2_FRONT},
+    member::{CLIENT_MAC, FRONT_MAC, L2_FRONT, PORT_L2_FRONT},
     row::{Row, row},
 };
 
@@ -59,6 +59,18 @@ pub(crate) fn rows() -> Vec<Row> {
             rows.push(
                 row(format!("{family:?}: to the vip, by a {name} mac address"))
                     .passes(&packet, Outcome::GroupAddressed),
+            );
+            // Nobody is answered who asks all (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
+            let name = format!("{family:?}: by a {name} mac address: nothing is answered");
+            rows.push(
+                row(name)
+                    .then(|world| world.narrow(L2_FRONT, 600))
+                    .passes(&packet.clone().ttl(1), Outcome::GroupAddressed)
+                    .passes(&packet.payload([0; 1_000]), Outcome::GroupAddressed)
+                    .passes(
+                        &echo::request(family, b"who is there?").macs(CLIENT_MAC, mac),
+                        Outcome::GroupAddressed,
+                    ),
             );
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod blocklist;
 pub(crate) mod checksum;
 pub(crate) mod echo;
+pub(crate) mod features;
 pub(crate) mod flow;
 pub(crate) mod forward;
 pub(crate) mod fragment;
@@ -11,11 +12,16 @@ pub(crate) mod guard;
 pub(crate) mod icmp_error;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
+pub(crate) mod jumbo;
 pub(crate) mod link;
 pub(crate) mod not_ours;
+pub(crate) mod prefix;
+pub(crate) mod quic;
 pub(crate) mod rate;
 pub(crate) mod refused;
 pub(crate) mod reply;
+pub(crate) mod sctp;
+pub(crate) mod snat;
 pub(crate) mod truncated;
 pub(crate) mod tunnel;
 pub(crate) mod unmatched;
@@ -31,6 +37,10 @@ pub(crate) fn all() -> Vec<Row> {
         unmatched::passed(),
         unmatched::dropped(),
         unmatched::any_port(),
+        prefix::rows(),
+        prefix::dropped(),
+        features::rows(),
+        sctp::rows(),
         forward::rows(),
         vlan::rows(),
         ipv4::rows(),
@@ -44,7 +54,12 @@ pub(crate) fn all() -> Vec<Row> {
         checksum::rows(),
         reply::rows(),
         flow::rows(),
+        snat::packets::rows(),
+        snat::ports::rows(),
+        snat::ports::without(),
+        quic::rows(),
         tunnel::rows(),
+        jumbo::rows(),
         echo::rows(),
         generated::sent(),
         generated::untold(),

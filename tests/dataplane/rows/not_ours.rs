@@ -29,7 +29,8 @@ pub(crate) fn rows() -> Vec<Row> {
         row("udp", udp.frame());
         row("icmp", raw(1).frame());
         row("icmpv6", raw(58).frame());
-        row("sctp", raw(132).frame());
+        row("sctp", Packet::sctp(tcp.source, tcp.destination).frame());
+        row("sctp without a chunk", raw(132).frame());
         row("hop limit 1", tcp.clone().ttl(1).frame());
         row(
             "impossible source",
@@ -63,6 +64,18 @@ pub(crate) fn rows() -> Vec<Row> {
             v4.clone().options(&ROUTER_ALERT).frame(),
         ),
         (
+            "V4: not for a vip: igmp with router alert",
+            Packet::raw(
+                Family::V4.client(),
+                Family::V4.elsewhere(),
+                2,
+                vec![0x16, 0, 0, 0, 224, 0, 0, 251],
+            )
+            .options(&ROUTER_ALERT)
+            .ttl(1)
+            .frame(),
+        ),
+        (
             "V4: not for a vip: header length 4",
             patched(v4.frame(), ip, &[0x44]),
         ),
@@ -78,6 +91,10 @@ pub(crate) fn rows() -> Vec<Row> {
                     more: true,
                 })
                 .frame(),
+        ),
+        (
+            "V6: not for a vip: atomic fragment",
+            v6.clone().extension(Extension::ATOMIC).frame(),
         ),
         (
             "V6: not for a vip: twenty extension headers",

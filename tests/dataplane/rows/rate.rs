@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use lb_common::{budget::Budget, outcome::Outcome, vip::Vip};
+use lb_common::{budget::Budget, outcome::Outcome};
 use lb_tests::{object::Action, packet::Packet};
 
 use super::{echo, icmp_error};
@@ -27,23 +27,14 @@ const LONG_AGO: Budget = Budget { spent_until: 1 };
 const SECOND: u64 = 1_000_000_000;
 const ONE_A_NANOSECOND: u32 = 1_000_000_000;
 
-fn limit(world: &mut World, source_rate: u32, source_burst: u32) {
-    world.guard(Vip {
-        flags: Vip::SOURCE_RATE,
-        source_rate,
-        source_burst,
-        ..Vip::default()
-    });
-}
-
 /// One packet in a second, but gathered for as long as the machine has been up.
 fn one_a_second(world: &mut World) {
-    limit(world, 1, u32::MAX);
+    world.limit(1, u32::MAX);
 }
 
 /// The bucket is full after a nanosecond, with one packet.
 fn one_at_once(world: &mut World) {
-    limit(world, ONE_A_NANOSECOND, 1);
+    world.limit(ONE_A_NANOSECOND, 1);
 }
 
 /// What these two, one of each IP version, may still send to a service.
@@ -118,14 +109,8 @@ fn limited(family: Family) -> Vec<Row> {
         .then(|world| {
             one_a_second(world);
             for family in Family::BOTH {
-                world.object.block(family.client(), 8);
+                world.object.block((family.client(), 8));
             }
-            world.guard(Vip {
-                flags: Vip::SOURCE_RATE | Vip::BLOCKLIST,
-                source_rate: 1,
-                source_burst: 1,
-                ..Vip::default()
-            });
         })
         .drops(&packet, Outcome::Blocked)
         .budgets("none", <[Budget]>::is_empty),
@@ -162,7 +147,7 @@ fn unlimited(family: Family) -> Vec<Row> {
     vec![
         row(format!("{family:?}: a service without a limit"))
             .then(use_up)
-            .then(|world| world.guard(Vip::default()))
+            .then(|world| world.limit(0, 0))
             .transmits(&packet, &forwarded),
         row(format!("{family:?}: beyond another service's limit"))
             .then(one_a_second)

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// `reply` as the client must see it.
-fn seen_by_client(reply: &Packet, request: &Packet) -> Packet {
+pub(super) fn seen_by_client(reply: &Packet, request: &Packet) -> Packet {
     reply
         .clone()
         .from(request.destination)
@@ -23,7 +23,7 @@ fn seen_by_client(reply: &Packet, request: &Packet) -> Packet {
 }
 
 /// A request out to the backend behind, before anything comes back.
-fn after(name: String, family: Family, request: &Packet) -> Row {
+pub(super) fn after(name: String, family: Family, request: &Packet) -> Row {
     row(name).redirects(request, &of(family, NAT_BACK).receives(request))
 }
 

@@ -5,7 +5,7 @@ use lb_tests::packet::{CUSTOMER_TAG, Extension, NO_OPERATIONS, PROVIDER_TAG, Pac
 
 use super::{cut, patched};
 use crate::{
-    family::{Family, tcp, udp},
+    family::{Family, sctp, tcp, udp},
     member::{PORT_L2_FRONT, PORT_NAT_BACK},
     row::{Row, row},
 };
@@ -18,6 +18,7 @@ fn packets() -> Vec<(String, Packet, usize)> {
         packets.extend([
             (format!("{family:?}: tcp"), plain.clone(), 20),
             (format!("{family:?}: udp"), udp(family, PORT_NAT_BACK), 8),
+            (format!("{family:?}: sctp"), sctp(family, PORT_L2_FRONT), 16),
             (
                 format!("{family:?}: tcp in two vlans"),
                 plain.tag(PROVIDER_TAG, 5).tag(CUSTOMER_TAG, 7),

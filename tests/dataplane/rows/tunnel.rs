@@ -16,7 +16,7 @@ use lb_tests::packet::{CUSTOMER_TAG, Extension, Flags, PROVIDER_TAG, Packet, ROU
 use super::{fragment::pieces, patched};
 use crate::{
     GUE_PORT,
-    family::{Family, tcp, udp},
+    family::{Family, sctp, tcp, udp},
     member::{LOCAL, Member, PORT_LOCAL, PORT_TUNNELS, Side, TUNNELS},
     row::{Row, row},
     world::SOURCE_BITS,
@@ -24,13 +24,19 @@ use crate::{
 
 type Make = fn(Family, u16) -> Packet;
 
-const KINDS: [(&str, Make); 9] = [
+const KINDS: [(&str, Make); 11] = [
     ("a segment", |family, port| {
         tcp(family, port).flags(Flags::ACK)
     }),
     ("a datagram", udp),
+    ("an sctp packet", sctp),
     ("an empty datagram", |family, port| {
         udp(family, port).payload([])
+    }),
+    ("a datagram without checksum", |family, port| match family {
+        Family::V4 => udp(family, port).without_checksum(),
+        // RFC 8200 section 8.1 forbids it; a computed 0 is sent as 0xffff.
+        Family::V6 => udp(family, port).payload([0; 2]),
     }),
     ("1,400 bytes", |family, port| {
         udp(family, port).payload(vec![0x5a; 1_400])
@@ -129,7 +135,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
+pub(super) fn leaves(row: Row, member: Member, packet: &Packet) -> Row {
     leaves_bytes(row, member, packet, &packet.frame())
 }
 
@@ -159,7 +165,7 @@ fn with_header_checksum(frame: Vec<u8>, ip: usize) -> Vec<u8> {
     patched(frame, ip + 10, &header.calc_header_checksum().to_be_bytes())
 }
 
-/// What must leave: MAC addresses, tags if it is the same interface, the outer headers, and the packet as it
+/// What must leave: MAC addresses, the tags that the way out asks for, the outer headers, and the packet as it
 /// came, one hop less.
 fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
     let layers = packet.layers();
@@ -189,8 +195,7 @@ fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
     };
     payload.extend(&inner);
 
-    let mut link = member.receives(packet);
-    link.tags.retain(|_| member.side == Side::Front);
+    let link = member.receives(packet);
     let mut out = link.frame();
     out.truncate(link.layers().ip);
     let ether_type: u16 = match member.family {
@@ -213,7 +218,7 @@ fn outer(member: Member, inner: &[u8], length: usize, protocol: IpNumber, low: u
         inner[0] << 4 | inner[1] >> 4
     };
     let length = u16::try_from(length).expect("a short packet");
-    match (member.family.tunnel_source(), member.address().ip()) {
+    match (member.family.source(), member.address().ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let source = Ipv4Addr::from_bits(source.to_bits() | varied(low));
             let mut header =
@@ -253,11 +258,7 @@ fn varied(low: u32) -> u32 {
 
 /// The low half of the flow's hash.
 fn hash(packet: &Packet) -> u32 {
-    let protocol = match packet.transport {
-        lb_tests::packet::Transport::Tcp(_) => 6,
-        lb_tests::packet::Transport::Udp { .. } => 17,
-        lb_tests::packet::Transport::Raw(number) => u32::from(number),
-    };
+    let protocol = u32::from(packet.protocol().0);
     let (from, to) = (packet.source.port(), packet.destination.port());
     let (source_port, destination_port) = (Be16::new(from), Be16::new(to));
     let hash = match (packet.source.ip(), packet.destination.ip()) {

@@ -4,17 +4,16 @@ use lb_common::outcome::Outcome;
 use lb_tests::packet::Packet;
 
 use crate::{
-    family::{Family, tcp, udp},
+    family::{Family, sctp, tcp, udp},
     member::{L2_BACK, PORT_EMPTY, PORT_L2_FRONT, PORT_UNMATCHED},
     row::{Row, row},
 };
 
 /// Protocols that are not balanced.
-const OTHERS: [(&str, u8); 5] = [
+const OTHERS: [(&str, u8); 4] = [
     ("igmp", 2),
     ("gre", 47),
     ("no next header", 59),
-    ("sctp", 132),
     ("a reserved number", 255),
 ];
 
@@ -26,6 +25,10 @@ fn unmatched(family: Family) -> Vec<(String, Packet)> {
     let mut packets = vec![
         ("tcp to a free port".to_owned(), tcp(family, PORT_UNMATCHED)),
         ("udp to a free port".to_owned(), udp(family, PORT_UNMATCHED)),
+        (
+            "sctp to a free port".to_owned(),
+            sctp(family, PORT_UNMATCHED),
+        ),
         ("tcp to port 0".to_owned(), tcp(family, 0)),
     ];
     packets.extend(OTHERS.map(raw));

@@ -1,8 +1,8 @@
 //! Changes of packet bytes that a checksum covers: RFC 1624, equation 3.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use super::{parse::Parsed, word};
+use super::{FlowKey, parse::Parsed, word};
 
 const TCP: u8 = 6;
 
@@ -78,61 +78,60 @@ pub(super) fn write_icmp(frame: &mut [u8], at: usize, kind: [u8; 2]) {
     frame[at + 2..at + 4].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// An end of a packet.
-#[derive(Clone, Copy)]
-pub(super) enum End {
-    Source,
-    Destination,
+/// Addresses and ports as a transport's checksum covers them.
+fn covered(flow: &FlowKey) -> Vec<u8> {
+    [flow.source, flow.destination]
+        .into_iter()
+        .flat_map(|end| [octets(end.ip()), end.port().to_be_bytes().to_vec()].concat())
+        .collect()
 }
 
-/// Replaces address and port of one end.
-pub(super) fn readdress(frame: &mut [u8], parsed: &Parsed, end: End, to: SocketAddr) {
+/// Makes `to` of the packet's flow.
+pub(super) fn readdress(frame: &mut [u8], parsed: &Parsed, to: &FlowKey) {
     if let Some(error) = parsed.error {
-        return readdress_error(frame, parsed, error, (end, to));
+        return readdress_error(frame, parsed, error, to);
     }
-    let (was, v4, v6, port) = match end {
-        End::Source => (parsed.flow.source, 12, 8, 0),
-        End::Destination => (parsed.flow.destination, 16, 24, 2),
-    };
-    let new = octets(to.ip());
-    write_header(frame, parsed, if parsed.is_v4 { v4 } else { v6 }, &new);
-    let port = parsed.transport + port;
-    frame[port..port + 2].copy_from_slice(&to.port().to_be_bytes());
-    let mut before = octets(was.ip());
-    before.extend(was.port().to_be_bytes());
-    let mut after = new;
-    after.extend(to.port().to_be_bytes());
-    update_transport(frame, parsed, &before, &after);
+    write_addresses(frame, parsed, to.source.ip(), to.destination.ip());
+    write_ports(frame, parsed, to.source.port(), to.destination.port());
+    update_transport(frame, parsed, &covered(&parsed.flow), &covered(to));
 }
 
-/// Replaces one end of the flow that an ICMP error at `error` is about: it is the other end of the quoted packet
-/// (RFC 5508 section 4). The source of an error stays if it is a router's.
-fn readdress_error(frame: &mut [u8], parsed: &Parsed, error: usize, (end, to): (End, SocketAddr)) {
+fn write_addresses(frame: &mut [u8], parsed: &Parsed, source: IpAddr, destination: IpAddr) {
+    let (first, second) = if parsed.is_v4 { (12, 16) } else { (8, 24) };
+    write_header(frame, parsed, first, &octets(source));
+    write_header(frame, parsed, second, &octets(destination));
+}
+
+fn write_ports(frame: &mut [u8], parsed: &Parsed, source: u16, destination: u16) {
+    let at = parsed.transport;
+    frame[at..at + 2].copy_from_slice(&source.to_be_bytes());
+    frame[at + 2..at + 4].copy_from_slice(&destination.to_be_bytes());
+}
+
+/// Makes `to` of the flow that an ICMP error at `error` is about: the quoted packet has it the other way round
+/// (RFC 5508 section 4). The source of an error stays if it is a router's, unless both ends change: then no side
+/// has a way to the other's routers.
+fn readdress_error(frame: &mut [u8], parsed: &Parsed, error: usize, to: &FlowKey) {
     let before = frame[error + 4..parsed.end].to_vec();
-    let new = octets(to.ip());
-    let (was, outer, inner, port) = match end {
-        End::Source => (parsed.flow.source, (12, 8), (16, 24), 2),
-        End::Destination => (parsed.flow.destination, (16, 24), (12, 8), 0),
+    let flow = parsed.flow;
+    let changes_both =
+        flow.source.ip() != to.source.ip() && flow.destination.ip() != to.destination.ip();
+    let source = if parsed.source == flow.source.ip() || changes_both {
+        to.source.ip()
+    } else {
+        parsed.source
     };
-    let by_version = |(v4, v6): (usize, usize)| if parsed.is_v4 { v4 } else { v6 };
-    let moves = matches!(end, End::Destination) || parsed.source == was.ip();
-    if moves {
-        write_header(frame, parsed, by_version(outer), &new);
-    }
+    write_addresses(frame, parsed, source, to.destination.ip());
     let quote = Parsed {
         ip: error + 8,
         ..*parsed
     };
-    write_header(frame, &quote, by_version(inner), &new);
-    let port = parsed.transport + port;
-    frame[port..port + 2].copy_from_slice(&to.port().to_be_bytes());
-    let mut old_end = octets(was.ip());
-    old_end.extend(was.port().to_be_bytes());
-    let mut new_end = new.clone();
-    new_end.extend(to.port().to_be_bytes());
-    let field = if parsed.flow.protocol == TCP { 16 } else { 6 };
+    let back = to.reversed();
+    write_addresses(frame, &quote, back.source.ip(), back.destination.ip());
+    write_ports(frame, parsed, back.source.port(), back.destination.port());
+    let field = if flow.protocol == TCP { 16 } else { 6 };
     if parsed.transport + field + 2 <= parsed.end {
-        update_transport(frame, parsed, &old_end, &new_end);
+        update_transport(frame, parsed, &covered(&flow), &covered(to));
     }
     // The message, and in ICMPv6 the pseudo-header.
     let mut before = before;
@@ -141,9 +140,9 @@ fn readdress_error(frame: &mut [u8], parsed: &Parsed, error: usize, (end, to): (
         before.push(0);
         after.push(0);
     }
-    if moves && !parsed.is_v4 {
-        before.extend(octets(was.ip()));
-        after.extend(new);
+    if !parsed.is_v4 {
+        before.extend([octets(parsed.source), octets(parsed.destination)].concat());
+        after.extend([octets(source), octets(to.destination.ip())].concat());
     }
     let checksum = updated(word(frame, error + 2), &before, &after);
     frame[error + 2..error + 4].copy_from_slice(&checksum.to_be_bytes());

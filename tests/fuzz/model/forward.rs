@@ -13,47 +13,57 @@ use lb_common::{
 use lb_tests::object::Action;
 
 use super::{
-    Backend, FlowKey, Model, Verdict,
-    checksum::{End, decrement, readdress},
+    Backend, FlowKey, Model, Remembered, Service, Verdict,
+    checksum::{decrement, readdress},
     guard,
     parse::Parsed,
-    tunnel,
+    quic, tunnel,
 };
 impl Model {
     pub(super) fn forward(
         &mut self,
         frame: &[u8],
         parsed: &Parsed,
-        table: &[u32],
-        ingress: u32,
+        service: &Service,
+        (ingress, left): (u32, &[u8]),
     ) -> Result<Verdict, Outcome> {
         guard::source(parsed)?;
-        self.rate(parsed)?;
-        let (id, backend, is_known) = self.choice(&parsed.flow, table)?;
+        self.rate(parsed, service)?;
+        let (id, backend, known) = self.choice(frame, parsed, service)?;
+        let is_known = known.is_some();
+        let mut translated = None;
         let (outcome, action, out) = if backend.mode == Mode::LOCAL {
             (Outcome::Local, Action::Pass, frame.to_vec())
         } else {
             // Only now is the hop limit ours to decrement.
             guard::hops(parsed)?;
             tunnel::fits(parsed, &backend)?;
-            let out = self.rewritten(frame, parsed, &backend)?;
+            if matches!(backend.mode, Mode::NAT | Mode::SNAT) {
+                translated = Some(self.translated(parsed, &backend, known.as_ref(), left)?);
+            }
+            let out = self.rewritten(frame, parsed, &backend, translated.as_ref())?;
             let (action, out) = self.emit(out, parsed, backend.hop, ingress)?;
             (Outcome::Forwarded, action, out)
         };
         let is_error = parsed.error.is_some();
         let remembered = !is_known && !parsed.ends_flow && !is_error;
         if remembered {
-            self.flows.insert(parsed.flow, (id, backend.generation));
-        }
-        if backend.mode == Mode::NAT && (remembered || is_known) && !is_error {
-            let back = FlowKey {
-                source: backend.address,
-                destination: parsed.flow.source,
-                protocol: parsed.flow.protocol,
+            let own = translated.filter(|_| backend.mode == Mode::SNAT);
+            let value = Remembered {
+                backend: id,
+                generation: backend.generation,
+                source: own.map(|to| to.source),
             };
+            self.flows.insert(parsed.flow, value);
+        }
+        if let Some(to) = translated
+            && (remembered || is_known)
+            && !is_error
+        {
+            let back = to.reversed();
             // Of two flows that share a way back, the newer one has it.
             if remembered || !self.replies.contains_key(&back) {
-                self.replies.insert(back, parsed.flow.destination);
+                self.replies.insert(back, parsed.flow);
             }
         }
         Ok(Verdict {
@@ -65,14 +75,34 @@ impl Model {
         })
     }
 
-    /// A flow stays where it was; a new one goes by the lookup table.
-    fn choice(&self, key: &FlowKey, table: &[u32]) -> Result<(u32, Backend, bool), Outcome> {
-        if let Some((id, generation)) = self.flows.get(key)
-            && let Some(backend) = self.backends.get(id)
-            && backend.generation == *generation
-            && !backend.is_inactive
+    /// A QUIC packet goes to the server that it names; a flow stays where it was; a new one goes by the lookup table.
+    /// A known flow goes to no other backend in mode `snat`: it has the source port for one alone.
+    fn choice(
+        &self,
+        frame: &[u8],
+        parsed: &Parsed,
+        service: &Service,
+    ) -> Result<(u32, Backend, Option<Remembered>), Outcome> {
+        let Service { table, quic, .. } = service;
+        let key = &parsed.flow;
+        let believed = |id: u32, generation: u32| {
+            let backend = *self.backends.get(&id)?;
+            let is_same = backend.generation == generation && !backend.is_inactive;
+            is_same.then_some((id, backend))
+        };
+        let known = self.flows.get(key).copied().and_then(|known| {
+            let (_, backend) = believed(known.backend, known.generation)?;
+            Some((known, backend))
+        });
+        let named = quic::server_id(frame, parsed, quic)
+            .and_then(|id| self.servers.get(id))
+            .and_then(|(id, generation)| believed(*id, *generation))
+            .filter(|(_, backend)| backend.mode != Mode::SNAT || known.is_none());
+        let remembered = known.map(|(known, _)| known);
+        if let Some((id, backend)) =
+            named.or(known.map(|(known, backend)| (known.backend, backend)))
         {
-            return Ok((*id, *backend, true));
+            return Ok((id, backend, remembered));
         }
         let slots = u32::try_from(table.len()).expect("a small table");
         if slots == 0 {
@@ -83,7 +113,7 @@ impl Model {
         let backend = self.backends.get(&id);
         let active = backend.filter(|backend| !backend.is_inactive);
         let backend = active.ok_or(Outcome::StaleTable)?;
-        Ok((id, *backend, false))
+        Ok((id, *backend, None))
     }
 
     /// What the backend's mode makes of the frame.
@@ -92,14 +122,13 @@ impl Model {
         frame: &[u8],
         parsed: &Parsed,
         backend: &Backend,
+        translated: Option<&FlowKey>,
     ) -> Result<Vec<u8>, Outcome> {
         let mut out = frame.to_vec();
-        match backend.mode {
-            Mode::L2 | Mode::IPIP | Mode::GUE => {}
-            Mode::NAT if backend.address.is_ipv4() == parsed.is_v4 => {
-                readdress(&mut out, parsed, End::Destination, backend.address);
-            }
-            _ => return Err(Outcome::UnsupportedMode),
+        match (backend.mode, translated) {
+            (Mode::L2 | Mode::IPIP | Mode::GUE, _) => {}
+            (_, Some(to)) => readdress(&mut out, parsed, to),
+            (_, None) => return Err(Outcome::UnsupportedMode),
         }
         decrement(&mut out, parsed);
         if matches!(backend.mode, Mode::IPIP | Mode::GUE) {

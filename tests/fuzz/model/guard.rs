@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use lb_common::outcome::Outcome;
 
-use super::{Model, parse::Parsed};
+use super::{Model, Service, classify::contains, parse::Parsed};
 
 /// Refuses sources that cannot be.
 pub(super) fn source(parsed: &Parsed) -> Result<(), Outcome> {
@@ -32,11 +32,10 @@ pub(super) const fn hops(parsed: &Parsed) -> Result<(), Outcome> {
 }
 
 impl Model {
-    /// Refuses whatever is for a VIP that asks for the blocklist and comes from there.
+    /// Refuses whatever is for a VIP address and comes from somebody on the blocklist.
     pub(super) fn blocklist(&self, parsed: &Parsed) -> Result<(), Outcome> {
-        let asks = self.guarded.contains(&parsed.destination);
         let mut prefixes = self.blocklist.iter();
-        if asks && prefixes.any(|prefix| covers(*prefix, parsed.source)) {
+        if prefixes.any(|prefix| contains(*prefix, parsed.source)) {
             return Err(Outcome::Blocked);
         }
         Ok(())
@@ -44,24 +43,14 @@ impl Model {
 
     /// Refuses packets to a service with a limit from those who have sent too much. All others may send what they
     /// like: the world's limit is higher than any machine could send.
-    pub(super) fn rate(&self, parsed: &Parsed) -> Result<(), Outcome> {
+    pub(super) fn rate(&self, parsed: &Parsed, service: &Service) -> Result<(), Outcome> {
         // One client is one IPv4 address, or all of an IPv6 /64.
         let length = if parsed.is_v4 { 32 } else { 64 };
         let mut exhausted = self.exhausted.iter();
-        let is_client = |client: &IpAddr| covers((*client, length), parsed.source);
-        if self.limited.contains(&parsed.flow.destination) && exhausted.any(is_client) {
+        let is_client = |client: &IpAddr| contains((*client, length), parsed.source);
+        if service.is_limited && exhausted.any(is_client) {
             return Err(Outcome::RateLimited);
         }
         Ok(())
     }
-}
-
-/// Whether the first bits of `address` are those of the prefix, of which so many count.
-fn covers((prefix, length): (IpAddr, u32), address: IpAddr) -> bool {
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(it) => u128::from(it.to_bits()) << 96,
-        IpAddr::V6(it) => it.to_bits(),
-    };
-    let differ = bits(prefix) ^ bits(address);
-    prefix.is_ipv4() == address.is_ipv4() && differ.leading_zeros() >= length
 }

@@ -8,6 +8,7 @@
 //! - fragments, which the fuzzer does not send;
 //! - errors that the program itself sends: its budget is 0 there, for what is left of one depends on the clock;
 //! - tables, backends and VIPs that change, and flows that are forgotten for want of room;
+//! - source ports that are used up, or free again after a time: the fixtures have them;
 //! - frames of more than one buffer, and drivers that leave no room before a frame.
 //!
 //! Two things are not told twice: the flow hash and the slot that it falls on are those of `lb_common`. What an ICMP
@@ -19,7 +20,9 @@ mod classify;
 mod echo;
 mod forward;
 mod guard;
+mod nat;
 mod parse;
+mod quic;
 mod reply;
 mod route;
 mod tunnel;
@@ -36,8 +39,10 @@ use lb_common::{
 };
 use lb_tests::{object::Action, packet::Mac};
 
+pub(crate) use classify::{Prefix, single};
 use parse::Parsed;
-pub(crate) use route::{Hop, Route};
+pub(crate) use quic::QuicConfig;
+pub(crate) use route::{Hop, Route, Tag};
 
 /// A flow, as the packets of one direction show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +50,16 @@ pub(crate) struct FlowKey {
     pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,
     pub(crate) protocol: u8,
+}
+
+impl FlowKey {
+    const fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            protocol: self.protocol,
+        }
+    }
 }
 
 /// A backend.
@@ -55,11 +70,22 @@ pub(crate) struct Backend {
     pub(crate) mode: Mode,
     pub(crate) address: SocketAddr,
     pub(crate) hop: Hop,
-    /// The outer header's source if it is reached by a tunnel, and how many of its low bits vary.
-    pub(crate) tunnel_source: IpAddr,
+    /// Our own address towards it if it is reached by a tunnel or `snat`, and how many of its low bits vary.
+    pub(crate) source: IpAddr,
     pub(crate) source_bits: u8,
     /// The largest packet that may go there; 0 for any.
     pub(crate) mtu: u16,
+}
+
+/// A service, as the packets to one of its VIPs see it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Service {
+    /// The lookup table.
+    pub(crate) table: Vec<u32>,
+    /// The QUIC-LB configurations, by number; without any, connection ids are not read.
+    pub(crate) quic: BTreeMap<u8, QuicConfig>,
+    /// Whether each source may send only so many packets.
+    pub(crate) is_limited: bool,
 }
 
 /// What is said of one frame.
@@ -79,27 +105,36 @@ pub(crate) struct Verdict {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) settings: Settings,
-    /// The addresses that are VIPs, whatever the port.
-    pub(crate) addresses: BTreeSet<IpAddr>,
-    /// Those of them that ask for the blocklist.
-    pub(crate) guarded: BTreeSet<IpAddr>,
-    /// Prefixes of sources that are not let in, and their lengths.
-    pub(crate) blocklist: Vec<(IpAddr, u32)>,
-    /// VIPs that limit what each source may send.
-    pub(crate) limited: BTreeSet<SocketAddr>,
+    /// Prefixes of which all addresses are VIPs, whatever the port; single addresses among them.
+    pub(crate) prefixes: BTreeSet<Prefix>,
+    /// Who is not let in.
+    pub(crate) blocklist: Vec<Prefix>,
     /// Sources that have sent all that they may.
     pub(crate) exhausted: Vec<IpAddr>,
-    /// Address, port and protocol of a service, and its lookup table.
-    pub(crate) vips: BTreeMap<(IpAddr, u16, u8), Vec<u32>>,
+    /// By prefix, port and protocol.
+    pub(crate) vips: BTreeMap<(Prefix, u16, u8), Service>,
+    /// Backend and generation, by QUIC server id; there is one service with QUIC-LB.
+    pub(crate) servers: BTreeMap<Vec<u8>, (u32, u32)>,
     pub(crate) backends: BTreeMap<u32, Backend>,
     /// Interfaces that frames may be redirected to.
     pub(crate) devices: BTreeSet<u32>,
+    /// Interfaces of VLANs: what transmits for them, and with which tag.
+    pub(crate) vlans: BTreeMap<u32, (u32, Option<Tag>)>,
     /// The first that contains an address is the route to it.
     pub(crate) routes: Vec<Route>,
-    /// Backend and generation, by what a client sends.
-    pub(crate) flows: BTreeMap<FlowKey, (u32, u32)>,
-    /// The VIP, by what a `nat` backend sends.
-    pub(crate) replies: BTreeMap<FlowKey, SocketAddr>,
+    /// By what a client sends.
+    pub(crate) flows: BTreeMap<FlowKey, Remembered>,
+    /// What the client sends, by what a `nat` or `snat` backend answers.
+    pub(crate) replies: BTreeMap<FlowKey, FlowKey>,
+}
+
+/// What is remembered of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    backend: u32,
+    generation: u32,
+    /// From where an `snat` backend gets it.
+    source: Option<SocketAddr>,
 }
 
 /// Whether the model knows what becomes of such a frame. Fragments it does not know: what becomes of one depends on
@@ -110,23 +145,25 @@ pub(crate) fn knows(frame: &[u8]) -> bool {
 
 /// Whose packet it is.
 enum Addressee {
-    Service(Vec<u32>),
-    Client(SocketAddr),
+    Service(Service),
+    /// The client of this flow.
+    Client(FlowKey),
     Ourselves,
 }
 
 impl Model {
-    /// What becomes of `frame`, received on the interface with index `ingress`.
-    pub(crate) fn verdict(&mut self, frame: &[u8], ingress: u32) -> Verdict {
-        self.journey(frame, ingress)
+    /// What becomes of `frame`, received on the interface with index `ingress`. Which source port a new flow to an
+    /// `snat` backend gets is the program's choice: it is told by `left`, the frame as the program left it.
+    pub(crate) fn verdict(&mut self, frame: &[u8], ingress: u32, left: &[u8]) -> Verdict {
+        self.journey(frame, ingress, left)
             .unwrap_or_else(|outcome| ended(outcome, frame))
     }
 
-    fn journey(&mut self, frame: &[u8], ingress: u32) -> Result<Verdict, Outcome> {
+    fn journey(&mut self, frame: &[u8], ingress: u32, left: &[u8]) -> Result<Verdict, Outcome> {
         let parsed = parse::parse(frame)?;
         match self.addressee(&parsed)? {
-            Addressee::Service(table) => self.forward(frame, &parsed, &table, ingress),
-            Addressee::Client(vip) => self.answer(frame, &parsed, vip, ingress),
+            Addressee::Service(service) => self.forward(frame, &parsed, &service, (ingress, left)),
+            Addressee::Client(flow) => self.answer(frame, &parsed, &flow, ingress),
             Addressee::Ourselves => echo::echo(frame, &parsed),
         }
     }
@@ -137,7 +174,9 @@ impl Model {
         self.replies.clear();
     }
 
-    /// How a frame leaves by `egress`: tags go on the way out of another interface, which must be allowed.
+    /// How a frame leaves, by an interface that must be allowed: with the tag that the egress asks for and the
+    /// priority of the outermost that it had, or without; and as it came where it came in by, if that is no
+    /// interface of VLANs.
     fn emit(
         &self,
         mut frame: Vec<u8>,
@@ -147,15 +186,31 @@ impl Model {
     ) -> Result<(Action, Vec<u8>), Outcome> {
         frame[..6].copy_from_slice(&hop.destination);
         frame[6..12].copy_from_slice(&hop.source);
-        if hop.egress == ingress {
-            return Ok((Action::Transmit, frame));
-        }
-        if !self.devices.contains(&hop.egress) {
+        // Where it came in by without a tag, it goes out by without one, whatever adds tags below.
+        let returns_bare = hop.egress == ingress && parsed.ip == 14;
+        let vlan = self.vlans.get(&hop.egress);
+        let vlan = vlan.filter(|_| hop.tag.is_none() && !returns_bare);
+        let (device, tag) = vlan.copied().unwrap_or((hop.egress, hop.tag));
+        let action = if device == ingress {
+            Action::Transmit
+        } else if self.devices.contains(&device) {
+            Action::Redirect
+        } else {
             return Err(Outcome::NoDevice);
+        };
+        let keeps_tags = vlan.is_none() && tag.is_none() && device == ingress;
+        if !keeps_tags {
+            let priority = if parsed.ip > 14 {
+                word(&frame, 14) & 0xf000
+            } else {
+                0
+            };
+            let new = tag.map(|(ethertype, id)| [ethertype, priority | id]);
+            let new = new.into_iter().flatten().flat_map(u16::to_be_bytes);
+            // The last two bytes before the IP header are its ethertype.
+            frame.splice(12..parsed.ip - 2, new);
         }
-        // The last two bytes before the IP header are its ethertype.
-        frame.drain(12..parsed.ip - 2);
-        Ok((Action::Redirect, frame))
+        Ok((action, frame))
     }
 }
 

@@ -20,13 +20,13 @@ pub(super) struct Parsed {
     pub(super) ttl: u8,
     /// What the packet comes to if it is for a VIP and for no service.
     pub(super) content: Result<u8, Outcome>,
-    /// Where the TCP, UDP or ICMP header begins.
+    /// Where the TCP, UDP, SCTP or ICMP header begins.
     pub(super) transport: usize,
     /// Where the packet ends by its own account, likewise.
     pub(super) end: usize,
-    /// Of TCP and UDP only.
+    /// Of TCP, UDP and SCTP only.
     pub(super) flow: FlowKey,
-    /// A FIN or a RST.
+    /// A FIN or a RST; ABORT or SHUTDOWN COMPLETE.
     pub(super) ends_flow: bool,
     /// Where the header of an ICMP error begins, which is of the flow of the packet that it quotes.
     pub(super) error: Option<usize>,
@@ -180,6 +180,8 @@ fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8
     let fixed = match protocol {
         6 => 20,
         1 | 17 | 58 => 8,
+        // The common header and that of a chunk (RFC 9260 section 3).
+        132 => 16,
         _ => 0,
     };
     if header.len().min(end) < transport + fixed {
@@ -202,13 +204,13 @@ fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8
     }
     parsed.transport = parsed.ip + transport;
     parsed.end = parsed.ip + end;
-    if !matches!(protocol, 6 | 17) {
+    if !matches!(protocol, 6 | 17 | 132) {
         return Ok(protocol);
     }
-    let length = if protocol == 6 {
-        usize::from(header[transport + 12] >> 4) * 4
-    } else {
-        usize::from(word(header, transport + 4))
+    let length = match protocol {
+        6 => usize::from(header[transport + 12] >> 4) * 4,
+        17 => usize::from(word(header, transport + 4)),
+        _ => 12 + usize::from(word(header, transport + 14)),
     };
     if length < fixed || end < transport + length {
         return Err(Outcome::Malformed);
@@ -219,7 +221,11 @@ fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8
         .destination
         .set_port(word(header, transport + 2));
     parsed.flow.protocol = protocol;
-    parsed.ends_flow = protocol == 6 && header[transport + 13] & 0b101 != 0;
+    parsed.ends_flow = match protocol {
+        6 => header[transport + 13] & 0b101 != 0,
+        132 => matches!(header[transport + 12], 6 | 14),
+        _ => false,
+    };
     Ok(protocol)
 }
 
@@ -248,7 +254,7 @@ fn quoted(header: &[u8], at: usize, end: usize, parsed: &mut Parsed) -> Result<u
     if end < transport {
         return Err(Outcome::Truncated);
     }
-    if !matches!(network.protocol, 6 | 17) {
+    if !matches!(network.protocol, 6 | 17 | 132) {
         return Err(Outcome::Icmp);
     }
     if header.len().min(end) < transport + 8 {

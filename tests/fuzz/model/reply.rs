@@ -1,13 +1,11 @@
-//! From a `nat` backend to a client: the source becomes the VIP, the routing table says where to.
-
-use std::net::SocketAddr;
+//! From a `nat` or `snat` backend to a client: the routing table says where to.
 
 use lb_common::outcome::Outcome;
 use lb_tests::object::Action;
 
 use super::{
-    Model, Verdict,
-    checksum::{End, decrement, readdress},
+    FlowKey, Model, Verdict,
+    checksum::{decrement, readdress},
     guard,
     parse::Parsed,
     route::Way,
@@ -18,21 +16,22 @@ impl Model {
         &self,
         frame: &[u8],
         parsed: &Parsed,
-        vip: SocketAddr,
+        flow: &FlowKey,
         ingress: u32,
     ) -> Result<Verdict, Outcome> {
         let mut out = frame.to_vec();
-        let (outcome, action, frame) = match self.way(parsed.destination) {
+        let to = flow.reversed();
+        let (outcome, action, frame) = match self.way(to.destination.ip()) {
             Way::Refused => return Err(Outcome::ReplyUnroutable),
             Way::None => return Err(Outcome::ReplyNotForwarded),
             Way::Unresolved => {
-                readdress(&mut out, parsed, End::Source, vip);
+                readdress(&mut out, parsed, &to);
                 (Outcome::ReplyUnresolved, Action::Pass, out)
             }
             // Only here is the hop limit ours to decrement.
             Way::Hop(hop) => {
                 guard::hops(parsed)?;
-                readdress(&mut out, parsed, End::Source, vip);
+                readdress(&mut out, parsed, &to);
                 decrement(&mut out, parsed);
                 let (action, out) = self.emit(out, parsed, hop, ingress)?;
                 (Outcome::Replied, action, out)

@@ -26,6 +26,17 @@ pub(super) fn fits(parsed: &Parsed, backend: &Backend) -> Result<(), Outcome> {
 }
 
 impl Model {
+    /// Our own address towards the backend: some low bits vary with the flow.
+    pub(super) fn source(&self, parsed: &Parsed, backend: &Backend) -> IpAddr {
+        let low = hash(&parsed.flow, self.settings.hash_seed).low();
+        let mask = u32::MAX.checked_shl(backend.source_bits.into());
+        let varied = low & !mask.unwrap_or(0);
+        match backend.source {
+            IpAddr::V4(source) => Ipv4Addr::from_bits(source.to_bits() | varied).into(),
+            IpAddr::V6(source) => Ipv6Addr::from_bits(source.to_bits() | u128::from(varied)).into(),
+        }
+    }
+
     /// The packet within the frame, its hop limit decremented, in the backend's tunnel: without padding, and with
     /// the tags as they were.
     pub(super) fn encapsulated(&self, frame: &[u8], parsed: &Parsed, backend: &Backend) -> Vec<u8> {
@@ -36,15 +47,10 @@ impl Model {
         } else {
             (if parsed.is_v4 { 4 } else { 41 }, inner.to_vec())
         };
-        let varied = low
-            & !u32::MAX
-                .checked_shl(backend.source_bits.into())
-                .unwrap_or(0);
         let mut out = frame[..parsed.ip - 2].to_vec();
-        match (backend.tunnel_source, backend.address.ip()) {
+        match (self.source(parsed, backend), backend.address.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 out.extend([0x08, 0x00]);
-                let source = Ipv4Addr::from_bits(source.to_bits() | varied);
                 out.extend(outer_v4(
                     inner,
                     payload.len(),
@@ -55,7 +61,6 @@ impl Model {
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 out.extend([0x86, 0xdd]);
-                let source = Ipv6Addr::from_bits(source.to_bits() | u128::from(varied));
                 out.extend([0x60 | traffic_class(inner) >> 4]);
                 let label = low & 0xf_ffff;
                 let rest = u32::from(traffic_class(inner) & 15) << 20 | label;

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, PerCpuArray},
-    programs::Xdp,
 };
 use lb_common::{
     decap::{DecapOutcome, DecapSettings},
@@ -15,12 +14,13 @@ use lb_common::{
 };
 
 use super::{
-    Action, ENTRIES, object_bytes,
+    Action, ENTRIES, Form, load_program, object_bytes,
     prefixes::{self, Names},
     run::test_run,
 };
 use crate::packet::hex_dump;
 
+const VIPS: Names = [names::DECAP_VIPS_V4, names::DECAP_VIPS_V6];
 const SOURCES: Names = [names::DECAP_SOURCES_V4, names::DECAP_SOURCES_V6];
 
 /// What became of one frame.
@@ -38,30 +38,29 @@ pub struct DecapRan {
 #[derive(Debug)]
 pub struct Decap {
     ebpf: Ebpf,
+    program: &'static str,
 }
 
 impl Decap {
     /// Loads it with `settings` and empty lists.
     #[must_use]
-    pub fn load(settings: DecapSettings) -> Self {
+    pub fn load(settings: DecapSettings, form: Form) -> Self {
         let mut loader = EbpfLoader::new();
         loader.override_global(names::DECAP_SETTINGS, &settings, true);
         for name in names::MAPS {
-            loader.map_max_entries(name, ENTRIES);
+            if !names::SHARED_MAPS.contains(&name) {
+                loader.map_max_entries(name, ENTRIES);
+            }
         }
         let mut ebpf = loader.load(&object_bytes()).expect("the object's maps");
-        let program: &mut Xdp = ebpf
-            .program_mut(names::DECAP)
-            .expect("a program named decap")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("the verifier accepts the program");
-        Self { ebpf }
+        let program = form.of(names::DECAP, names::DECAP_FRAGS);
+        load_program(&mut ebpf, program);
+        Self { ebpf, program }
     }
 
     /// Puts a prefix on the list of balancers.
-    pub fn allow_source(&mut self, address: IpAddr, bits: u32) {
-        prefixes::insert(&mut self.ebpf, SOURCES, address, bits);
+    pub fn allow_source(&mut self, prefix: (IpAddr, u8)) {
+        prefixes::insert(&mut self.ebpf, SOURCES, prefix);
     }
 
     /// Lets tunnels end at `address`.
@@ -73,9 +72,9 @@ impl Decap {
         );
     }
 
-    /// Lets packets inside tunnels be for `address`.
-    pub fn add_vip(&mut self, address: IpAddr) {
-        self.list(address, names::DECAP_VIPS_V4, names::DECAP_VIPS_V6);
+    /// Lets packets inside tunnels be for all addresses of a prefix.
+    pub fn add_vip(&mut self, prefix: (IpAddr, u8)) {
+        prefixes::insert(&mut self.ebpf, VIPS, prefix);
     }
 
     /// Gives `frame` to the program.
@@ -84,7 +83,7 @@ impl Decap {
     /// If not exactly one cell of the ledger is incremented by one.
     pub fn run(&mut self, frame: &[u8]) -> DecapRan {
         let before = self.ledger();
-        let (action, out) = test_run(&self.ebpf, names::DECAP, frame, 0);
+        let (action, out) = test_run(&self.ebpf, self.program, frame, 0);
         let counted: Vec<(usize, u64)> = before
             .iter()
             .zip(self.ledger())
@@ -109,7 +108,7 @@ impl Decap {
     }
 
     fn ledger(&self) -> Vec<u64> {
-        let map = self.ebpf.map(names::DECAP_LEDGER).expect("a ledger");
+        let map = self.ebpf.map(names::LEDGER).expect("a ledger");
         let ledger: PerCpuArray<&MapData, u64> = map.try_into().expect("an array per CPU");
         let cell = |index| {
             let values = ledger.get(&index, 0).expect("a cell of the ledger");

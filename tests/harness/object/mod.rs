@@ -20,9 +20,14 @@ pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
 pub use run::{Action, Ran};
 
+use crate::kernel;
+
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, xdp::DevMap, xdp::DevMapHash},
+    maps::{
+        Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, PerCpuValues, lpm_trie::Key,
+        xdp::DevMap, xdp::DevMapHash,
+    },
     programs::Xdp,
 };
 use lb_common::{
@@ -31,14 +36,23 @@ use lb_common::{
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
+    interface::Interface,
     names,
+    prefix::Prefix,
+    quic::{Server, ServerIdKey},
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
+    translation::Translation,
     vip::{Vip, VipKey},
+    vlan::VlanDevice,
 };
 
 /// Room for backends, devices and so on in a test's maps.
 const ENTRIES: u32 = 64;
+/// Room for VIPs of one IP version.
+const VIPS: u32 = 256;
+/// Room for server ids: several for each backend.
+const SERVER_IDS: u32 = 4 * ENTRIES;
 /// Room for flows of one IP version.
 const FLOWS: u32 = 1_024;
 
@@ -75,24 +89,63 @@ pub fn object_bytes() -> Vec<u8> {
     })
 }
 
+/// The two forms in which the object has each program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For frames in one buffer.
+    Plain,
+    /// For jumbo frames.
+    Jumbo,
+}
+
+impl Form {
+    /// Those that this kernel takes; the last is the one that the daemons choose.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        if kernel::takes_jumbo_frames() {
+            &[Self::Plain, Self::Jumbo]
+        } else {
+            &[Self::Plain]
+        }
+    }
+
+    const fn of(self, plain: &'static str, jumbo: &'static str) -> &'static str {
+        match self {
+            Self::Plain => plain,
+            Self::Jumbo => jumbo,
+        }
+    }
+}
+
+/// Loads one program of the object.
+fn load_program(ebpf: &mut Ebpf, name: &str) {
+    let program: &mut Xdp = xdp(ebpf, name);
+    if let Err(error) = program.load() {
+        panic!("the verifier refuses `{name}`: {error:?}");
+    }
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
+    let program = ebpf.program_mut(name);
+    let program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
+    program.try_into().expect("an XDP program")
+}
+
 /// The program with its maps.
 #[derive(Debug)]
 pub struct Object {
     ebpf: Ebpf,
+    program: &'static str,
 }
 
 impl Object {
     /// Loads the balancer with `settings`.
     #[must_use]
-    pub fn load(settings: Settings) -> Self {
+    pub fn load(settings: Settings, form: Form) -> Self {
         let mut ebpf = load(&settings);
-        let program: &mut Xdp = ebpf
-            .program_mut(names::BALANCER)
-            .expect("a program named balancer")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("the verifier accepts the program");
-        Self { ebpf }
+        let program = form.of(names::BALANCER, names::BALANCER_FRAGS);
+        load_program(&mut ebpf, program);
+        Self { ebpf, program }
     }
 
     /// Pins a map for other tools to look at.
@@ -105,26 +158,76 @@ impl Object {
 
     /// Writes a VIP; port and protocol 0 make the address entry.
     pub fn put_vip(&mut self, address: IpAddr, port: u16, protocol: u8, vip: Vip) {
+        self.put_prefix_vip((address, 0), port, protocol, vip);
+    }
+
+    /// Writes a VIP that is a prefix: its first address and its length, 0 for that address alone.
+    pub fn put_prefix_vip(
+        &mut self,
+        (first, prefix): (IpAddr, u8),
+        port: u16,
+        protocol: u8,
+        vip: Vip,
+    ) {
         let port = Be16::new(port);
-        let done = match address {
-            IpAddr::V4(address) => self.hash(names::VIPS_V4).insert(
-                VipKey::new(Address4::from(address), port, protocol),
-                vip,
-                0,
-            ),
-            IpAddr::V6(address) => self.hash(names::VIPS_V6).insert(
-                VipKey::new(Address6::from(address), port, protocol),
-                vip,
-                0,
-            ),
+        let done = match first {
+            IpAddr::V4(first) => {
+                let key = VipKey::new(Address4::from(first), port, protocol);
+                let key = VipKey { prefix, ..key };
+                self.hash(names::VIPS_V4).insert(key, vip, 0)
+            }
+            IpAddr::V6(first) => {
+                let key = VipKey::new(Address6::from(first), port, protocol);
+                let key = VipKey { prefix, ..key };
+                self.hash(names::VIPS_V6).insert(key, vip, 0)
+            }
         };
         done.expect("writing a VIP");
+    }
+
+    /// Says that there are VIPs of a prefix: its first address and its length.
+    pub fn announce_prefix(&mut self, (first, length): (IpAddr, u8)) {
+        let bits = u32::from(length);
+        let done = match first {
+            IpAddr::V4(first) => {
+                let address = Address4::from(first);
+                let mut trie: LpmTrie<&mut MapData, Address4, Prefix<Address4>> =
+                    self.write(names::VIP_PREFIXES_V4);
+                trie.insert(&Key::new(bits, address), Prefix { bits, address }, 0)
+            }
+            IpAddr::V6(first) => {
+                let address = Address6::from(first);
+                let mut trie: LpmTrie<&mut MapData, Address6, Prefix<Address6>> =
+                    self.write(names::VIP_PREFIXES_V6);
+                trie.insert(&Key::new(bits, address), Prefix { bits, address }, 0)
+            }
+        };
+        done.expect("writing a prefix");
     }
 
     /// Writes a backend.
     pub fn put_backend(&mut self, id: BackendId, backend: Backend) {
         let mut backends: Array<&mut MapData, Backend> = self.write(names::BACKENDS);
         backends.set(id.0, backend, 0).expect("writing a backend");
+    }
+
+    /// Writes who has a server id, of 1 to 15 bytes, of the service with this number.
+    ///
+    /// # Panics
+    /// If it has other than 1 to 15 bytes.
+    pub fn put_server(&mut self, service: u32, server_id: &[u8], server: Server) {
+        assert!((1..=15).contains(&server_id.len()), "{server_id:?}");
+        let number = server_id
+            .iter()
+            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        let key = ServerIdKey {
+            service,
+            length: u32::try_from(server_id.len()).expect("at most 15 bytes"),
+            id: [number >> 64, number & u128::from(u64::MAX)]
+                .map(|half| u64::try_from(half).expect("a half")),
+        };
+        let mut servers = self.hash(names::SERVER_IDS);
+        servers.insert(key, server, 0).expect("writing a server id");
     }
 
     /// Writes a lookup table at `offset`, a multiple of [`SLOTS_PER_ELEMENT`].
@@ -154,6 +257,29 @@ impl Object {
         done.expect("writing the devices map");
     }
 
+    /// Says how frames for the interface with index `index` leave.
+    pub fn put_vlan(&mut self, index: u32, device: VlanDevice) {
+        let done = self.hash(names::VLANS).insert(index, device, 0);
+        done.expect("writing a VLAN device");
+    }
+
+    /// Forgets how frames for any interface leave.
+    pub fn forget_vlans(&mut self) {
+        clear(&mut self.hash::<u32, VlanDevice>(names::VLANS));
+    }
+
+    /// Gives the interface with index `index` the ledger with this number.
+    pub fn give_ledger(&mut self, index: u32, ledger: u32) {
+        let mut interfaces: Array<&mut MapData, Interface> = self.write(names::INTERFACES);
+        let interface = Interface {
+            index,
+            ledger,
+            ..Interface::default()
+        };
+        let done = interfaces.set(Interface::element(index), interface, 0);
+        done.expect("writing an interface");
+    }
+
     /// Forgets all flows, replies and fragments.
     pub fn forget_flows(&mut self) {
         clear(&mut self.hash::<FlowKey<Address4>, Flow>(names::FLOWS_V4));
@@ -167,6 +293,24 @@ impl Object {
         clear(&mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6));
         clear(&mut self.hash::<FragmentKey<Address4>, FragmentPorts>(names::FRAGMENTS_V4));
         clear(&mut self.hash::<FragmentKey<Address6>, FragmentPorts>(names::FRAGMENTS_V6));
+    }
+
+    /// Lets `ticks` go by since the last packet of every flow that expects replies.
+    pub fn age_replies(&mut self, ticks: u32) {
+        age(
+            &mut self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4),
+            ticks,
+        );
+        age(
+            &mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6),
+            ticks,
+        );
+    }
+
+    /// Lets every CPU begin its circle of source ports anew.
+    pub fn rewind_ports(&mut self) {
+        rewind::<Address4>(self.write(names::TRANSLATIONS_V4));
+        rewind::<Address6>(self.write(names::TRANSLATIONS_V6));
     }
 
     /// How many flows are remembered, both families.
@@ -213,9 +357,10 @@ impl Object {
 fn load(settings: &Settings) -> Ebpf {
     let mut loader = EbpfLoader::new();
     loader.override_global(names::SETTINGS, settings, true);
+    for name in [names::VIPS_V4, names::VIPS_V6] {
+        loader.map_max_entries(name, VIPS);
+    }
     for name in [
-        names::VIPS_V4,
-        names::VIPS_V6,
         names::TABLES,
         names::BACKENDS,
         names::TRAFFIC,
@@ -225,6 +370,7 @@ fn load(settings: &Settings) -> Ebpf {
     ] {
         loader.map_max_entries(name, ENTRIES);
     }
+    loader.map_max_entries(names::SERVER_IDS, SERVER_IDS);
     for name in [
         names::FLOWS_V4,
         names::FLOWS_V6,
@@ -240,6 +386,31 @@ fn load(settings: &Settings) -> Ebpf {
     loader
         .load(&object_bytes())
         .unwrap_or_else(|error| panic!("loading {}: {error:?}", object_path().display()))
+}
+
+fn age<A>(map: &mut HashMap<&mut MapData, FlowKey<A>, Reply<A>>, ticks: u32)
+where
+    FlowKey<A>: Pod,
+    Reply<A>: Pod,
+{
+    let entries: Vec<(FlowKey<A>, Reply<A>)> = map.iter().filter_map(Result::ok).collect();
+    for (key, mut reply) in entries {
+        reply.last_seen = reply.last_seen.wrapping_sub(ticks);
+        map.insert(key, reply, 0).expect("writing what is there");
+    }
+}
+
+fn rewind<A: Copy>(mut map: PerCpuArray<&mut MapData, Translation<A>>)
+where
+    Translation<A>: Pod,
+{
+    let works = map.get(&0, 0).expect("the only element");
+    let works: Vec<Translation<A>> = works
+        .iter()
+        .map(|work| Translation { place: 0, ..*work })
+        .collect();
+    let works = PerCpuValues::try_from(works).expect("one for each CPU");
+    map.set(0, works, 0).expect("writing the only element");
 }
 
 fn clear<K: Pod, V: Pod>(map: &mut HashMap<&mut MapData, K, V>) {

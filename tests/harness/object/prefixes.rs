@@ -17,8 +17,9 @@ fn trie<'a, A: Pod>(ebpf: &'a mut Ebpf, name: &str) -> LpmTrie<&'a mut MapData, 
 }
 
 /// Puts a prefix into the trie of its family.
-pub(super) fn insert(ebpf: &mut Ebpf, [v4, v6]: Names, address: IpAddr, bits: u32) {
-    let done = match address {
+pub(super) fn insert(ebpf: &mut Ebpf, [v4, v6]: Names, (first, bits): (IpAddr, u8)) {
+    let bits = u32::from(bits);
+    let done = match first {
         IpAddr::V4(address) => {
             let key = Key::new(bits, Address4::from(address));
             trie(ebpf, v4).insert(&key, 1, 0)

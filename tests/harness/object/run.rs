@@ -7,6 +7,7 @@ use aya::{
 };
 use lb_common::{
     backend::BackendId,
+    interface::Interface,
     names,
     outcome::{LEDGER_CELLS, Outcome},
     traffic::Traffic,
@@ -54,7 +55,7 @@ impl Object {
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Ran {
         let ledger = self.ledger();
         let traffic = self.traffic();
-        let (action, out) = test_run(&self.ebpf, names::BALANCER, frame, ingress);
+        let (action, out) = test_run(&self.ebpf, self.program, frame, ingress);
         let outcome = single_outcome(&ledger, &self.ledger(), frame);
         let mut ran = Ran {
             action,
@@ -86,16 +87,22 @@ impl Object {
     /// The program's answer alone, as for [`run`](Self::run); what it leaves of the frame goes to `out`.
     /// Counters are the caller's to compare: reading them takes a hundred times as long.
     pub fn answer(&self, frame: &[u8], ingress: u32, out: &mut Vec<u8>) -> Action {
-        answer(&self.ebpf, names::BALANCER, frame, ingress, out)
+        answer(&self.ebpf, self.program, frame, ingress, out)
     }
 
-    /// Every cell of the ledger, all CPUs summed.
+    /// Every cell of the ledger of interfaces that have none of their own, all CPUs summed.
     #[must_use]
     pub fn ledger(&self) -> Vec<u64> {
-        let ledger: PerCpuArray<&MapData, u64> = self.read(names::LEDGER);
-        let cell = |index| {
-            let values = ledger.get(&index, 0).expect("a cell of the ledger");
-            values.iter().sum()
+        self.ledger_of(Interface::OTHER)
+    }
+
+    /// The same of the ledger with this number.
+    #[must_use]
+    pub fn ledger_of(&self, ledger: u32) -> Vec<u64> {
+        let cells: PerCpuArray<&MapData, u64> = self.read(names::LEDGER);
+        let cell = |outcome| {
+            let values = cells.get(&(ledger * LEDGER_CELLS + outcome), 0);
+            values.expect("a cell of the ledger").iter().sum()
         };
         (0..LEDGER_CELLS).map(cell).collect()
     }

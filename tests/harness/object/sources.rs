@@ -25,8 +25,8 @@ const fn key<C>(service: u32, client: C) -> SourceKey<C> {
 
 impl Object {
     /// Puts a prefix on the blocklist.
-    pub fn block(&mut self, address: IpAddr, bits: u32) {
-        prefixes::insert(&mut self.ebpf, BLOCKLIST, address, bits);
+    pub fn block(&mut self, prefix: (IpAddr, u8)) {
+        prefixes::insert(&mut self.ebpf, BLOCKLIST, prefix);
     }
 
     /// Takes everything off the blocklist.

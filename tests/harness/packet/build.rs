@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use etherparse::{
     EtherType, Ethernet2Header, IpFragOffset, IpNumber, Ipv4Header, Ipv6FragmentHeader, Ipv6Header,
-    Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId, checksum::Sum16BitWords,
+    Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId, VlanPcp,
+    checksum::Sum16BitWords,
 };
 
 use super::{Extension, Flags, Layers, Packet, Transport};
@@ -55,6 +56,7 @@ impl Packet {
         let mut bytes = ethernet.to_bytes().to_vec();
         for tag in &self.tags {
             let header = SingleVlanHeader {
+                pcp: VlanPcp::try_new(tag.priority).expect("a priority of 3 bits"),
                 vlan_id: VlanId::try_new(tag.id).expect("a VLAN id of 12 bits"),
                 ether_type: next(),
                 ..SingleVlanHeader::default()
@@ -119,10 +121,13 @@ impl Packet {
         (next, bytes)
     }
 
-    fn protocol(&self) -> IpNumber {
+    /// The transport's protocol number.
+    #[must_use]
+    pub const fn protocol(&self) -> IpNumber {
         match self.transport {
             Transport::Tcp(_) => IpNumber::TCP,
             Transport::Udp { .. } => IpNumber::UDP,
+            Transport::Sctp(_) => IpNumber::SCTP,
             Transport::Raw(number) => IpNumber(number),
         }
     }
@@ -136,6 +141,7 @@ impl Packet {
             match self.transport {
                 Transport::Tcp(flags) => self.tcp_header(flags),
                 Transport::Udp { checksum } => self.udp_header(checksum),
+                Transport::Sctp(chunk) => self.sctp_headers(chunk),
                 Transport::Raw(_) => Vec::new(),
             }
         };

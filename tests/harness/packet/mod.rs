@@ -6,10 +6,12 @@
 mod build;
 mod icmp;
 mod read;
+mod sctp;
 
 pub use build::icmp_checksum;
 pub use icmp::Message;
 pub use read::{Seen, checksum_faults, hex_dump};
+pub use sctp::Chunk;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -61,6 +63,8 @@ pub struct Tag {
     pub ether_type: u16,
     /// 0 to 4,095.
     pub id: u16,
+    /// 0 to 7 (IEEE 802.1Q clause 6.9.3).
+    pub priority: u8,
 }
 
 /// An IPv6 extension header.
@@ -105,6 +109,8 @@ pub enum Transport {
         /// Whether the checksum is computed; 0 stands in its place if not.
         checksum: bool,
     },
+    /// An SCTP common header and the header of the one chunk, which holds the payload.
+    Sctp(Chunk),
     /// Bytes as they are, of the protocol with this number; the ports mean nothing.
     Raw(u8),
 }
@@ -166,6 +172,12 @@ impl Packet {
         Self::new(source, destination, Transport::Udp { checksum: true })
     }
 
+    /// An SCTP packet that begins an association.
+    #[must_use]
+    pub fn sctp(source: SocketAddr, destination: SocketAddr) -> Self {
+        Self::new(source, destination, Transport::Sctp(Chunk::INIT))
+    }
+
     /// `bytes` of the protocol with this number.
     #[must_use]
     pub fn raw(source: IpAddr, destination: IpAddr, protocol: u8, bytes: Vec<u8>) -> Self {
@@ -205,6 +217,13 @@ impl Packet {
         self
     }
 
+    /// With an SCTP chunk of this type.
+    #[must_use]
+    pub fn chunk(mut self, chunk: Chunk) -> Self {
+        self.transport = Transport::Sctp(chunk);
+        self
+    }
+
     /// With 0 for the UDP checksum.
     #[must_use]
     pub fn without_checksum(mut self) -> Self {
@@ -223,7 +242,20 @@ impl Packet {
     /// With one more VLAN tag, inside of those that are there.
     #[must_use]
     pub fn tag(mut self, ether_type: u16, id: u16) -> Self {
-        self.tags.push(Tag { ether_type, id });
+        self.tags.push(Tag {
+            ether_type,
+            id,
+            priority: 0,
+        });
+        self
+    }
+
+    /// With this priority in every VLAN tag.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        for tag in &mut self.tags {
+            tag.priority = priority;
+        }
         self
     }
 

@@ -7,7 +7,7 @@ use etherparse::{
     TransportSlice, checksum::Sum16BitWords,
 };
 
-use super::Mac;
+use super::{Mac, sctp};
 
 /// What stands in the headers of a frame, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,7 +109,7 @@ fn mac(address: Mac) -> String {
     bytes.join(":")
 }
 
-/// What is wrong with the checksums of `frame`: IPv4 header, TCP, UDP, ICMP. Empty if all that are there hold.
+/// What is wrong with the checksums of `frame`: IPv4 header, TCP, UDP, SCTP, ICMP. Empty if all that are there hold.
 #[must_use]
 pub fn checksum_faults(frame: &[u8]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -181,7 +181,16 @@ pub fn checksum_faults(frame: &[u8]) -> Vec<String> {
                 faults.push("ICMPv6 checksum is wrong".to_owned());
             }
         }
-        Some(TransportSlice::Igmp(_)) | None => {}
+        Some(TransportSlice::Igmp(_)) => {}
+        None => {
+            let sctp = packet
+                .ip_payload()
+                .filter(|ip| ip.ip_number == IpNumber::SCTP);
+            faults.extend(
+                sctp.filter(|ip| !ip.fragmented)
+                    .and_then(|ip| sctp::fault(ip.payload)),
+            );
+        }
     }
     faults
 }

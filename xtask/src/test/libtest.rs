@@ -6,7 +6,7 @@ use super::report::{Skip, Suite};
 
 /// Collects the counts of one suite from its lines. A suite may consist of several test programs.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     passed: usize,
     failed: usize,
     failures: BTreeSet<String>,
@@ -19,7 +19,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Takes one line of standard output.
-    pub(super) fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
             self.passed += count(result, " passed");
             self.failed += count(result, " failed");
@@ -53,7 +53,7 @@ impl Reader {
 
     /// The counts. A suite that did not build, or whose program died, has failed, even if no test of it says
     /// so; so has one without a test, unless a filter explains that.
-    pub(super) fn finish(self, suite: &str, succeeded: bool, is_filtered: bool) -> Suite {
+    pub(crate) fn finish(self, suite: &str, succeeded: bool, is_filtered: bool) -> Suite {
         let mut failures: Vec<String> = self.failures.into_iter().collect();
         let mut failed = self.failed.max(failures.len());
         if !succeeded && failed == 0 {

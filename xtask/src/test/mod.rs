@@ -17,12 +17,12 @@ mod report;
 use crate::{
     ebpf, setup,
     shell::{self, AlreadySaid},
+    vm::{self, Extent, Kernel},
     workspace,
 };
 use leftovers::Leftovers;
-use libtest::Reader;
-pub(crate) use report::Report;
-use report::Suite;
+pub(crate) use libtest::Reader;
+pub(crate) use report::{Report, Suite};
 
 /// Which tests to run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -32,6 +32,13 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     /// Run only tests whose name contains FILTER
     pub(crate) filter: Option<String>,
+    /// Run the essential tests on these kernels of Debian's, in emulated guests, instead of here: 5.10, 6.1, 6.12,
+    /// newest
+    #[arg(long, value_name = "KERNEL", num_args = 1..)]
+    pub(crate) vm: Vec<Kernel>,
+    /// How much is run there; `ci` runs what is essential
+    #[arg(long, value_enum, default_value_t, requires = "vm")]
+    pub(crate) extent: Extent,
 }
 
 /// A suite: its name and what `cargo test` needs to run it.
@@ -62,11 +69,15 @@ const fn suite(name: &'static str, arguments: &'static [&'static str]) -> Select
 /// Runs every suite and prints the counts.
 ///
 /// # Errors
-/// Something could not be built, a test failed, none ran, or something was left behind.
+/// Something could not be built, a test failed, none ran, something was left behind, or a kernel that was asked for
+/// could not be had.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let report = counted(options)?;
     println!("\n{report}");
-    let verdict = report.verdict();
+    let mut verdict = report.verdict();
+    if let Some(kernel) = report.untried().next() {
+        verdict = verdict.and_then(|()| bail!("not every kernel could be tried: {kernel}"));
+    }
     if let Err(error) = &verdict {
         println!("{error}");
     }
@@ -86,6 +97,22 @@ pub(crate) fn counted(options: &Options) -> Result<Report> {
         );
     }
     setup::run()?;
+    let report = if options.vm.is_empty() {
+        here(options)?
+    } else {
+        let mut report = Report::new(BTreeMap::new(), Vec::new());
+        report.add_kernels(vm::matrix(options)?);
+        report
+    };
+    if let Some(file) = &options.json {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(report)
+}
+
+/// Runs every suite on this kernel.
+fn here(options: &Options) -> Result<Report> {
     ebpf::build_all(ebpf::Options::default())?;
     let before = Leftovers::observe();
     let mut suites = BTreeMap::new();
@@ -95,12 +122,7 @@ pub(crate) fn counted(options: &Options) -> Result<Report> {
             run_suite(selection, options.filter.as_deref())?,
         );
     }
-    let report = Report::new(suites, Leftovers::observe().beyond(&before));
-    if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&report)? + "\n";
-        fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(report)
+    Ok(Report::new(suites, Leftovers::observe().beyond(&before)))
 }
 
 /// Runs one suite, its output passed through line by line.

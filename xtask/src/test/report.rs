@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use crate::vm::{Counts, Matrix};
+
 /// The counts of every suite.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -15,22 +17,28 @@ pub(crate) struct Report {
     fixture_rows: usize,
     fuzz_packets: u64,
     fuzz_differences: u64,
+    /// What each kernel made of the suites in a guest, by its name as asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    kernels: BTreeMap<String, Counts>,
+    /// Kernels that could not be had, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    unavailable: BTreeMap<String, String>,
     /// Namespaces, pins and processes that the suites left behind.
     left_behind: Vec<String>,
 }
 
 /// The counts of one suite.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Suite {
+pub(crate) struct Suite {
     /// Tests that passed.
-    pub(super) passed: usize,
+    pub(crate) passed: usize,
     /// Tests that failed.
-    pub(super) failed: usize,
+    pub(crate) failed: usize,
     /// Tests that were not run.
-    pub(super) skipped: Vec<Skip>,
+    pub(crate) skipped: Vec<Skip>,
     /// The names of those that failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
     /// Rows of fixture tables that were tried.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) fixture_rows: usize,
@@ -40,6 +48,18 @@ pub(super) struct Suite {
     /// Those of which the two said different things.
     #[serde(skip_serializing_if = "is_none")]
     pub(super) fuzz_differences: u64,
+}
+
+impl Suite {
+    /// A suite of one test, which is told of by its program's end only.
+    pub(crate) fn of_one(test: &str, passed: bool) -> Self {
+        Self {
+            passed: usize::from(passed),
+            failed: usize::from(!passed),
+            failures: (!passed).then(|| test.to_owned()).into_iter().collect(),
+            ..Self::default()
+        }
+    }
 }
 
 #[expect(
@@ -60,7 +80,7 @@ fn is_none(number: &u64) -> bool {
 
 /// A test that was not run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Skip {
+pub(crate) struct Skip {
     test: String,
     reason: String,
 }
@@ -87,8 +107,33 @@ impl Report {
             fuzz_packets: suites.values().map(|suite| suite.fuzz_packets).sum(),
             fuzz_differences: suites.values().map(|suite| suite.fuzz_differences).sum(),
             suites,
+            kernels: BTreeMap::new(),
+            unavailable: BTreeMap::new(),
             left_behind,
         }
+    }
+
+    /// Adds what other kernels made of the suites.
+    pub(super) fn add_kernels(&mut self, matrix: Matrix) {
+        for (kernel, counts) in matrix {
+            match counts {
+                Ok(counts) => {
+                    self.passed += counts.passed;
+                    self.failed += counts.failed;
+                    self.skipped += counts.skipped;
+                    self.kernels.insert(kernel.to_string(), counts);
+                }
+                Err(why) => {
+                    self.unavailable.insert(kernel.to_string(), why);
+                }
+            }
+        }
+    }
+
+    /// Kernels that could not be had, each with the reason.
+    pub(crate) fn untried(&self) -> impl Iterator<Item = String> {
+        let reasons = self.unavailable.iter();
+        reasons.map(|(kernel, why)| format!("kernel {kernel}: {why}"))
     }
 
     /// The line that a run closes with.
@@ -121,23 +166,35 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, suite) in &self.suites {
+        let here = self
+            .suites
+            .iter()
+            .map(|(name, suite)| (name.clone(), suite));
+        let there = self.kernels.iter().flat_map(|(kernel, counts)| {
+            let named = move |(name, suite)| (format!("{kernel}/{name}"), suite);
+            counts.suites.iter().map(named)
+        });
+        let suites: Vec<(String, &Suite)> = here.chain(there).collect();
+        for (name, suite) in &suites {
             let Suite { passed, failed, .. } = suite;
             writeln!(
                 f,
-                "{name:<14} {passed:>4} passed {failed:>3} failed {:>3} skipped",
+                "{name:<16} {passed:>4} passed {failed:>3} failed {:>3} skipped",
                 suite.skipped.len()
             )?;
         }
-        for (name, suite) in &self.suites {
+        for (name, suite) in &suites {
             for Skip { test, reason } in &suite.skipped {
                 writeln!(f, "skipped: {name}: {test}: {reason}")?;
             }
         }
-        for (name, suite) in &self.suites {
+        for (name, suite) in &suites {
             for failure in &suite.failures {
                 writeln!(f, "failed: {name}: {failure}")?;
             }
+        }
+        for kernel in self.untried() {
+            writeln!(f, "NOT TRIED: {kernel}")?;
         }
         for left in &self.left_behind {
             writeln!(f, "left behind: {left}")?;

@@ -7,7 +7,7 @@ use super::{
 
 /// A module of the library and what else of the library it may name, itself apart. Modules that are not
 /// listed may name what they like, except [`WIRING`].
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("maglev", &["model"]),
     ("desired", &["model"]),
@@ -26,7 +26,8 @@ const LAYERS: [(&str, &[&str]); 10] = [
             "neighbor",
         ],
     ),
-    ("control", &["config", "desired", "model"]),
+    ("setup", &["desired", "model", "neighbor"]),
+    ("control", &["config", "desired", "model", "setup"]),
     (
         "cli",
         &[
@@ -52,13 +53,14 @@ const WRAPPED: [(&str, &str); 6] = [
 ];
 
 /// Modules that are functions of values.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "config",
     "desired",
     "health::machine",
     "maglev",
     "model",
     "plan",
+    "setup",
 ];
 
 /// What would make a function depend on more than its arguments.

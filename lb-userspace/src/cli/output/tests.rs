@@ -90,10 +90,31 @@ fn backends_are_listed_with_their_service() {
 }
 
 #[test]
+fn server_ids_are_shown_where_a_backend_has_some() {
+    let mut named = healthy();
+    named["server_ids"] = json!(["0a0b", "0a0b0c"]);
+    let expected = plain(
+        "
+    SERVICE  ADDRESS         WEIGHT  MODE  STATE  HEALTH  SINCE  SLOTS  REASON          SERVER IDS
+    web      10.0.0.11:8080       1  l2    up     up      1d3h     681  200 OK in 2 ms  0a0b,0a0b0c
+    web      10.0.0.11:8080       1  l2    up     up      1d3h     681  200 OK in 2 ms
+",
+    );
+    let call = Call::BackendList(BackendList::default());
+    let answer = json!({ "backends": [named, healthy()] });
+    assert_eq!(shown(&call, answer, false), expected);
+}
+
+#[test]
 fn stats_leave_out_what_never_happened_unless_asked() {
     let answer = json!({
         "generation": 12, "packets": 1_234_570,
         "ledger": { "forward.forwarded": 1_234_567, "drop.truncated": 0, "pass.not_vip": 3 },
+        "interfaces": [
+            { "name": "eth0", "packets": 1_234_000, "ledger": { "forward.forwarded": 1_234_000 } },
+            { "name": "eth1", "packets": 569, "ledger": { "forward.forwarded": 567, "pass.not_vip": 2 } },
+        ],
+        "other": { "packets": 1, "ledger": { "pass.not_vip": 1 } },
         "services": [{
             "name": "web", "packets": 30, "bytes": 1_800, "flows": 3,
             "backends": [
@@ -110,6 +131,15 @@ fn stats_leave_out_what_never_happened_unless_asked() {
     forward.forwarded  1234567
     pass.not_vip             3
     all                1234570
+
+    INTERFACE  OUTCOME            PACKETS
+    eth0       forward.forwarded  1234000
+    eth0       all                1234000
+    eth1       forward.forwarded      567
+    eth1       pass.not_vip             2
+    eth1       all                    569
+    (other)    pass.not_vip             1
+    (other)    all                      1
 
     SERVICE  BACKEND         PACKETS  BYTES  FLOWS
     web      10.0.0.11:8080       10    600      1

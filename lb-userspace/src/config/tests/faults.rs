@@ -1,6 +1,6 @@
 //! Every fault of a text is found at once, where it stands.
 
-use super::{faults, text};
+use super::{Host, faults, text};
 
 #[track_caller]
 fn assert_faults(text: &str, expected: &[(&str, u32, u32, &str)]) {
@@ -130,6 +130,58 @@ fn every_fault_is_reported_at_once_with_its_place() {
     );
 }
 
+const CONTRADICTIONS: &str = r#"[[service]]
+name = "signalling"
+vips = ["192.0.2.10:2905/sctp", "203.0.113.0/28:443/tcp"]
+[[service.backend]]
+address = "10.0.0.11:2905"
+mode = "nat"
+
+[[service]]
+name = "wide"
+vips = ["203.0.113.0/28:80/tcp", "203.0.113.5:443/tcp", "203.0.112.0/23:8080/tcp"]
+
+[[service]]
+name = "only-sctp"
+vips = ["[2001:db8::10]:2905/sctp"]
+[service.probe]
+type = "tcp"
+interval = "1s"
+"#;
+
+#[test]
+fn what_contradicts_itself_is_found_where_it_stands() {
+    assert_faults(
+        CONTRADICTIONS,
+        &[
+            (
+                "service[0].vips[1]",
+                3,
+                33,
+                "203.0.113.0/28:443/tcp lies within 203.0.112.0/23:8080/tcp at service[1].vips[2]",
+            ),
+            (
+                "service[0].backend[0].address",
+                5,
+                11,
+                "cannot translate SCTP",
+            ),
+            (
+                "service[1].vips[0]",
+                10,
+                9,
+                "203.0.113.0/28:80/tcp lies within 203.0.112.0/23:8080/tcp",
+            ),
+            (
+                "service[2].probe.port",
+                15,
+                1,
+                "name a port where something listens by TCP",
+            ),
+        ],
+    );
+}
+
 #[test]
 fn tables_of_a_wrong_kind_are_one_fault_each() {
     for (text, expected) in [
@@ -182,7 +234,7 @@ fn every_fault_of_the_blocklist_has_its_place() {
                 "blocklist[5]",
                 7,
                 1,
-                "203.0.113.9/32 lies in 203.0.113.0/24 at blocklist[0]",
+                "203.0.113.9 lies in 203.0.113.0/24 at blocklist[0]",
             ),
             (
                 "blocklist[7]",
@@ -197,7 +249,7 @@ fn every_fault_of_the_blocklist_has_its_place() {
         "blocklist = '203.0.113.0/24'",
         &[("blocklist", 1, 13, "write [\"203.0.113.0/24\"]")],
     );
-    assert!(text::load("blocklist = ['0.0.0.0/0', '::/0']").is_ok());
+    assert!(text::load("blocklist = ['0.0.0.0/0', '::/0']", &Host::default()).is_ok());
 }
 
 #[test]
@@ -208,7 +260,7 @@ fn limits_of_sources_have_ranges_and_a_burst_needs_a_rate() {
         "source_rate = 10000000\nsource_burst = 1",
     ] {
         assert!(
-            text::load(&format!("{service}{fields}")).is_ok(),
+            text::load(&format!("{service}{fields}"), &Host::default()).is_ok(),
             "{fields}"
         );
     }

@@ -1,7 +1,10 @@
 //! What is valid is read as meant, and nothing else is.
 
 mod faults;
+mod quic;
 mod round_trip;
+mod snat;
+mod surroundings;
 
 use std::{fmt::Write, time::Duration};
 
@@ -12,7 +15,10 @@ use crate::{dataplane, model::*};
 
 /// The faults of `text`, each as place, line, column and message.
 fn faults(text: &str) -> Vec<(String, u32, u32, String)> {
-    let faults = text::load(text).unwrap_err().0.into_iter();
+    let faults = text::load(text, &Host::default())
+        .unwrap_err()
+        .0
+        .into_iter();
     faults
         .map(|f| (f.place, f.line.unwrap(), f.column.unwrap(), f.message))
         .collect()
@@ -25,7 +31,7 @@ fn objects_have_the_same_faults_without_lines() {
         "service": [{ "name": "web", "vips": ["x"], "backend": [{ "address": "10.0.0.1" }] }],
     });
     let spec: ConfigSpec = serde_json::from_value(object).unwrap();
-    let faults = config(&spec).unwrap_err().0;
+    let faults = config(&spec, &Host::default()).unwrap_err().0;
     let places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
     assert_eq!(
         places,
@@ -64,6 +70,7 @@ fn configurations_are_read_as_they_are_meant() {
         weight = 5
         state = "drain"
         "#,
+        &Host::default(),
     )
     .unwrap();
     let DaemonSettings {
@@ -96,7 +103,7 @@ fn configurations_are_read_as_they_are_meant() {
         (Mode::L2, 1, AdminState::Up)
     );
     assert_eq!((second.weight.get(), second.state), (5, AdminState::Drain));
-    assert_eq!(text::load("").unwrap(), Config::default());
+    assert_eq!(text::load("", &Host::default()).unwrap(), Config::default());
 }
 
 #[test]
@@ -129,8 +136,14 @@ fn sized(daemon: &str, vips: usize, backends: usize) -> String {
 
 #[test]
 fn sizes_have_limits() {
-    assert!(text::load(&sized("", 64, 10_000)).is_ok());
-    assert!(text::load(&sized("max_backends = 17\nmax_vips = 16", 15, 16)).is_ok());
+    assert!(text::load(&sized("", 64, 10_000), &Host::default()).is_ok());
+    assert!(
+        text::load(
+            &sized("max_backends = 17\nmax_vips = 16", 15, 16),
+            &Host::default()
+        )
+        .is_ok()
+    );
     for (text, place, words) in [
         (sized("", 65, 0), "service[0].vips", "at most 64"),
         (sized("", 1, 10_001), "service[0].backend", "at most 10000"),
@@ -196,7 +209,7 @@ proptest! {
     fn no_text_whatever_does_more_than_fail(
         text in "([a-z0-9 =.\"'\\[\\]{}#ü,\n-]|\\[\\[service\\]\\]\n|vips|name = |backend|probe|daemon){0,40}",
     ) {
-        if let Err(faults) = text::load(&text) {
+        if let Err(faults) = text::load(&text, &Host::default()) {
             prop_assert!(!faults.0.is_empty());
             for fault in faults.0 {
                 prop_assert!(fault.line.is_some() && fault.column.is_some(), "{}", fault);

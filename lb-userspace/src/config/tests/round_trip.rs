@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::sized;
 use crate::{
     config::{
+        Host,
         spec::ConfigSpec,
         text,
         validate::{self, config, config_spec_of, spec_of},
@@ -19,18 +20,24 @@ use crate::{
     model::*,
 };
 
-fn any_service() -> impl Strategy<Value = Service> {
-    let vip = (any::<bool>(), 1..u16::MAX, any::<bool>()).prop_map(|(v4, port, tcp)| Vip {
-        address: if v4 {
-            [192, 0, 2, 1].into()
-        } else {
-            [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()
-        },
+fn any_vip() -> impl Strategy<Value = Vip> {
+    let addresses = prop::sample::select(vec![
+        "192.0.2.1",
+        "2001:db8::1",
+        "203.0.113.0/28",
+        "2001:db8:1::/64",
+    ]);
+    let protocol = prop::sample::select(Protocol::ALL.to_vec());
+    (addresses, 1..u16::MAX, protocol).prop_map(|(addresses, port, protocol)| Vip {
+        addresses: addresses.parse().unwrap(),
         port,
-        protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
-    });
+        protocol,
+    })
+}
+
+fn any_backend() -> impl Strategy<Value = Backend> {
     let state = prop::sample::select(vec![AdminState::Up, AdminState::Drain, AdminState::Down]);
-    let backend = (
+    (
         "10\\.[0-9]\\.[1-9]\\.[1-9]:[1-9][0-9]{2}",
         1..=1_000_u32,
         any::<bool>(),
@@ -41,8 +48,12 @@ fn any_service() -> impl Strategy<Value = Service> {
             weight: weight.try_into().unwrap(),
             mode: if nat { Mode::Nat } else { Mode::L2 },
             state,
+            server_ids: BTreeSet::new(),
             remove_at: None,
-        });
+        })
+}
+
+fn any_probe() -> impl Strategy<Value = Probe> {
     let kind = prop_oneof![
         Just(ProbeKind::Tcp),
         (
@@ -66,7 +77,7 @@ fn any_service() -> impl Strategy<Value = Service> {
         1..=100_u32,
         0..=50_u32,
     );
-    let probe = (kind, prop::option::of(1..u16::MAX), timing).prop_map(
+    (kind, prop::option::of(1..u16::MAX), timing).prop_map(
         |(kind, port, (interval, timeout, rise, fall, jitter_percent))| Probe {
             kind,
             port,
@@ -76,36 +87,67 @@ fn any_service() -> impl Strategy<Value = Service> {
             fall,
             jitter_percent,
         },
-    );
+    )
+}
+
+fn any_service() -> impl Strategy<Value = Service> {
     let table_slots = prop_oneof![
         Just(TableSlots::Auto),
         prop::sample::select(TableSlots::SIZES.to_vec()).prop_map(TableSlots::Fixed),
     ];
     (
         "[a-zA-Z0-9][a-z0-9._-]{0,62}",
-        prop::collection::btree_set(vip, 1..5),
+        prop::collection::btree_set(any_vip(), 1..5),
         any::<bool>(),
         table_slots,
-        prop::option::of(probe),
+        prop::option::of(any_probe()),
         prop::option::of((SourceLimit::RANGE, SourceLimit::RANGE)),
-        prop::collection::vec(backend, 0..8),
+        prop::collection::vec(any_backend(), 0..8),
+        quic_lb(),
     )
-        .prop_map(|(name, vips, nat, table_slots, probe, limit, backends)| {
-            let v4 = vips.iter().all(|vip| vip.address.is_ipv4());
-            let l2 = |backend: Backend| Backend {
-                mode: if v4 { backend.mode } else { Mode::L2 },
-                ..backend
-            };
-            Service {
-                name: name.parse().unwrap(),
-                vips,
-                mode: if nat && v4 { Mode::Nat } else { Mode::L2 },
-                table_slots,
-                probe,
-                source_limit: limit.map(|(rate, burst)| SourceLimit { rate, burst }),
-                backends: backends.into_iter().map(|b| (b.address, l2(b))).collect(),
-            }
-        })
+        .prop_map(
+            |(name, vips, nat, table_slots, probe, limit, backends, quic_lb)| {
+                let v4 = |vip: &Vip| vip.addresses.is_ipv4() && vip.protocol != Protocol::Sctp;
+                let translatable = vips.iter().all(v4);
+                let l2 = |backend: Backend| Backend {
+                    mode: if translatable { backend.mode } else { Mode::L2 },
+                    ..backend
+                };
+                let is_tcp = vips.iter().any(|vip| vip.protocol != Protocol::Sctp);
+                let probe = probe.map(|probe| Probe {
+                    port: probe.port.or((!is_tcp).then_some(80)),
+                    ..probe
+                });
+                let is_udp = vips.iter().any(|vip| vip.protocol == Protocol::Udp);
+                let lengths = quic_lb
+                    .configs()
+                    .map(|(_, config)| config.server_id_length.get());
+                let lengths: BTreeSet<u8> = lengths.collect();
+                let named = |(number, backend): (u8, Backend)| {
+                    let id =
+                        |length: &u8| ServerId::new(&vec![number; usize::from(*length)]).unwrap();
+                    Backend {
+                        server_ids: lengths.iter().map(id).collect(),
+                        ..backend
+                    }
+                };
+                let backends = (0xa0..).zip(backends).map(named);
+                Service {
+                    name: name.parse().unwrap(),
+                    vips,
+                    mode: if nat && translatable {
+                        Mode::Nat
+                    } else {
+                        Mode::L2
+                    },
+                    table_slots,
+                    probe,
+                    source_limit: limit.map(|(rate, burst)| SourceLimit { rate, burst }),
+                    quic_lb: if is_udp { quic_lb } else { QuicLb::default() },
+                    backends: backends.map(|b| (b.address, l2(b))).collect(),
+                }
+            },
+        )
 }
 
 /// Prefixes of one length do not contain each other.
@@ -116,10 +158,21 @@ fn any_blocklist() -> impl Strategy<Value = BTreeSet<Prefix>> {
     prop::collection::btree_set(prefix, 0..6)
 }
 
+fn quic_lb() -> impl Strategy<Value = QuicLb> {
+    let config = (0..7_u32, 1..=15_u32, any::<bool>()).prop_map(|(id, length, encodes)| {
+        let config = QuicConfig {
+            server_id_length: length.try_into().unwrap(),
+            first_octet_encodes_cid_length: encodes,
+        };
+        (id.try_into().unwrap(), config)
+    });
+    prop::collection::vec(config, 0..3).prop_map(|configs| configs.into_iter().collect())
+}
+
 #[test]
 fn backends_in_removal_are_written_as_draining() {
     let spec: ConfigSpec = toml::from_str(&sized("", 1, 1)).unwrap();
-    let mut desired = config(&spec).unwrap().desired;
+    let mut desired = config(&spec, &Host::default()).unwrap().desired;
     let service = desired.services.values_mut().next().unwrap();
     for backend in service.backends.values_mut() {
         backend.state = AdminState::Drain;
@@ -139,6 +192,6 @@ proptest! {
         let spec = config_spec_of(&desired);
         let text = toml::to_string(&spec).unwrap();
         prop_assert_eq!(text::read(&text).unwrap(), spec);
-        prop_assert_eq!(text::load(&text).unwrap().desired, desired);
+        prop_assert_eq!(text::load(&text, &Host::default()).unwrap().desired, desired);
     }
 }

@@ -13,24 +13,29 @@ use std::{
 use humantime_serde::re::humantime;
 
 use super::{
-    DaemonSettings, Faults, daemon,
+    DaemonSettings, Faults, Host, daemon,
     fault::{Found, part},
-    spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec},
+    snat,
+    spec::{BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
 };
 use crate::{
     desired::{
         Desired,
-        rules::{Breach, Part, layout_breaches, repeated},
+        rules::{Breach, Part, layout_breaches, overlaps, quic_breaches, repeated},
     },
     model::{
-        AdminState, Backend, Mode, ParseError, Prefix, Probe, Service, SourceLimit, TableSlots,
-        Vip, Weight,
+        AdminState, Backend, Mode, ParseError, Prefix, Probe, QuicLb, ServerId, Service,
+        SourceLimit, TableSlots, Vip, Weight,
     },
 };
 
 mod probe;
+mod quic;
 mod sources;
 mod totals;
+mod ways;
+
+use ways::Places;
 
 pub use super::write::{config_spec_of, spec_of};
 
@@ -46,12 +51,12 @@ pub struct Config {
 /// The longest duration that is taken: a year.
 const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 
-/// Validates a whole configuration.
+/// Validates a whole configuration for `host`.
 ///
 /// # Errors
 /// Every fault.
-pub fn config(spec: &ConfigSpec) -> Result<Config, Faults> {
-    check(spec, Found::default())
+pub fn config(spec: &ConfigSpec, host: &Host) -> Result<Config, Faults> {
+    check(spec, host, Found::default())
 }
 
 /// Validates one service; `place` is where it stands, empty if it stands alone.
@@ -61,7 +66,7 @@ pub fn config(spec: &ConfigSpec) -> Result<Config, Faults> {
 pub fn service(spec: &ServiceSpec, place: &str) -> Result<Service, Faults> {
     whole(|found| {
         let draft = draft(spec, place, found);
-        repeated_vips(draft.claims, found);
+        clashing_vips(draft.claims, found);
         draft.service
     })
 }
@@ -93,10 +98,10 @@ pub fn vips(texts: &[String], place: &str) -> Result<BTreeSet<Vip>, Faults> {
     whole(|found| {
         let claims = claims(texts, place, found);
         let vips: BTreeSet<Vip> = claims.iter().map(|&(vip, _)| vip).collect();
-        for (_, breach) in layout_breaches(&vips, &BTreeMap::new(), TableSlots::Auto) {
+        for (_, breach) in layout_breaches(&vips, &BTreeMap::new(), TableSlots::Auto, None) {
             found.add(place, breach.to_string());
         }
-        repeated_vips(claims, found);
+        clashing_vips(claims, found);
         Some(vips)
     })
 }
@@ -147,6 +152,22 @@ pub fn table_slots(spec: &TableSlotsSpec, place: &str) -> Result<TableSlots, Fau
     whole(|found| found.keep(place, read_table_slots(spec)))
 }
 
+/// Validates QUIC-LB configurations; none take them away.
+///
+/// # Errors
+/// Every fault of them.
+pub fn quic_lb(specs: &[QuicConfigSpec], place: &str) -> Result<QuicLb, Faults> {
+    whole(|found| Some(quic::read(specs, place, found)))
+}
+
+/// Validates the QUIC server ids of one backend.
+///
+/// # Errors
+/// Every fault of them.
+pub fn server_ids(texts: &[String], place: &str) -> Result<BTreeSet<ServerId>, Faults> {
+    whole(|found| quic::read_server_ids(texts, place, found))
+}
+
 /// Validates a duration like `2s`, `500ms` or `1m 30s`; at most a year.
 ///
 /// # Errors
@@ -155,8 +176,8 @@ pub fn duration(text: &str, place: &str) -> Result<Duration, Faults> {
     whole(|found| found.keep(place, read_duration(text)))
 }
 
-/// Validates `spec`; `found` are the faults known of its text.
-pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Faults> {
+/// Validates `spec` for `host`; `found` are the faults known of its text.
+pub(super) fn check(spec: &ConfigSpec, host: &Host, mut found: Found) -> Result<Config, Faults> {
     let daemon_spec = spec.daemon.clone().unwrap_or_default();
     let daemon = daemon::settings(&daemon_spec, &mut found);
     let drafts: Vec<Draft> = spec
@@ -175,7 +196,15 @@ pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Fault
         found.add(again, message);
     }
     let claims = drafts.iter().flat_map(|draft| draft.claims.clone());
-    repeated_vips(claims, &mut found);
+    clashing_vips(claims.collect(), &mut found);
+
+    let placed = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.service.as_ref()?, &draft.places)));
+    for (service, places) in placed.clone() {
+        ways::check(service, places, &host.ways, &mut found);
+    }
+    ways::collisions(placed, daemon.gue_port, &mut found);
 
     let services = drafts.into_iter().filter_map(|draft| draft.service);
     let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), s)).collect();
@@ -184,6 +213,10 @@ pub(super) fn check(spec: &ConfigSpec, mut found: Found) -> Result<Config, Fault
         blocklist: sources::blocklist(&spec.blocklist, "blocklist", &mut found),
     };
     totals::check(&daemon_spec, &desired, &mut found);
+    // The default is nobody's fault as long as nobody needs it.
+    if daemon_spec.snat.is_some() || snat::is_used(&desired) {
+        snat::check(&daemon.snat, &desired, host, &mut found);
+    }
     found.faults().map(|()| Config { daemon, desired })
 }
 
@@ -201,6 +234,8 @@ struct Draft {
     claims: Vec<(Vip, String)>,
     /// The service without its faulty parts, if at least its name is valid.
     service: Option<Service>,
+    /// Where its backends stand.
+    places: Places,
 }
 
 fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
@@ -218,18 +253,23 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         .probe
         .as_ref()
         .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
+    let quic_lb = quic::read(&spec.quic_lb, &part(place, "quic_lb"), found);
     let source_limit = sources::limit_of(spec, place, found);
     let (backends, places) = read_backends(&spec.backends, mode, place, found);
-    for (broken, breach) in layout_breaches(&vips, &backends, table_slots) {
+    let broken = layout_breaches(&vips, &backends, table_slots, probe.as_ref()).into_iter();
+    for (broken, breach) in broken.chain(quic_breaches(&vips, &backends, &quic_lb)) {
         // VIPs were typed, but none could be read: that has been said.
         if breach == Breach::NoVips && !spec.vips.is_empty() {
             continue;
         }
+        let place_of = |address| places.get(&address).cloned().unwrap_or_default();
         let place = match broken {
             Part::Vips => part(place, "vips"),
             Part::TableSlots => part(place, "table_slots"),
             Part::Backends => part(place, "backend"),
-            Part::Backend(address) => places.get(&address).cloned().unwrap_or_default(),
+            Part::Backend(address) => part(&place_of(address), "address"),
+            Part::ServerIds(address) => part(&place_of(address), "server_ids"),
+            Part::QuicLb => part(place, "quic_lb"),
             Part::Probe(field) => part(&part(place, "probe"), field),
             Part::SourceRate | Part::SourceBurst => place.to_owned(),
         };
@@ -242,9 +282,14 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         table_slots,
         probe,
         source_limit,
+        quic_lb,
         backends,
     });
-    Draft { claims, service }
+    Draft {
+        claims,
+        service,
+        places,
+    }
 }
 
 /// The VIPs that could be read, each with its place.
@@ -259,39 +304,50 @@ fn claims(texts: &[String], place: &str, found: &mut Found) -> Vec<(Vip, String)
     claims
 }
 
-fn repeated_vips(claims: impl IntoIterator<Item = (Vip, String)>, found: &mut Found) {
-    for (vip, first, again) in repeated(claims) {
+/// VIPs that stand twice, and prefixes that overlap.
+fn clashing_vips(claims: Vec<(Vip, String)>, found: &mut Found) {
+    for (vip, first, again) in repeated(claims.iter().cloned()) {
         let message =
             format!("VIP {vip} stands already at {first}: a VIP belongs to one service, once");
         found.add(again, message);
     }
+    for overlap in overlaps(claims) {
+        let message = format!(
+            "VIP {} lies within {} at {}: of overlapping prefixes the longest would take all, so split the wider one, or name single addresses",
+            overlap.inner, overlap.outer, overlap.outer_owner
+        );
+        found.add(overlap.inner_owner, message);
+    }
 }
 
-/// The backends that could be read, and the places of their addresses.
+/// The backends that could be read, and the places of all that have an address.
 fn read_backends(
     specs: &[BackendSpec],
     default_mode: Mode,
     place: &str,
     found: &mut Found,
-) -> (BTreeMap<SocketAddr, Backend>, BTreeMap<SocketAddr, String>) {
+) -> (BTreeMap<SocketAddr, Backend>, Places) {
     let mut backends = BTreeMap::new();
-    let mut addresses = Vec::with_capacity(specs.len());
+    let mut places = Vec::with_capacity(specs.len());
     for (index, spec) in specs.iter().enumerate() {
         let place = part(place, &format!("backend[{index}]"));
         let address = address(spec, &place, found);
-        addresses.extend(address.map(|address| (address, part(&place, "address"))));
+        places.extend(address.map(|address| (address, place.clone())));
         if let Some(backend) = read_backend(spec, address, default_mode, &place, found) {
             backends.entry(backend.address).or_insert(backend);
         }
     }
-    for (address, first, again) in repeated(addresses.iter().cloned()) {
+    let addresses = places
+        .iter()
+        .map(|(address, place)| (*address, part(place, "address")));
+    for (address, first, again) in repeated(addresses) {
         let message = format!(
             "backend {address} stands already at {first}: addresses are unique in a service, to give it a larger share raise its weight"
         );
         found.add(again, message);
     }
     // The first of equal addresses is the one that was kept.
-    (backends, addresses.into_iter().rev().collect())
+    (backends, places.into_iter().rev().collect())
 }
 
 fn address(spec: &BackendSpec, place: &str, found: &mut Found) -> Option<SocketAddr> {
@@ -317,16 +373,18 @@ fn read_backend(
     let states = [AdminState::Up, AdminState::Drain, AdminState::Down].map(|s| (s.to_string(), s));
     let state_place = part(place, "state");
     let state = word(found, &state_place, spec.state.as_deref(), &states);
+    let server_ids = quic::read_server_ids(&spec.server_ids, &part(place, "server_ids"), found);
     Some(Backend {
         address: address?,
         weight: weight?,
         mode: mode.filter(|_| !found.knows(&mode_place))?,
         state: state?,
+        server_ids: server_ids?,
         remove_at: None,
     })
 }
 
-fn read_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn read_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration <= MAX_DURATION => Ok(duration),
         Ok(_) => Err(format!("`{text}` is too long: write at most 365days")),

@@ -85,6 +85,9 @@ pub struct BackendStatus {
     pub not_serving_because: Option<String>,
     /// Slots of the lookup table that it has.
     pub slots: u32,
+    /// What QUIC connection ids call it, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_ids: Vec<String>,
 }
 
 /// Answer of `blocklist.list`.
@@ -139,7 +142,7 @@ pub struct ServiceStatus {
 }
 
 /// Answer of `stats`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// The last publication.
     pub generation: u32,
@@ -148,8 +151,33 @@ pub struct Stats {
     pub ledger: BTreeMap<String, u64>,
     /// The ledger's sum.
     pub packets: u64,
+    /// The same for each interface that the program is or was attached to, by name. Their sums are the ledger.
+    #[serde(default)]
+    pub interfaces: Vec<InterfaceLedger>,
+    /// What was counted on interfaces that have no ledger any more; absent if nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Counted>,
     /// Per service, summed over its backends.
     pub services: Vec<ServiceTraffic>,
+}
+
+/// What the packets of one interface came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceLedger {
+    /// The interface's name.
+    pub name: String,
+    /// Its packets. One that goes and comes back under the same name goes on counting.
+    #[serde(flatten)]
+    pub counted: Counted,
+}
+
+/// Packets by outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// All of them: as many as came in.
+    pub packets: u64,
+    /// By outcome, without those that no packet had.
+    pub ledger: BTreeMap<String, u64>,
 }
 
 /// Traffic of one service.

@@ -13,6 +13,9 @@ pub use answer::*;
 pub use error::{ErrorCode, RpcError};
 pub use params::*;
 
+/// What `backend.setup` answers is made by [`setup`](crate::setup).
+pub use crate::setup::{Receiver, Room, Setup, Step, TunnelKind};
+
 /// The version of this protocol: raised when a method, field or meaning is taken away or changed.
 pub const API_VERSION: u32 = 1;
 

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ErrorCode, RpcError};
-use crate::config::spec::{BackendSpec, ConfigSpec, ProbeSpec, ServiceSpec, TableSlotsSpec};
+use super::{ErrorCode, Receiver, RpcError};
+use crate::config::spec::{
+    BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
+};
 
 /// A call, as a method's name and its parameters.
 ///
@@ -54,6 +56,9 @@ pub enum Call {
     /// Backends with state and health.
     #[serde(rename = "backend.list")]
     BackendList(BackendList),
+    /// What a backend's host needs for its mode.
+    #[serde(rename = "backend.setup")]
+    BackendSetup(BackendSetup),
     /// Puts prefixes on the blocklist.
     #[serde(rename = "blocklist.add")]
     BlocklistAdd(Prefixes),
@@ -81,7 +86,7 @@ pub enum Call {
 }
 
 /// The names of all methods, as a client may call them.
-pub const METHODS: [&str; 22] = [
+pub const METHODS: [&str; 23] = [
     "version",
     "service.add",
     "service.update",
@@ -96,6 +101,7 @@ pub const METHODS: [&str; 22] = [
     "backend.enable",
     "backend.disable",
     "backend.list",
+    "backend.setup",
     "blocklist.add",
     "blocklist.remove",
     "blocklist.list",
@@ -144,6 +150,7 @@ impl Call {
             "backend.enable" => Self::BackendEnable(read(method, params)?),
             "backend.disable" => Self::BackendDisable(read(method, params)?),
             "backend.list" => Self::BackendList(read(method, params)?),
+            "backend.setup" => Self::BackendSetup(read(method, params)?),
             "blocklist.add" => Self::BlocklistAdd(read(method, params)?),
             "blocklist.remove" => Self::BlocklistRemove(read(method, params)?),
             "blocklist.list" => Self::BlocklistList(read(method, params)?),
@@ -168,6 +175,7 @@ impl Call {
                 | Self::ServiceGet(_)
                 | Self::ServiceList(_)
                 | Self::BackendList(_)
+                | Self::BackendSetup(_)
                 | Self::BlocklistList(_)
                 | Self::ConfigCheck(_)
                 | Self::ConfigGet(_)
@@ -211,6 +219,9 @@ pub struct ServiceUpdate {
     /// Takes the probe away: backends are taken to be up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_probe: bool,
+    /// Replaces the QUIC-LB configurations; an empty list takes them away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quic_lb: Option<Vec<QuicConfigSpec>>,
     /// Replaces the limit of each source, with `source_burst` or without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_rate: Option<u32>,
@@ -244,12 +255,15 @@ pub struct BackendAdd {
     /// 1 (default) to 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// `l2` or `nat`; the service's mode if absent.
+    /// A mode; the service's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// `up` (default), `drain` or `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// What QUIC connection ids call it, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_ids: Vec<String>,
 }
 
 impl BackendAdd {
@@ -261,6 +275,7 @@ impl BackendAdd {
             weight: self.weight,
             mode: self.mode.clone(),
             state: self.state.clone(),
+            server_ids: self.server_ids.clone(),
         }
     }
 }
@@ -286,9 +301,12 @@ pub struct BackendUpdate {
     /// 1 to 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// `l2` or `nat`.
+    /// A mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Replaces what QUIC connection ids call it; an empty list takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ids: Option<Vec<String>>,
 }
 
 /// Removes a backend: it drains first, and goes when `drain_timeout` has passed.
@@ -314,6 +332,25 @@ pub struct BackendList {
     /// Only those of this service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+}
+
+/// Of which backend it is asked what its host needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendSetup {
+    /// The service's name.
+    pub service: String,
+    /// `ADDRESS:PORT`.
+    pub address: String,
+    /// What takes tunnels off there: `decap` (default) or `kernel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Receiver>,
+    /// Prefixes of other balancers that tunnels come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// The way back: what no other backend of this address needs is taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo: bool,
 }
 
 /// Prefixes of sources.

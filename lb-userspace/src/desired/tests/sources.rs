@@ -37,7 +37,7 @@ fn the_blocklist_says_what_stands_in_the_way() {
         (
             block(set(&["198.51.0.0/16"])),
             RefusalKind::Conflict,
-            "198.51.100.7/32 lies in 198.51.0.0/16",
+            "198.51.100.7 lies in 198.51.0.0/16",
         ),
         (
             block(set(&["::ffff:10.0.0.1"])),
@@ -52,7 +52,7 @@ fn the_blocklist_says_what_stands_in_the_way() {
         (
             unblock(set(&["203.0.113.9"])),
             RefusalKind::NotFound,
-            "203.0.113.9/32 is not on the blocklist, though it lies in 203.0.113.0/24",
+            "203.0.113.9 is not on the blocklist, though it lies in 203.0.113.0/24",
         ),
     ] {
         assert_refused(&desired, change, kind, words);
@@ -68,6 +68,7 @@ fn limits_of_sources_are_set_kept_and_taken_away() {
         mode: None,
         table_slots: None,
         probe: None,
+        quic_lb: None,
         source_limit: Some(limit),
     };
     let limit = Some(SourceLimit::new(100, None));

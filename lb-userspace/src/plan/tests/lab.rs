@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use lb_common::backend::BackendId;
+use lb_common::{
+    backend::BackendId,
+    vlan::{Vlan, VlanDevice},
+};
 
 use super::super::{Input, Plan, Serving, Tables, plan};
 use crate::{
@@ -16,7 +19,10 @@ use crate::{
     },
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Service, TableSlots, TunnelSources, Weight},
+    model::{
+        AdminState, Backend, ChosenSources, Health, Mode, Prefix, QuicLb, Service, TableSlots,
+        Weight,
+    },
     neighbor::{NextHop, NextHops, Unresolved},
 };
 
@@ -28,7 +34,8 @@ pub(super) struct Lab {
     pub(super) health: BTreeMap<Target, Health>,
     pub(super) next_hops: NextHops,
     pub(super) interfaces: BTreeSet<u32>,
-    pub(super) tunnel_sources: TunnelSources,
+    pub(super) vlans: BTreeMap<u32, VlanDevice>,
+    pub(super) sources: ChosenSources,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -50,7 +57,8 @@ impl Lab {
             health: BTreeMap::new(),
             next_hops: NextHops::new(),
             interfaces: BTreeSet::new(),
-            tunnel_sources: TunnelSources::default(),
+            vlans: BTreeMap::new(),
+            sources: ChosenSources::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -102,7 +110,8 @@ impl Lab {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
-            tunnel_sources: self.tunnel_sources,
+            vlans: &self.vlans,
+            sources: self.sources,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
@@ -145,12 +154,11 @@ impl Lab {
                     assert!(!overlap(*region, other), "{step} overwrites {other:?}");
                 }
             }
-            Step::PutVip(_, VipEntry { region, guard, .. }) => {
+            Step::PutVip(_, VipEntry { region, .. }) => {
                 let written = region.slots == 0 || actual.tables.contains_key(region);
                 assert!(written, "{step}: {region:?} was never written");
                 let missing = self.desired.blocklist.difference(&actual.blocklist);
-                let complete = !guard.blocklist || missing.count() == 0;
-                assert!(complete, "{step}: not all are blocked yet");
+                assert_eq!(missing.count(), 0, "{step}: not all are blocked yet");
             }
             Step::PutBackend(id, entry) => {
                 let before = actual.backends.get(id);
@@ -160,16 +168,23 @@ impl Lab {
             Step::Unblock(prefix) => {
                 let wanted = &self.desired.blocklist;
                 assert!(!wanted.contains(prefix), "{step}: it is wanted");
-                let asking = actual.vips.values().filter(|entry| entry.guard.blocklist);
-                let asked = asking.count() > 0 && wanted.is_empty();
-                assert!(!asked, "{step}: VIPs still ask for the blocklist");
+            }
+            Step::PutServer(key, entry) => {
+                let backend = actual.backends.get(&entry.backend);
+                let is_there = backend.is_some_and(|it| {
+                    it.generation == entry.generation && it.service == key.service
+                });
+                assert!(is_there, "{step}: the number is {backend:?}'s");
             }
             Step::PutDevice(_)
+            | Step::PutVlan(..)
+            | Step::RemoveServer(_)
             | Step::RemoveVip(_)
             | Step::Block(_)
             | Step::Grace
             | Step::RemoveBackend(_)
-            | Step::RemoveDevice(_) => {}
+            | Step::RemoveDevice(_)
+            | Step::RemoveVlan(_) => {}
         }
     }
 
@@ -204,7 +219,7 @@ impl Lab {
         for pair in held.windows(2) {
             assert!(!overlap(pair[0], pair[1]), "after \"{step}\": {pair:?}");
         }
-        let announced: BTreeSet<IpAddr> = vips.keys().map(|vip| vip.address).collect();
+        let announced: BTreeSet<Prefix> = vips.keys().map(|vip| vip.addresses).collect();
         assert_eq!(*addresses, announced, "after \"{step}\"");
     }
 
@@ -258,6 +273,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         table_slots: TableSlots::Auto,
         probe: None,
         source_limit: None,
+        quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
@@ -268,6 +284,7 @@ pub(super) fn backend(address: &str) -> Backend {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        server_ids: BTreeSet::new(),
         remove_at: None,
     }
 }
@@ -291,6 +308,7 @@ pub(super) fn next_hop(address: IpAddr) -> NextHop {
     };
     NextHop {
         interface: INTERFACE,
+        vlan: Vlan::NONE,
         source_mac: [2, 0, 0, 0, 0, 1],
         destination_mac: [2, 0, 0, 0, 1, last],
         on_link: true,
@@ -305,6 +323,8 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         Step::PutBackend(_, entry) if !entry.active => format!("silence {}", entry.address),
         Step::PutDevice(_)
         | Step::PutBackend(..)
+        | Step::PutServer(..)
+        | Step::RemoveServer(_)
         | Step::WriteTable(..)
         | Step::PutVip(..)
         | Step::RemoveVip(_)
@@ -312,7 +332,9 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         | Step::Unblock(_)
         | Step::Grace
         | Step::RemoveBackend(_)
-        | Step::RemoveDevice(_) => step.to_string(),
+        | Step::RemoveDevice(_)
+        | Step::PutVlan(..)
+        | Step::RemoveVlan(_) => step.to_string(),
     });
     words.collect()
 }

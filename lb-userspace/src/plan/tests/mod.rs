@@ -4,5 +4,6 @@ mod lab;
 mod numbers;
 mod order;
 mod properties;
+mod quic;
 mod room;
 mod serving;

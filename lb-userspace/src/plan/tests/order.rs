@@ -1,12 +1,14 @@
 //! The order of steps, and that there are none when nothing is to do.
 
+use lb_common::vlan::{Vlan, VlanDevice};
+
 use super::{
-    super::{Plan, Tables},
+    super::{Plan, Tables, features},
     lab::{INTERFACE, Lab, service, words},
 };
 use crate::{
-    dataplane::{Region, Step},
-    model::{AdminState, Health},
+    dataplane::{Features, Region, Step},
+    model::{AdminState, Health, Mode},
 };
 
 const VIP: &str = "192.0.2.1:80/tcp";
@@ -192,6 +194,39 @@ fn interfaces_for_replies_are_allowed_though_no_backend_is_there() {
 }
 
 #[test]
+fn vlan_devices_follow_the_interfaces_that_transmit_for_them() {
+    let on = |parent, id| VlanDevice {
+        parent,
+        vlan: Vlan::new(id, false),
+        reserved: 0,
+    };
+    let mut lab = Lab::published([web()]);
+    // Nothing leaves by interface 8.
+    lab.vlans = [(9, on(INTERFACE, 100)), (10, on(8, 100))].into();
+    assert_eq!(lab.settle().publish, [Step::PutVlan(9, on(INTERFACE, 100))]);
+    lab.interfaces = [8].into();
+    let put = [Step::PutDevice(8), Step::PutVlan(10, on(8, 100))];
+    assert_eq!(lab.settle().publish, put);
+    lab.vlans = [(9, on(INTERFACE, 200))].into();
+    let changed = [Step::RemoveVlan(10), Step::PutVlan(9, on(INTERFACE, 200))];
+    assert_eq!(lab.settle().publish, changed);
+    assert!(lab.plan().is_empty());
+}
+
+#[test]
+fn a_backend_that_moves_into_a_vlan_is_written_anew() {
+    let mut lab = Lab::published([web()]);
+    let hop = lab.next_hops.get_mut(&[10, 0, 0, 1].into()).unwrap();
+    hop.as_mut().unwrap().vlan = Vlan::new(100, true);
+    let plan = lab.settle();
+    assert_eq!(
+        words(&plan.publish),
+        ["write backend 10.0.0.1:80 as number 1"]
+    );
+    assert_eq!(lab.entry(ONE).1.next_hop.vlan, Vlan::new(100, true));
+}
+
+#[test]
 fn an_address_is_announced_with_its_first_vip_and_until_its_last() {
     let (http, dns) = ("192.0.2.1:80/tcp", "192.0.2.1:53/udp");
     let mut lab = Lab::published([
@@ -205,6 +240,46 @@ fn an_address_is_announced_with_its_first_vip_and_until_its_last() {
     lab.drop_service("dns");
     lab.settle();
     assert_eq!(lab.memory.actual.addresses, [].into());
+}
+
+#[test]
+fn a_prefix_is_announced_with_its_first_vip_and_until_its_last() {
+    let (http, any) = ("203.0.113.0/28:80/tcp", "203.0.113.0/28:*/udp");
+    let mut lab = Lab::published([
+        service("web", &[http, "203.0.113.5:80/tcp"], &[ONE]),
+        service("all", &[any], &[TWO]),
+    ]);
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(
+        lab.memory.actual.addresses,
+        addresses(&["203.0.113.0/28", "203.0.113.5"])
+    );
+    lab.drop_service("web");
+    lab.settle();
+    assert_eq!(lab.memory.actual.addresses, addresses(&["203.0.113.0/28"]));
+    lab.memory.actual.addresses.clear();
+    let plan = lab.settle();
+    assert_eq!(
+        words(&plan.publish),
+        ["publish 203.0.113.0/28:*/udp with 1021 slots"]
+    );
+    lab.drop_service("all");
+    lab.settle();
+    assert_eq!(lab.memory.actual.addresses, [].into());
+}
+
+#[test]
+fn a_wanted_feature_is_wanted_whatever_the_health() {
+    let mut lab = Lab::new([web()]);
+    assert_eq!(features(&lab.desired), Features::NONE);
+    lab.want(service("range", &["203.0.113.0/28:80/tcp"], &[]));
+    assert_eq!(features(&lab.desired), Features::PREFIX_VIPS);
+    lab.backend_mut("web", ONE).mode = Mode::Nat;
+    lab.backend_mut("web", ONE).state = AdminState::Down;
+    let both = Features::PREFIX_VIPS.with(Features::REPLIES);
+    assert_eq!(features(&lab.desired), both);
+    lab.settle();
+    assert!(both.has(lab.memory.actual.features()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
 };
 
 use proptest::{
@@ -16,20 +16,23 @@ use super::{
     lab::{Lab, backend, names, next_hop, service, target},
 };
 use crate::{
-    dataplane::{Capacity, Guard, ServiceId, VipEntry},
+    dataplane::{Capacity, ServiceId, VipEntry},
     desired::Desired,
-    model::{AdminState, Health, Mode, Service, SourceLimit, TableSlots, Vip, Weight},
+    model::{AdminState, Health, Mode, Prefix, Service, SourceLimit, TableSlots, Vip, Weight},
     neighbor::{NextHop, Unresolved},
 };
 
 const SERVICES: [&str; 3] = ["a", "b", "c"];
-const VIPS: [&str; 6] = [
+const VIPS: [&str; 9] = [
     "192.0.2.1:80/tcp",
     "192.0.2.1:443/tcp",
     "192.0.2.1:53/udp",
     "192.0.2.2:80/tcp",
     "[2001:db8::1]:80/tcp",
     "[2001:db8::1]:53/udp",
+    "203.0.113.0/28:80/tcp",
+    "203.0.113.0/28:*/sctp",
+    "[2001:db8:1::/64]:53/udp",
 ];
 const BACKENDS: [&str; 5] = [
     "10.0.0.1:80",
@@ -233,11 +236,7 @@ fn assert_settled(lab: &mut Lab, plan: &Plan) {
         let first = service.vips.first().unwrap();
         let entry = actual.vips[first];
         assert!(numbers.insert(entry.service), "{:?} twice", entry.service);
-        let guard = Guard {
-            blocklist: !lab.desired.blocklist.is_empty(),
-            source_limit: service.source_limit,
-        };
-        assert_eq!(entry.guard, guard, "{first}");
+        assert_eq!(entry.source_limit, service.source_limit, "{first}");
         for vip in &service.vips {
             let generation = actual.vips[vip].generation;
             vips.insert(
@@ -251,14 +250,9 @@ fn assert_settled(lab: &mut Lab, plan: &Plan) {
         assert_serves(lab, service, entry, plan);
     }
     assert_eq!(actual.vips, vips);
-    let addresses: BTreeSet<IpAddr> = vips.keys().map(|vip| vip.address).collect();
+    let addresses: BTreeSet<Prefix> = vips.keys().map(|vip| vip.addresses).collect();
     assert_eq!(actual.addresses, addresses);
     assert_eq!(actual.blocklist, lab.desired.blocklist);
-    if actual.blocklist.is_empty() {
-        assert_eq!(actual.guarded, BTreeSet::new());
-    } else {
-        assert_eq!(actual.guarded, actual.addresses);
-    }
     for (id, entry) in &actual.backends {
         let mut owners = lab.desired.services.values();
         let owner = owners.find(|it| vips[it.vips.first().unwrap()].service == entry.service);

@@ -156,6 +156,25 @@ fn vips_and_their_addresses_count_by_ip_version() {
 }
 
 #[test]
+fn a_prefix_takes_no_room_among_the_addresses() {
+    let full = [
+        "203.0.113.0/28:80/tcp",
+        "203.0.113.0/28:443/tcp",
+        "203.0.113.64/28:80/tcp",
+        "203.0.113.0/28:443/udp",
+    ];
+    let mut lab = sized(4 * TABLE, 16, 4);
+    lab.want(service("web", &full, &[ONE]));
+    lab.settle();
+    lab.want(service("more", &["203.0.113.128/28:80/tcp"], &[TWO]));
+    let shortage = Shortage::Vips {
+        wanted: 5,
+        capacity: 4,
+    };
+    assert_eq!(lab.plan().shortages, [shortage]);
+}
+
+#[test]
 fn vips_that_do_not_fit_are_left_out_and_those_that_are_there_stay() {
     let mut lab = sized(4 * TABLE, 16, 4);
     lab.want(service("web", &[VIP], &[ONE]));
@@ -205,4 +224,23 @@ fn backends_without_a_next_hop_count_for_the_room_they_will_need() {
             capacity: 2
         }]
     );
+}
+
+#[test]
+fn more_services_than_there_are_numbers_are_a_shortage() {
+    let mut lab = sized(TABLE, 16, 1 << 18);
+    let wanted = usize::from(u16::MAX) + 1;
+    for number in 0..wanted {
+        let vip = format!("10.{}.{}.1:80/tcp", number >> 8, number & 0xff);
+        lab.want(service(&format!("s{number}"), &[&vip], &[]));
+    }
+    let plan = lab.plan();
+    assert_eq!(plan.shortages, [Shortage::Services { wanted }]);
+    let said = plan.shortages[0].to_string();
+    assert!(
+        said.contains("65536 services") && said.contains("65535"),
+        "{said}"
+    );
+    lab.drop_service("s0");
+    assert_eq!(lab.plan().shortages, []);
 }

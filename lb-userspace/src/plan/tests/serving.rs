@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     dataplane::Region,
-    model::{AdminState, Health, Mode, TunnelSource},
+    model::{AdminState, Health, Mode, Source},
     neighbor::Unresolved,
 };
 
@@ -213,8 +213,8 @@ fn in_mode(mode: Mode, source: Option<&str>, change: impl FnOnce(&mut Lab)) -> (
     (lab, said)
 }
 
-fn tunnel_of(lab: &Lab) -> Option<TunnelSource> {
-    lab.find(ONE).and_then(|(_, entry)| entry.tunnel)
+fn source_of(lab: &Lab) -> Option<Source> {
+    lab.find(ONE).and_then(|(_, entry)| entry.source)
 }
 
 #[test]
@@ -222,26 +222,41 @@ fn a_tunnel_begins_at_the_address_that_the_kernel_would_send_from() {
     for mode in [Mode::Ipip, Mode::Gue] {
         let (lab, said) = in_mode(mode, Some("10.1.0.1"), |_| {});
         assert!(matches!(said, Serving::Slots(_)), "{said:?}");
-        assert_eq!(tunnel_of(&lab), Some("10.1.0.1".parse().unwrap()));
+        assert_eq!(source_of(&lab), Some("10.1.0.1".parse().unwrap()));
     }
 }
 
 #[test]
 fn a_tunnel_begins_where_the_operator_has_chosen() {
-    let chosen: TunnelSource = "10.99.0.0/16".parse().unwrap();
+    let chosen: Source = "10.99.0.0/16".parse().unwrap();
     let (lab, said) = in_mode(Mode::Ipip, Some("10.1.0.1"), |lab| {
-        lab.tunnel_sources.v4 = Some(chosen);
+        lab.sources.tunnel.v4 = Some(chosen);
     });
     assert!(matches!(said, Serving::Slots(_)), "{said:?}");
-    assert_eq!(tunnel_of(&lab), Some(chosen));
+    assert_eq!(source_of(&lab), Some(chosen));
 }
 
 #[test]
 fn a_tunnel_without_a_source_is_not_served() {
     let (_, said) = in_mode(Mode::Gue, None, |lab| {
-        lab.tunnel_sources.v6 = Some("fd00::/96".parse().unwrap());
+        lab.sources.tunnel.v6 = Some("fd00::/96".parse().unwrap());
     });
-    assert_eq!(said, Serving::No(NotServing::NoTunnelSource));
+    assert_eq!(said, Serving::No(NotServing::NoSource(Mode::Gue)));
+}
+
+#[test]
+fn full_nat_comes_from_the_address_that_the_kernel_or_the_operator_chooses() {
+    let (lab, said) = in_mode(Mode::Snat, Some("10.1.0.1"), |lab| {
+        lab.sources.tunnel.v4 = Some("10.99.0.0/16".parse().unwrap());
+    });
+    assert!(matches!(said, Serving::Slots(_)), "{said:?}");
+    assert_eq!(source_of(&lab), Some("10.1.0.1".parse().unwrap()));
+    let (lab, _) = in_mode(Mode::Snat, Some("10.1.0.1"), |lab| {
+        lab.sources.snat.v4 = Some("10.98.0.0/30".parse().unwrap());
+    });
+    assert_eq!(source_of(&lab), Some("10.98.0.0/30".parse().unwrap()));
+    let (_, said) = in_mode(Mode::Snat, None, |_| {});
+    assert_eq!(said, Serving::No(NotServing::NoSource(Mode::Snat)));
 }
 
 #[test]

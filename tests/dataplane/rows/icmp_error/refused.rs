@@ -46,7 +46,7 @@ fn left_to_the_stack(family: Family) -> Vec<Row> {
                 .passes(&packet, Outcome::Icmp)
         })
         .collect();
-    for (name, protocol) in [("icmp", 1), ("icmpv6", 58), ("sctp", 132)] {
+    for (name, protocol) in [("icmp", 1), ("icmpv6", 58), ("dccp", 33)] {
         let quoted = Packet::raw(family.vip(), family.client(), protocol, vec![8; 32]);
         rows.push(
             row(format!("{family:?}: an error about {name}"))

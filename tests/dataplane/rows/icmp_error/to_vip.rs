@@ -1,10 +1,11 @@
 //! Errors that a router or a client sends to the VIP, about what the VIP is taken to have sent.
 
+use lb_common::backend::Mode;
 use lb_tests::packet::{CUSTOMER_TAG, Extension, NO_OPERATIONS, PROVIDER_TAG, Packet};
 
 use super::{ALL, LEAST, answer, error, kinds, steered, unreachable};
 use crate::{
-    family::{Family, tcp, udp},
+    family::{Family, sctp, tcp, udp},
     member::{
         FIRST, L2_BACK, L2_FRONT, Member, NAT_BACK, NAT_FRONT, PORT_CHANGING, PORT_L2_BACK,
         PORT_L2_FRONT, PORT_NAT_BACK, PORT_NAT_FRONT, SECOND, Side, of,
@@ -54,6 +55,15 @@ pub(super) fn rows(family: Family) -> Vec<Row> {
                 member,
                 &answer(&udp(family, port)),
                 |quoted| error(router, quoted, bytes),
+            ));
+        }
+        if member.mode != Mode::NAT {
+            let name = format!("{family:?}: an error to {mode} about sctp");
+            rows.push(reaches(
+                name,
+                member,
+                &answer(&sctp(family, port)),
+                |quoted| error(router, quoted, LEAST),
             ));
         }
         for kind in kinds(family) {

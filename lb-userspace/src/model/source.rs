@@ -1,33 +1,43 @@
-//! Where outer headers come from.
+//! Our own addresses towards backends: where the outer headers of tunnels, and the packets of full NAT, come from.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use super::{ParseError, Prefix};
+use super::{Mode, ParseError, Prefix};
 
-/// The source addresses of outer headers of one IP version: a prefix whose low bits vary with the flow, so that
-/// receivers spread flows over their queues. A whole address is a prefix without such bits.
+/// Source addresses of one IP version: a prefix whose low bits vary with the flow, so that receivers of tunnels spread
+/// flows over their queues, and full NAT has all ports of each. A whole address is a prefix without such bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TunnelSource {
+pub struct Source {
     /// The first address; its varying bits are 0.
     pub address: IpAddr,
     /// How many low bits vary, 0 to 32.
     pub bits: u8,
 }
 
-impl TunnelSource {
+impl Source {
     /// The most bits that vary.
     const MAX_BITS: u8 = 32;
     /// The most bits of an IPv4 address that vary: a prefix of 8 bits is as large as they are.
     const MAX_BITS_V4: u8 = 24;
+
+    /// All of them.
+    ///
+    /// # Panics
+    /// If the first address has bits that vary.
+    #[must_use]
+    pub fn prefix(self) -> Prefix {
+        let whole = if self.address.is_ipv4() { 32 } else { 128 };
+        Prefix::new(self.address, whole - self.bits).expect("its varying bits are 0")
+    }
 }
 
-impl From<IpAddr> for TunnelSource {
+impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
         Self { address, bits: 0 }
     }
 }
 
-impl FromStr for TunnelSource {
+impl FromStr for Source {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
@@ -53,28 +63,49 @@ impl FromStr for TunnelSource {
     }
 }
 
-impl fmt::Display for TunnelSource {
+impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = if self.address.is_ipv4() { 32 } else { 128 };
-        write!(f, "{}/{}", self.address, whole - self.bits)
+        let prefix = self.prefix();
+        write!(f, "{}/{}", prefix.address(), prefix.bits())
     }
 }
 
 /// The sources that the operator has chosen, by IP version; a version without one takes the address that the
 /// kernel would send from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TunnelSources {
-    /// Of IPv4 outer headers.
-    pub v4: Option<TunnelSource>,
-    /// Of IPv6 outer headers.
-    pub v6: Option<TunnelSource>,
+pub struct Sources {
+    /// IPv4.
+    pub v4: Option<Source>,
+    /// IPv6.
+    pub v6: Option<Source>,
 }
 
-impl TunnelSources {
-    /// The source of outer headers to `backend`, if one was chosen.
+impl Sources {
+    /// The source towards `backend`, if one was chosen.
     #[must_use]
-    pub const fn towards(&self, backend: IpAddr) -> Option<TunnelSource> {
+    pub const fn towards(&self, backend: IpAddr) -> Option<Source> {
         if backend.is_ipv4() { self.v4 } else { self.v6 }
+    }
+}
+
+/// The same for each use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChosenSources {
+    /// Of tunnels' outer headers.
+    pub tunnel: Sources,
+    /// Of packets to `snat` backends.
+    pub snat: Sources,
+}
+
+impl ChosenSources {
+    /// The source of packets to `backend` in mode `mode`, if one was chosen.
+    #[must_use]
+    pub const fn towards(&self, mode: Mode, backend: IpAddr) -> Option<Source> {
+        if mode.is_tunnel() {
+            self.tunnel.towards(backend)
+        } else {
+            self.snat.towards(backend)
+        }
     }
 }
 
@@ -91,7 +122,7 @@ mod tests {
             ("fd00:99::/96", 32),
             ("fd00:99::1/128", 0),
         ] {
-            let source: TunnelSource = text.parse().unwrap();
+            let source: Source = text.parse().unwrap();
             assert_eq!(source.bits, bits, "{text}");
             assert_eq!(source.to_string().parse(), Ok(source));
         }
@@ -102,7 +133,7 @@ mod tests {
             ("224.0.0.0/16", "unicast"),
             ("eth0", "write ADDRESS/LENGTH"),
         ] {
-            let error = text.parse::<TunnelSource>().unwrap_err().to_string();
+            let error = text.parse::<Source>().unwrap_err().to_string();
             assert!(error.contains(advice), "{text}: {error}");
         }
     }
