@@ -282,16 +282,13 @@ impl World {
             Route::by(ip("198.51.101.7"), client(ASIDE)),
             Route::by(ip("2001:db8:e::7"), client(ASIDE)),
         ];
-        // This host's own addresses, and in IPv4 the first and the last of a network (RFC 919), in IPv6 the first
-        // (RFC 4291 section 2.6.1).
+        // This host's own addresses, and in IPv4 the last of a network (RFC 919), in IPv6 the first (RFC 4291 section
+        // 2.6.1). IPv4's first one is a host's like others, since Linux 5.14.
         let own = [
-            "198.51.100.0",
             "198.51.100.1",
             "198.51.100.255",
-            "198.51.101.0",
             "198.51.101.1",
             "198.51.101.255",
-            "10.0.0.0",
             "10.0.0.1",
             "10.0.0.255",
             "2001:db8:c::",
