@@ -9,6 +9,8 @@
 )]
 
 mod compare;
+mod damage;
+mod fragments;
 mod generate;
 mod model;
 mod random;
@@ -39,10 +41,8 @@ const NEVER: u32 = 1 << 30;
 /// As many worlds, each with a thread. In every second one unmatched packets are dropped, and the program is the one
 /// for jumbo frames.
 const WORLDS: u64 = 2;
-/// Outcomes of what the model does not know: fragments, a budget for errors, a driver without room, more flows than
-/// ports.
-const UNREACHABLE: [Outcome; 5] = [
-    Outcome::Fragment,
+/// Outcomes of what the model does not know: a budget for errors, a driver without room, more flows than ports.
+const UNREACHABLE: [Outcome; 4] = [
     Outcome::TimeExceededSent,
     Outcome::TooBigSent,
     Outcome::NoRoom,

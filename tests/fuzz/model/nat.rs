@@ -35,7 +35,7 @@ impl Model {
         {
             return Ok(to(source));
         }
-        if parsed.ends_flow || parsed.error.is_some() {
+        if !parsed.may_begin_flow() {
             return Err(Outcome::UnknownFlow);
         }
         let own = self.source(parsed, backend);
