@@ -8,12 +8,7 @@ use lb_tests::{
     packet::hex_dump,
 };
 
-use crate::{
-    generate::{Arrival, arrival},
-    model::{self, Verdict},
-    random::Random,
-    world::World,
-};
+use crate::{fragments::arrivals, generate::Arrival, model::Verdict, random::Random, world::World};
 
 /// Few enough that no flow is forgotten for want of room.
 const BATCH: usize = 512;
@@ -58,13 +53,7 @@ impl fmt::Display for Difference {
 
 impl Batch {
     pub(crate) fn new(random: &mut Random) -> Self {
-        let known = || loop {
-            let arrival = arrival(random);
-            if model::knows(&arrival.frame) {
-                break arrival;
-            }
-        };
-        Self(std::iter::repeat_with(known).take(BATCH).collect())
+        Self(arrivals(random, BATCH))
     }
 
     pub(crate) const fn len(&self) -> u64 {

@@ -1,13 +1,16 @@
-//! Frames: whole ones with every kind of header, then some of them damaged.
+//! Frames: whole ones with every kind of header, some of which are then damaged.
 
 use std::net::IpAddr;
 
 use crate::{
-    random::Random,
-    world::{
+    damage::mutate,
+    fragments::{fragment_header, fragment_word, identification},
+    published::{
         ANY_PORT_VIPS, BACKEND_PORT, CLIENT_MAC, IN_PREFIXES, NAMED, PORTS, QUIC_CONFIGS,
-        SOURCE_PORTS, VIPS, ip, server_id,
+        SOURCE_PORTS, VIPS, server_id,
     },
+    random::Random,
+    world::ip,
 };
 
 const CLIENTS: [[&str; 7]; 2] = [
@@ -69,7 +72,6 @@ const PROTOCOLS: [u8; 20] = [
 /// SCTP's data, init, heartbeat, abort, shutdown complete, and one that nobody knows.
 const CHUNKS: [u8; 7] = [0, 0, 1, 4, 6, 14, 0xbf];
 const EXTENSIONS: [u8; 7] = [0, 43, 44, 60, 60, 51, 135];
-const INTERESTING: [u8; 12] = [0, 1, 4, 5, 6, 17, 0x45, 0x60, 0x7f, 0x80, 0xfe, 0xff];
 
 /// A frame and the interface it comes in by: 0 front, 1 back, 2 aside.
 #[derive(Clone, Debug)]
@@ -78,41 +80,107 @@ pub(crate) struct Arrival {
     pub(crate) side: usize,
 }
 
-/// The next frame of a sequence.
-pub(crate) fn arrival(random: &mut Random) -> Arrival {
-    let family = random.below(2);
-    let is_reply = random.once_in(4);
-    let mut frame = link(random, family);
-    let (from, to, ports) = ends(random, family, is_reply);
-    let protocol = random.pick(&PROTOCOLS);
-    let content = if protocol == [1, 58][family] && !random.once_in(8) {
-        icmp(random, family, (from, to), ports)
-    } else {
-        transport(random, protocol, ports)
-    };
-    if family == 0 {
-        frame.extend(v4(random, (from, to), protocol, content));
-    } else {
-        frame.extend(v6(random, (from, to), protocol, content));
-    }
-    if random.once_in(8) {
-        let padding = random.below(40);
-        frame.extend(random.bytes(padding));
-    }
-    match random.below(10) {
-        0..=5 => {}
-        6..=8 => mutate(random, &mut frame, 1),
-        _ => {
-            let times = 1 + random.below(8);
-            mutate(random, &mut frame, times);
+/// What one end has to say to the other one.
+#[derive(Clone, Debug)]
+pub(crate) struct Datagram {
+    /// 0 for IPv4, 1 for IPv6.
+    pub(crate) family: usize,
+    pub(crate) ends: (IpAddr, IpAddr),
+    pub(crate) protocol: u8,
+    pub(crate) content: Vec<u8>,
+    is_reply: bool,
+}
+
+impl Datagram {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        let family = random.below(2);
+        let is_reply = random.once_in(4);
+        let (from, to, ports) = ends(random, family, is_reply);
+        let protocol = random.pick(&PROTOCOLS);
+        let content = if protocol == [1, 58][family] && !random.once_in(8) {
+            icmp(random, family, (from, to), ports)
+        } else {
+            transport(random, protocol, ports)
+        };
+        Self {
+            family,
+            ends: (from, to),
+            protocol,
+            content,
+            is_reply,
         }
     }
-    let side = random.pick(if is_reply {
-        &[1, 1, 0, 2]
+
+    /// A request to a `nat` backend, and what the backend answers.
+    pub(crate) fn exchange(random: &mut Random) -> [Self; 2] {
+        let family = random.below(2);
+        let client = ip(random.pick(&CLIENTS[family]));
+        let client_port = random.pick(&CLIENT_PORTS);
+        let protocol = random.pick(&[6, 17]);
+        let (port, backend) = random.pick(&[(90, 0), (91, 1)]);
+        let backend = ip(NAT_BACKENDS[family][backend]);
+        let to_vip = ((client, ip(VIPS[family])), [client_port, port]);
+        let to_client = ((backend, client), [BACKEND_PORT, client_port]);
+        [(to_vip, false), (to_client, true)].map(|((ends, ports), is_reply)| Self {
+            family,
+            ends,
+            protocol,
+            content: transport(random, protocol, ports),
+            is_reply,
+        })
+    }
+
+    /// As it comes in, or a part of it, if `packet` is one: perhaps padded, perhaps damaged.
+    pub(crate) fn arrival(&self, random: &mut Random, packet: Vec<u8>) -> Arrival {
+        let mut frame = link(random, self.family);
+        frame.extend(packet);
+        if random.once_in(8) {
+            let padding = random.below(40);
+            frame.extend(random.bytes(padding));
+        }
+        match random.below(10) {
+            0..=5 => {}
+            6..=8 => mutate(random, &mut frame, 1),
+            _ => {
+                let times = 1 + random.below(8);
+                mutate(random, &mut frame, times);
+            }
+        }
+        let side = random.pick(if self.is_reply {
+            &[1, 1, 0, 2]
+        } else {
+            &[0, 0, 0, 1, 2]
+        });
+        Arrival { frame, side }
+    }
+}
+
+/// A frame that has nothing to do with others.
+pub(crate) fn arrival(random: &mut Random) -> Arrival {
+    let datagram = Datagram::new(random);
+    let Datagram {
+        family,
+        ends,
+        protocol,
+        ..
+    } = datagram;
+    let packet = packet(random, family, ends, protocol, datagram.content.clone());
+    datagram.arrival(random, packet)
+}
+
+/// An IP packet: in IPv4 with options, in IPv6 with extension headers before `protocol`, or without.
+pub(crate) fn packet(
+    random: &mut Random,
+    family: usize,
+    ends: (IpAddr, IpAddr),
+    protocol: u8,
+    content: Vec<u8>,
+) -> Vec<u8> {
+    if family == 0 {
+        v4(random, ends, protocol, content)
     } else {
-        &[0, 0, 0, 1, 2]
-    });
-    Arrival { frame, side }
+        v6(random, ends, protocol, content)
+    }
 }
 
 fn link(random: &mut Random, family: usize) -> Vec<u8> {
@@ -271,11 +339,7 @@ fn icmp(random: &mut Random, family: usize, ends: (IpAddr, IpAddr), ports: [u16;
     let [from_port, to_port] = ports;
     let protocol = random.pick(&[6, 6, 17, 17, 17, 1, 132]);
     let content = transport(random, protocol, [to_port, from_port]);
-    let mut quote = if family == 0 {
-        v4(random, (to, from), protocol, content)
-    } else {
-        v6(random, (to, from), protocol, content)
-    };
+    let mut quote = packet(random, family, (to, from), protocol, content);
     if random.once_in(2) {
         let fixed = [20, 40][family] + random.pick(&[7, 8, 8, 8, 9, 17, 18, 28, 60]);
         quote.truncate(fixed);
@@ -298,12 +362,14 @@ fn checksum(random: &mut Random) -> [u8; 2] {
 fn v4(random: &mut Random, ends: (IpAddr, IpAddr), protocol: u8, content: Vec<u8>) -> Vec<u8> {
     let words = random.pick(&[5, 5, 5, 5, 6, 7, 15]);
     let length = usize::from(words) * 4 + content.len();
-    let fragment: u16 = random.pick(&[
-        0, 0, 0, 0, 0, 0, 0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x8000, 0x2000, 0x0001,
-    ]);
+    let fragment = if random.once_in(8) {
+        fragment_word(random)
+    } else {
+        random.pick(&[0, 0x4000])
+    };
     let mut bytes = vec![0x40 | words, random.byte()];
     bytes.extend(u16::try_from(length).expect("a short packet").to_be_bytes());
-    bytes.extend(random.bytes(2));
+    bytes.extend(&identification(random)[2..]);
     bytes.extend(fragment.to_be_bytes());
     bytes.extend([random.pick(&TTLS), protocol]);
     bytes.extend(checksum(random));
@@ -326,9 +392,13 @@ fn v6(random: &mut Random, ends: (IpAddr, IpAddr), protocol: u8, content: Vec<u8
     for (index, kind) in kinds.iter().enumerate() {
         let next = kinds.get(index + 1).copied().unwrap_or(protocol);
         if *kind == 44 {
-            let offset = random.pick(&[0, 0, 0, 0, 0, 6, 1, 8]);
-            behind.extend([next, random.byte(), 0, offset]);
-            behind.extend(random.bytes(4));
+            let fragment = if random.once_in(2) {
+                fragment_word(random)
+            } else {
+                0
+            };
+            let identification = identification(random);
+            behind.extend(fragment_header(next, fragment, identification));
         } else {
             let units = random.pick(&[0, 0, 0, 1, 2]);
             behind.extend([next, units]);
@@ -357,49 +427,5 @@ fn extend_ends(bytes: &mut Vec<u8>, (from, to): (IpAddr, IpAddr)) {
             IpAddr::V4(address) => bytes.extend(address.octets()),
             IpAddr::V6(address) => bytes.extend(address.octets()),
         }
-    }
-}
-
-/// The shortest frame that the kernel takes for a test run.
-const SHORTEST: usize = 14;
-
-fn mutate(random: &mut Random, frame: &mut Vec<u8>, times: usize) {
-    for _ in 0..times {
-        // Headers are what is read: most changes hit them.
-        let within = if random.once_in(4) {
-            frame.len()
-        } else {
-            frame.len().min(80)
-        };
-        let at = random.below(within);
-        match random.below(8) {
-            0 | 1 => frame[at] ^= 1 << random.below(8),
-            2 | 3 => frame[at] = random.pick(&INTERESTING),
-            4 => frame.truncate(at.max(SHORTEST)),
-            5 => {
-                let more = 1 + random.below(32);
-                frame.extend(random.bytes(more));
-            }
-            6 => lengthen(random, frame),
-            _ => {
-                let other = random.below(frame.len());
-                let length = 1 + random.below(8);
-                for step in 0..length {
-                    if at.max(other) + step < frame.len() {
-                        frame.swap(at + step, other + step);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Changes a length field by a little.
-fn lengthen(random: &mut Random, frame: &mut [u8]) {
-    // IPv4's total length, IPv6's payload length, UDP's length, without tags and with one.
-    let at = random.pick(&[16, 18, 20, 22, 38, 42, 58, 62]);
-    if let Some(byte) = frame.get_mut(at + 1) {
-        let change = random.pick(&[1, 2, 4, 8, 0xff, 0xfe, 0xfc, 0xf8]);
-        *byte = byte.wrapping_add(change);
     }
 }

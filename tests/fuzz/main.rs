@@ -9,8 +9,11 @@
 )]
 
 mod compare;
+mod damage;
+mod fragments;
 mod generate;
 mod model;
+mod published;
 mod random;
 mod world;
 
@@ -28,8 +31,9 @@ use lb_tests::{kernel, object::Form};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use compare::{Batch, Difference};
+use published::{GUE_PORT, SOURCE_PORTS};
 use random::Random;
-use world::{GUE_PORT, SOURCE_PORTS, in_world};
+use world::in_world;
 
 /// Packets of a run without a time of its own.
 const PACKETS: u64 = 1_000_000;
@@ -39,10 +43,8 @@ const NEVER: u32 = 1 << 30;
 /// As many worlds, each with a thread. In every second one unmatched packets are dropped, and the program is the one
 /// for jumbo frames.
 const WORLDS: u64 = 2;
-/// Outcomes of what the model does not know: fragments, a budget for errors, a driver without room, more flows than
-/// ports.
-const UNREACHABLE: [Outcome; 5] = [
-    Outcome::Fragment,
+/// Outcomes of what the model does not know: a budget for errors, a driver without room, more flows than ports.
+const UNREACHABLE: [Outcome; 4] = [
     Outcome::TimeExceededSent,
     Outcome::TooBigSent,
     Outcome::NoRoom,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{FlowKey, parse::Parsed, word};
+use super::{FlowKey, fragment::Part, parse::Parsed, word};
 
 const TCP: u8 = 6;
 
@@ -92,6 +92,10 @@ pub(super) fn readdress(frame: &mut [u8], parsed: &Parsed, to: &FlowKey) {
         return readdress_error(frame, parsed, error, to);
     }
     write_addresses(frame, parsed, to.source.ip(), to.destination.ip());
+    // The first fragment has the ports, and the checksum of the whole datagram.
+    if matches!(parsed.part, Part::Later(_)) {
+        return;
+    }
     write_ports(frame, parsed, to.source.port(), to.destination.port());
     update_transport(frame, parsed, &covered(&parsed.flow), &covered(to));
 }

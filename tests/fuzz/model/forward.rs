@@ -46,7 +46,7 @@ impl Model {
             (Outcome::Forwarded, action, out)
         };
         let is_error = parsed.error.is_some();
-        let remembered = !is_known && !parsed.ends_flow && !is_error;
+        let remembered = !is_known && parsed.may_begin_flow();
         if remembered {
             let own = translated.filter(|_| backend.mode == Mode::SNAT);
             let value = Remembered {
@@ -66,6 +66,7 @@ impl Model {
                 self.replies.insert(back, parsed.flow);
             }
         }
+        self.fragments.remember(parsed);
         Ok(Verdict {
             outcome,
             action,

@@ -5,20 +5,20 @@
 //! in one of them.
 //!
 //! Not modelled, and not met in the fuzzer's world either:
-//! - fragments, which the fuzzer does not send;
 //! - errors that the program itself sends: its budget is 0 there, for what is left of one depends on the clock;
-//! - tables, backends and VIPs that change, and flows that are forgotten for want of room;
+//! - tables, backends and VIPs that change, and flows and fragments that are forgotten for want of room;
 //! - source ports that are used up, or free again after a time: the fixtures have them;
 //! - frames of more than one buffer, and drivers that leave no room before a frame.
 //!
 //! Two things are not told twice: the flow hash and the slot that it falls on are those of `lb_common`. What an ICMP
-//! error quotes was modelled after the program's description where the table is silent: the order in which
-//! things can be wrong with it.
+//! error quotes, and fragments, were modelled after the program's description where the table is silent: the order in
+//! which things can be wrong with them, and how much of a first fragment's journey must succeed for it to be remembered.
 
 mod checksum;
 mod classify;
 mod echo;
 mod forward;
+mod fragment;
 mod guard;
 mod nat;
 mod parse;
@@ -40,6 +40,7 @@ use lb_common::{
 use lb_tests::{object::Action, packet::Mac};
 
 pub(crate) use classify::{Prefix, single};
+pub(crate) use fragment::Fragments;
 use parse::Parsed;
 pub(crate) use quic::QuicConfig;
 pub(crate) use route::{Hop, Route, Tag};
@@ -126,6 +127,8 @@ pub(crate) struct Model {
     pub(crate) flows: BTreeMap<FlowKey, Remembered>,
     /// What the client sends, by what a `nat` or `snat` backend answers.
     pub(crate) replies: BTreeMap<FlowKey, FlowKey>,
+    /// What first fragments told.
+    pub(crate) fragments: Fragments,
 }
 
 /// What is remembered of a flow.
@@ -135,12 +138,6 @@ pub(crate) struct Remembered {
     generation: u32,
     /// From where an `snat` backend gets it.
     source: Option<SocketAddr>,
-}
-
-/// Whether the model knows what becomes of such a frame. Fragments it does not know: what becomes of one depends on
-/// those before it, and the fixtures have them in their orders.
-pub(crate) fn knows(frame: &[u8]) -> bool {
-    parse::parse(frame).map_or(true, |parsed| parsed.content != Err(Outcome::Fragment))
 }
 
 /// Whose packet it is.
@@ -160,7 +157,7 @@ impl Model {
     }
 
     fn journey(&mut self, frame: &[u8], ingress: u32, left: &[u8]) -> Result<Verdict, Outcome> {
-        let parsed = parse::parse(frame)?;
+        let parsed = parse::parse(frame, &self.fragments)?;
         match self.addressee(&parsed)? {
             Addressee::Service(service) => self.forward(frame, &parsed, &service, (ingress, left)),
             Addressee::Client(flow) => self.answer(frame, &parsed, &flow, ingress),
@@ -168,10 +165,11 @@ impl Model {
         }
     }
 
-    /// Forgets all flows.
+    /// Forgets all flows and fragments.
     pub(crate) fn forget_flows(&mut self) {
         self.flows.clear();
         self.replies.clear();
+        self.fragments.forget();
     }
 
     /// How a frame leaves, by an interface that must be allowed: with the tag that the egress asks for and the

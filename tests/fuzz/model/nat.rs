@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use lb_common::{backend::Mode, outcome::Outcome};
 
 use super::{Backend, FlowKey, Model, Remembered, parse::Parsed, word};
-use crate::world::SOURCE_PORTS;
+use crate::published::SOURCE_PORTS;
 
 impl Model {
     /// The flow as the backend sees it; in mode `snat` from a source that is its own as long as it is remembered.
@@ -35,7 +35,7 @@ impl Model {
         {
             return Ok(to(source));
         }
-        if parsed.ends_flow || parsed.error.is_some() {
+        if !parsed.may_begin_flow() {
             return Err(Outcome::UnknownFlow);
         }
         let own = self.source(parsed, backend);

@@ -4,7 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_common::outcome::Outcome;
 
-use super::{FlowKey, is_group, word};
+use super::{
+    FlowKey,
+    fragment::{Fragments, Identity, Part},
+    is_group, word,
+};
 
 /// Extension headers that are walked.
 const EXTENSIONS: usize = 8;
@@ -20,7 +24,8 @@ pub(super) struct Parsed {
     pub(super) ttl: u8,
     /// What the packet comes to if it is for a VIP and for no service.
     pub(super) content: Result<u8, Outcome>,
-    /// Where the TCP, UDP, SCTP or ICMP header begins.
+    pub(super) part: Part,
+    /// Where the TCP, UDP, SCTP or ICMP header begins; later fragments have none.
     pub(super) transport: usize,
     /// Where the packet ends by its own account, likewise.
     pub(super) end: usize,
@@ -32,8 +37,15 @@ pub(super) struct Parsed {
     pub(super) error: Option<usize>,
 }
 
-/// Link and fixed IP header.
-pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
+impl Parsed {
+    /// Whether a flow may begin with it: not with an error, nor with what says nothing of the flow but its ports.
+    pub(super) const fn may_begin_flow(&self) -> bool {
+        !self.ends_flow && self.error.is_none() && !matches!(self.part, Part::Later(_))
+    }
+}
+
+/// Link and fixed IP header, and what follows. Later fragments have the ports of the first one.
+pub(super) fn parse(frame: &[u8], fragments: &Fragments) -> Result<Parsed, Outcome> {
     let destination = frame[..6].try_into().expect("six bytes");
     if is_group(destination) {
         return Err(Outcome::GroupAddressed);
@@ -69,6 +81,7 @@ pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
         destination,
         ttl: header[if is_v4 { 8 } else { 7 }],
         content: Ok(0),
+        part: Part::Whole,
         transport: 0,
         end: 0,
         flow: FlowKey {
@@ -80,11 +93,14 @@ pub(super) fn parse(frame: &[u8]) -> Result<Parsed, Outcome> {
         error: None,
     };
     let content = if is_v4 {
-        network_v4(header, 0x3fff)
+        network_v4(header, 0)
     } else {
-        network_v6(header, 0xfff9)
+        network_v6(header, 0)
     };
-    parsed.content = content.and_then(|network| transport(header, &network, &mut parsed));
+    parsed.content = content.and_then(|network| {
+        parsed.part = network.part;
+        payload(header, &network, fragments, &mut parsed)
+    });
     Ok(parsed)
 }
 
@@ -110,27 +126,39 @@ struct Network {
     transport: usize,
     /// Where the packet ends by its own account.
     end: usize,
+    part: Part,
 }
 
-/// `fragment`: what must be 0 of the flags and the offset.
-fn network_v4(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
+/// `refused`: what must be 0 of the flags and the offset.
+fn network_v4(header: &[u8], refused: u16) -> Result<Network, Outcome> {
     let length = usize::from(header[0] & 15) * 4;
     let end = usize::from(word(header, 2));
     if header[0] >> 4 != 4 || length < 20 || end < length {
         return Err(Outcome::Malformed);
     }
-    if word(header, 6) & fragment != 0 {
+    let fragment = word(header, 6);
+    if fragment & refused != 0 {
         return Err(Outcome::Fragment);
     }
+    // TCP flags in a second fragment (RFC 1858 section 3.2).
+    if fragment & 0x1fff == 1 && header[9] == 6 {
+        return Err(Outcome::Malformed);
+    }
+    let identity = Identity {
+        identification: word(header, 4).into(),
+        protocol: header[9],
+    };
     Ok(Network {
         protocol: header[9],
         transport: length,
         end,
+        part: identity.part(fragment & 0x1fff, fragment & 0x2000),
     })
 }
 
-/// As for IPv4; without, the datagram is whole (RFC 6946).
-fn network_v6(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
+/// As for IPv4. A fragment header may say that the datagram is whole (RFC 6946). Of several others the last one counts;
+/// behind that of a later fragment stands no header.
+fn network_v6(header: &[u8], refused: u16) -> Result<Network, Outcome> {
     if header[0] >> 4 != 6 {
         return Err(Outcome::Malformed);
     }
@@ -138,10 +166,12 @@ fn network_v6(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
         protocol: header[6],
         transport: 40,
         end: 40 + usize::from(word(header, 4)),
+        part: Part::Whole,
     };
     for walked in 0.. {
         let at = network.transport;
-        if !matches!(network.protocol, 0 | 43 | 44 | 60) {
+        let is_later = matches!(network.part, Part::Later(_));
+        if is_later || !matches!(network.protocol, 0 | 43 | 44 | 60) {
             break;
         }
         if walked == EXTENSIONS {
@@ -151,8 +181,13 @@ fn network_v6(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
             return Err(Outcome::Truncated);
         }
         let length = if network.protocol == 44 {
-            if word(header, at + 2) & fragment != 0 {
+            let fragment = word(header, at + 2);
+            if fragment & refused != 0 {
                 return Err(Outcome::Fragment);
+            }
+            if fragment & 0xfff9 != 0 {
+                let identity = Identity::of_extension(&header[at..]);
+                network.part = identity.part(fragment & 0xfff8, fragment & 1);
             }
             8
         } else {
@@ -167,16 +202,37 @@ fn network_v6(header: &[u8], fragment: u16) -> Result<Network, Outcome> {
     Ok(network)
 }
 
+/// What follows the IP headers, or of a later fragment what its first one said of that.
+fn payload(
+    header: &[u8],
+    network: &Network,
+    fragments: &Fragments,
+    parsed: &mut Parsed,
+) -> Result<u8, Outcome> {
+    let (icmp, wrong_icmp) = if parsed.is_v4 { (1, 58) } else { (58, 1) };
+    if network.protocol == wrong_icmp {
+        return Err(Outcome::WrongIcmp);
+    }
+    match network.part {
+        Part::Later(identity) if header.len() >= network.end => {
+            parsed.end = parsed.ip + network.end;
+            parsed.flow = fragments.flow(identity, parsed)?;
+            Ok(parsed.flow.protocol)
+        }
+        Part::Later(_) => Err(Outcome::Malformed),
+        // An ICMP message is answered or translated as a whole.
+        Part::First(_) if network.protocol == icmp => Err(Outcome::Fragment),
+        Part::First(_) | Part::Whole => transport(header, network, parsed),
+    }
+}
+
 fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8, Outcome> {
     let Network {
         protocol,
         transport,
         end,
+        part,
     } = *network;
-    let wrong_icmp = if parsed.is_v4 { 58 } else { 1 };
-    if protocol == wrong_icmp {
-        return Err(Outcome::WrongIcmp);
-    }
     let fixed = match protocol {
         6 => 20,
         1 | 17 | 58 => 8,
@@ -212,7 +268,9 @@ fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8
         17 => usize::from(word(header, transport + 4)),
         _ => 12 + usize::from(word(header, transport + 14)),
     };
-    if length < fixed || end < transport + length {
+    // What follows of a datagram or a chunk may stand in later fragments; TCP's options may not.
+    let is_here = end >= transport + length || part != Part::Whole && protocol != 6;
+    if length < fixed || !is_here {
         return Err(Outcome::Malformed);
     }
     parsed.flow.source.set_port(word(header, transport));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{parse::Parsed, word};
+use super::{fragment::Part, parse::Parsed, word};
 
 /// The shortest nonce (section 5.3).
 const NONCE: usize = 4;
@@ -16,13 +16,14 @@ pub(crate) struct QuicConfig {
     pub(crate) tells_length: bool,
 }
 
-/// The server id of the packet, if it is UDP's and its connection id is routable (section 4.1).
+/// The server id of the packet, if it is UDP's and its connection id is routable (section 4.1). Fragments go by their
+/// ports, all of a datagram the same way.
 pub(super) fn server_id<'a>(
     frame: &'a [u8],
     parsed: &Parsed,
     configs: &BTreeMap<u8, QuicConfig>,
 ) -> Option<&'a [u8]> {
-    if parsed.flow.protocol != 17 || parsed.error.is_some() {
+    if parsed.flow.protocol != 17 || parsed.error.is_some() || parsed.part != Part::Whole {
         return None;
     }
     let datagram = &frame[parsed.transport..];

@@ -13,7 +13,7 @@ use super::{
 
 impl Model {
     pub(super) fn answer(
-        &self,
+        &mut self,
         frame: &[u8],
         parsed: &Parsed,
         flow: &FlowKey,
@@ -26,6 +26,7 @@ impl Model {
             Way::None => return Err(Outcome::ReplyNotForwarded),
             Way::Unresolved => {
                 readdress(&mut out, parsed, &to);
+                self.fragments.remember(parsed);
                 (Outcome::ReplyUnresolved, Action::Pass, out)
             }
             // Only here is the hop limit ours to decrement.
@@ -33,6 +34,7 @@ impl Model {
                 guard::hops(parsed)?;
                 readdress(&mut out, parsed, &to);
                 decrement(&mut out, parsed);
+                self.fragments.remember(parsed);
                 let (action, out) = self.emit(out, parsed, hop, ingress)?;
                 (Outcome::Replied, action, out)
             }

@@ -97,7 +97,8 @@ fn traffic_class(inner: &[u8]) -> u8 {
     }
 }
 
-/// Routers may cut the outer packet if they might cut an inner IPv4 one, whose identification it then has.
+/// Routers may cut the outer packet if they might cut an inner IPv4 one, whose identification it then has: mixed with
+/// the offset, for the outer packets of one datagram's fragments are several datagrams (RFC 6864 section 4.2).
 fn outer_v4(
     inner: &[u8],
     behind: usize,
@@ -108,7 +109,8 @@ fn outer_v4(
     let mut bytes = vec![0x45, traffic_class(inner)];
     bytes.extend(length(20 + behind));
     if inner[0] >> 4 == 4 {
-        bytes.extend([inner[4], inner[5], inner[6] & 0x40, 0]);
+        bytes.extend([inner[4] ^ inner[6] & 0x1f, inner[5] ^ inner[7]]);
+        bytes.extend([inner[6] & 0x40, 0]);
     } else {
         bytes.extend([0, 0, 0x40, 0]);
     }
