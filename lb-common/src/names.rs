@@ -52,9 +52,9 @@ pub const DEVICES: &str = "DEVICES";
 pub const VLANS: &str = "VLANS";
 /// [`Budget`](crate::budget::Budget) for ICMP errors, one element per CPU.
 pub const ERROR_BUDGET: &str = "ERROR_BUDGET";
-/// Sources whose packets to VIPs are dropped, by longest [`Prefix`](crate::source::Prefix), IPv4.
+/// Sources whose packets to VIPs are dropped, by longest [`Prefix`](crate::prefix::Prefix), IPv4.
 pub const BLOCKLIST_V4: &str = "BLOCKLIST_V4";
-/// Sources whose packets to VIPs are dropped, by longest [`Prefix`](crate::source::Prefix), IPv6.
+/// Sources whose packets to VIPs are dropped, by longest [`Prefix`](crate::prefix::Prefix), IPv6.
 pub const BLOCKLIST_V6: &str = "BLOCKLIST_V6";
 /// [`SourceKey`](crate::source::SourceKey) -> [`Budget`](crate::budget::Budget) of packets, IPv4.
 pub const SOURCES_V4: &str = "SOURCES_V4";
