@@ -131,19 +131,22 @@ fn toml(config: &ConfigSpec) -> Result<String, Error> {
 }
 
 fn services(rows: &ServiceRows) -> String {
-    let mut table = Columns::new(&["NAME", "VIPS", "MODE", "SLOTS", "PROBE", "BACKENDS"]);
+    let mut table = Columns::new(&["NAME", "VIPS", "MODE", "SLOTS", "SOURCE RATE", "PROBE", "BACKENDS"]);
     for service in &rows.services {
         let slots = match &service.table_slots {
             None => "auto".to_owned(),
             Some(TableSlotsSpec::Word(word)) => word.clone(),
             Some(TableSlotsSpec::Number(slots)) => slots.to_string(),
         };
+        let rate = service.source_rate;
+        let rate = rate.map_or_else(|| "none".to_owned(), |rate| rate.to_string());
         let probe = service.probe.as_ref();
         table.row([
             &service.name as &dyn Display,
             &service.vips.join(","),
             &service.mode.as_deref().unwrap_or("l2"),
             &slots,
+            &rate,
             &probe.map_or("none", |probe| probe.kind.as_str()),
             &service.backends.len(),
         ]);

@@ -166,14 +166,14 @@ fn the_blocklist_is_one_prefix_a_line() {
 fn services_are_listed_with_their_defaults() {
     let answer = json!({ "services": [
         { "name": "dns", "vips": ["192.0.2.53:53/udp", "[2001:db8::53]:53/udp"], "mode": "nat", "table_slots": 4093,
-          "probe": { "type": "tcp" }, "backend": [{ "address": "10.0.0.11:53" }] },
+          "source_rate": 1000, "probe": { "type": "tcp" }, "backend": [{ "address": "10.0.0.11:53" }] },
         { "name": "web", "vips": ["192.0.2.10:443/tcp"] },
     ] });
     let expected = plain(
         "
-    NAME  VIPS                                     MODE  SLOTS  PROBE  BACKENDS
-    dns   192.0.2.53:53/udp,[2001:db8::53]:53/udp  nat    4093  tcp           1
-    web   192.0.2.10:443/tcp                       l2     auto  none          0
+    NAME  VIPS                                     MODE  SLOTS  SOURCE RATE  PROBE  BACKENDS
+    dns   192.0.2.53:53/udp,[2001:db8::53]:53/udp  nat    4093  1000         tcp           1
+    web   192.0.2.10:443/tcp                       l2     auto  none         none          0
 ",
     );
     assert_eq!(
