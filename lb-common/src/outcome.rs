@@ -139,7 +139,7 @@ outcomes! {
     /// No source port is free towards the backend, which is in mode `snat`.
     PortsExhausted = 49, Drop, "ports_exhausted";
     /// For a backend in mode `snat`, but of no flow that is known, nor the first packet of one: no port is its own.
-    UnknownFlow = 52, Drop, "unknown_flow";
+    UnknownFlow = 50, Drop, "unknown_flow";
 }
 
 /// Cells of a ledger: a power of two above the largest outcome.

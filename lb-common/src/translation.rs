@@ -4,7 +4,7 @@
 
 use crate::flow::{FlowKey, Reply};
 
-/// The flow at hand. 80 bytes for IPv4, 136 for IPv6.
+/// The flow at hand. 64 bytes for IPv4, 136 for IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Translation<Address> {

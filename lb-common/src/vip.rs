@@ -2,7 +2,7 @@
 //!
 //! Written by the daemon, read by the program; one hash map per family ([`names::VIPS_V4`],
 //! [`names::VIPS_V6`]). Replacing an element is the step that publishes a change: a packet sees the
-//! old pair of offset and size or the new one, never a mix.
+//! old entry or the new one, never a mix.
 //!
 //! A VIP may be all addresses of a prefix. The prefixes stand in a trie per family ([`names::VIP_PREFIXES_V4`],
 //! [`names::VIP_PREFIXES_V6`]), the longest one that an address lies in counts, and its VIPs stand in the hash map under

@@ -25,7 +25,7 @@ pub struct World<'a> {
     pub interfaces: &'a BTreeSet<u32>,
     /// How frames for the host's VLAN devices leave, and for those that carry some.
     pub vlans: &'a BTreeMap<u32, VlanDevice>,
-    /// Where outer headers come from, if the operator has chosen.
+    /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub sources: ChosenSources,
 }
 

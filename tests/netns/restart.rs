@@ -166,7 +166,11 @@ fn stop_with_detach_takes_everything_off() {
     let daemon = scene.instance.start_with(&["--detach-on-stop"]);
     let mut control = daemon.control();
     scene.serve(&mut control, Mode::L2);
+    // Left by a version with another layout of maps.
+    let older = scene.instance.bpffs().path().join("maps-v1");
+    std::fs::create_dir(&older).expect("a directory of pins");
     stopped(daemon);
+    assert!(!older.exists(), "{} is there", older.display());
     assert_eq!(scene.programs(), vec![Value::Null; 2]);
     assert_eq!(
         scene.instance.bpffs().pins(),

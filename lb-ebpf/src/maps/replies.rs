@@ -2,7 +2,10 @@
 
 use core::ptr::NonNull;
 
-use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+};
 use lb_common::{
     flow::{FlowKey, Reply},
     progress::{Progress, Signal, ticks},
@@ -50,9 +53,9 @@ pub fn claim_reply<F: FamilyMaps>(
     value: &Reply<F::Address>,
     now: u32,
 ) -> bool {
-    /// `BPF_NOEXIST`: of two CPUs one has it.
-    const IF_ABSENT: u64 = 1;
-    if F::replies().insert(flow, value, IF_ABSENT).is_ok() {
+    // Of two CPUs one has it.
+    let if_absent = u64::from(BPF_NOEXIST);
+    if F::replies().insert(flow, value, if_absent).is_ok() {
         return true;
     }
     reply::<F>(flow).is_some_and(|known| known.has_expired(now))

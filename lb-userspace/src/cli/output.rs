@@ -131,7 +131,15 @@ fn toml(config: &ConfigSpec) -> Result<String, Error> {
 }
 
 fn services(rows: &ServiceRows) -> String {
-    let mut table = Columns::new(&["NAME", "VIPS", "MODE", "SLOTS", "SOURCE RATE", "PROBE", "BACKENDS"]);
+    let mut table = Columns::new(&[
+        "NAME",
+        "VIPS",
+        "MODE",
+        "SLOTS",
+        "SOURCE RATE",
+        "PROBE",
+        "BACKENDS",
+    ]);
     for service in &rows.services {
         let slots = match &service.table_slots {
             None => "auto".to_owned(),

@@ -38,9 +38,9 @@ pub(super) fn script(setup: &Setup) -> String {
         text.push_str(function);
     }
     text.push_str("\nmain() {\n");
-    line(&mut text, 1, "need ip id cat");
+    line(&mut text, 1, "need ip id cat tr grep");
     if all().any(|step| matches!(step, Step::Decap { .. })) {
-        line(&mut text, 1, "need \"$lbd\" nohup sort");
+        line(&mut text, 1, "need \"$lbd\" nohup sort mkdir tail");
     }
     let address = setup.backend.ip();
     line(&mut text, 1, &format!("find_interface {address}"));

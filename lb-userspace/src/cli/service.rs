@@ -64,7 +64,7 @@ pub(super) struct Add {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["vips", "mode", "table_slots", "source_rate", "no_source_rate", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
+    .args(["vips", "mode", "table_slots", "source_rate", "source_burst", "no_source_rate", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
 pub(super) struct Update {
     /// Its name
     #[arg(value_parser = argument::service_name)]
@@ -83,17 +83,17 @@ pub(super) struct Update {
     /// Take the limit of each source away
     #[arg(long, conflicts_with = "source_rate")]
     no_source_rate: bool,
-    #[command(flatten)]
-    probe: Probe,
-    /// Take the probe away: backends are taken to be up
-    #[arg(long, conflicts_with = "kind")]
-    no_probe: bool,
     /// Replaces the QUIC-LB configurations; may be given several times
     #[arg(long, value_name = "CONFIG:BYTES", value_delimiter = ',', value_parser = argument::quic_config)]
     quic_lb: Option<Vec<QuicConfigSpec>>,
     /// Take the QUIC-LB configurations away: connection ids are not read
     #[arg(long, conflicts_with = "quic_lb")]
     no_quic_lb: bool,
+    #[command(flatten)]
+    probe: Probe,
+    /// Take the probe away: backends are taken to be up
+    #[arg(long, conflicts_with = "kind")]
+    no_probe: bool,
 }
 
 /// How much each source may send.

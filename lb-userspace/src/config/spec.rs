@@ -99,7 +99,7 @@ pub struct ServiceSpec {
     pub name: String,
     /// `ADDRESS:PORT/PROTOCOL`, at least one.
     pub vips: Vec<String>,
-    /// `l2` (default) or `nat`: the mode of backends that do not name their own.
+    /// `l2` (default), `nat`, `snat`, `ipip`, `gue` or `local`: the mode of backends that do not name their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// `"auto"` (default) or a table size.
@@ -142,7 +142,7 @@ pub struct BackendSpec {
     /// 1 (default) to 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// `l2` or `nat`; the service's mode if absent.
+    /// As the service's, which it is if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// `up` (default), `drain` or `down`.

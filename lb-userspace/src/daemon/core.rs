@@ -35,7 +35,7 @@ const FULL_PASS: Duration = Duration::from_secs(30);
 pub(super) struct Edges {
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
-    /// Where outer headers come from, if the operator has chosen.
+    /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub(super) sources: ChosenSources,
     pub(super) prober: Prober,
     pub(super) resolver: ResolverHandle,

@@ -12,6 +12,8 @@
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
+//! | `setup` | what a backend's host needs, from what is known of the way to it |
+//! | `host` | this host, asked for what a configuration must agree with |
 //! | `saved` | what to start with, and what is kept for the next start |
 //! | `start` | wiring and shutdown |
 

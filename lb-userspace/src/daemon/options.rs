@@ -48,7 +48,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Attach to this interface; may be repeated. Replaces `interfaces` of the file.
-    #[arg(long = "interface", value_name = "NAME")]
+    #[arg(long = "interface", alias = "iface", value_name = "NAME")]
     pub interfaces: Vec<String>,
     /// How to attach. Replaces `xdp_mode` of the file.
     #[arg(long, value_name = "MODE", value_enum)]

@@ -186,6 +186,7 @@ async fn begin(
     events: &mpsc::Sender<Event>,
 ) -> Result<Core, Failure> {
     let settings = &beginning.settings;
+    info!("loading the program: the kernel's verifier takes some seconds");
     let (mut kernel, mut attachments, adopted) = Kernel::load(
         pins,
         program_settings(settings),

@@ -23,6 +23,9 @@ use super::{Capacity, abi};
 /// The eBPF object that was built with this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
 
+/// What the names of directories of maps begin with; the ABI's version follows.
+const MAPS: &str = "maps-v";
+
 /// The type of a BPF file system, as statfs(2) gives it.
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 /// Redirect targets; more interfaces than that on one host are refused by the map.
@@ -71,7 +74,7 @@ impl Pins {
     /// Maps of this ABI.
     #[must_use]
     pub fn maps(&self) -> PathBuf {
-        self.root.join(format!("maps-v{ABI_VERSION}"))
+        self.root.join(format!("{MAPS}{ABI_VERSION}"))
     }
 
     /// Links, each named after the index of its interface.
@@ -80,12 +83,29 @@ impl Pins {
         self.root.join("links")
     }
 
+    /// The directories that there are of maps, those of other ABIs among them.
+    fn maps_of_all(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| format!("read {}", self.root.display()))?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.with_context(|| format!("read {}", self.root.display()))?;
+            if entry.file_name().to_string_lossy().starts_with(MAPS) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+
     /// Takes everything away: programs whose links are pinned here are detached.
     ///
     /// # Errors
     /// A file or directory could not be removed.
     pub fn remove(&self) -> Result<()> {
-        for directory in [self.links(), self.maps()] {
+        let maps = self.maps_of_all()?;
+        for directory in [self.links()].into_iter().chain(maps) {
             let entries = match fs::read_dir(&directory) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 entries => entries.with_context(|| format!("read {}", directory.display()))?,

@@ -14,9 +14,7 @@ pub const MAX_PREFIXES: usize = 65_536;
 pub enum BlocklistBreach {
     #[error("{inner} lies in {outer}: leave one of them out")]
     Overlap { outer: Prefix, inner: Prefix },
-    #[error(
-        "{0} are IPv4 addresses within IPv6, which no packet comes from: write them as IPv4 addresses"
-    )]
+    #[error("{0} stands for IPv4 within IPv6, which no packet comes from: write it as IPv4")]
     Mapped(Prefix),
     #[error("{0} prefixes are too many: write at most {MAX_PREFIXES}, or wider ones")]
     TooMany(usize),
@@ -85,7 +83,7 @@ mod tests {
         let [breach] = &breaches(&["::ffff:10.0.0.1"])[..] else {
             panic!("one rule is broken");
         };
-        assert!(breach.contains("write them as IPv4 addresses"), "{breach}");
+        assert!(breach.contains("write it as IPv4"), "{breach}");
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! What the operator wants: services and the blocklist, and the changes one may make to them.
 //!
-//! A change is applied whole or refused with a [`Refusal`] and no effect. What must hold across services
-//! and backends is checked here and nowhere else, for the file and the socket alike:
-//! no VIP belongs to two services, and VIPs that are prefixes do not overlap; backends of a service are told apart by address; a `nat` backend has the
-//! IP version of all of its service's VIPs.
+//! A change is applied whole or refused with a [`Refusal`] and no effect. What must hold, within services and across
+//! them, is in [`rules`], [`blocklist`] and [`Desired::check`] and nowhere else, for the file and the socket alike.
 
 mod apply;
 pub mod blocklist;

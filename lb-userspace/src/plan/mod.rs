@@ -1,8 +1,8 @@
 //! From what is wanted and what is, to ordered steps. Pure: the same input gives the same plan.
 //!
-//! Order of publication: devices and backends, then tables and the blocklist, then VIPs; the reverse on removal. Nothing that a
-//! packet under way may still use is overwritten: a table goes into a free region of the arena, and what it
-//! replaces is cleaned up after a grace period.
+//! The order of publication is that of ARCHITECTURE.md; `Planner::finish` puts the steps into it. Nothing that a packet
+//! under way may still use is overwritten: a table goes into a free region of the arena, and what it replaces is cleaned
+//! up after a grace period.
 
 mod numbers;
 mod planner;
@@ -42,7 +42,7 @@ pub struct Input<'a> {
     pub interfaces: &'a BTreeSet<u32>,
     /// How frames for the host's VLAN devices leave, and for those that carry some.
     pub vlans: &'a BTreeMap<u32, VlanDevice>,
-    /// Where outer headers come from, if the operator has chosen.
+    /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub sources: ChosenSources,
     /// What the kernel holds.
     pub actual: &'a Actual,

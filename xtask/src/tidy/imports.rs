@@ -68,8 +68,15 @@ const IMPURE: [&str; 3] = ["tokio", "rand", "futures"];
 const CLOCKS: [&str; 2] = ["Instant::now", "SystemTime::now"];
 
 /// The stages of the packet pipeline; `forward` alone knows their order.
-const STAGES: [&str; 7] = [
-    "classify", "emit", "guard", "parse", "reply", "rewrite", "select",
+const STAGES: [&str; 8] = [
+    "classify",
+    "emit",
+    "guard",
+    "parse",
+    "reply",
+    "rewrite",
+    "select",
+    "translate",
 ];
 
 /// Every breach of the import rules.

@@ -229,7 +229,7 @@ fn every_fault_of_the_blocklist_has_its_place() {
             ),
             ("blocklist[2]", 4, 1, "expected a string"),
             ("blocklist[3]", 5, 1, "stands already at blocklist[0]"),
-            ("blocklist[4]", 6, 1, "write them as IPv4 addresses"),
+            ("blocklist[4]", 6, 1, "write it as IPv4"),
             (
                 "blocklist[5]",
                 7,

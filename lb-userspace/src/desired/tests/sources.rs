@@ -42,7 +42,7 @@ fn the_blocklist_says_what_stands_in_the_way() {
         (
             block(set(&["::ffff:10.0.0.1"])),
             RefusalKind::Invalid,
-            "write them as IPv4 addresses",
+            "write it as IPv4",
         ),
         (
             unblock(set(&["198.51.100.7", "192.0.2.0/24"])),
