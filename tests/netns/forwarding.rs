@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::scene::{Mode, Scene, destinations};
 
+/// How often a client asks each VIP, by TCP and by UDP.
+pub(crate) const ASKED: usize = 60;
+
 #[test]
 fn l2_serves_tcp_and_udp_over_ipv4_and_ipv6() {
     serves(Mode::L2, "native");
@@ -42,7 +45,7 @@ fn serves(mode: Mode, xdp_mode: &str) {
     scene.serve(&mut control, mode);
 
     for to in destinations(mode) {
-        scene.everybody_answers(to, 60);
+        scene.everybody_answers(to, ASKED);
     }
     let status = control.must("status", &json!({}));
     let interfaces = status["interfaces"]
@@ -56,16 +59,23 @@ fn serves(mode: Mode, xdp_mode: &str) {
     counted(&mut control, mode);
 }
 
-/// The counters tell the same story as the clients.
-fn counted(control: &mut Control, mode: Mode) {
+/// The counters tell the same story as a client who has asked both VIPs.
+pub(crate) fn counted(control: &mut Control, mode: Mode) {
     let stats = control.must("stats", &json!({}));
     let ledger = stats["ledger"].as_object().expect("a ledger");
     let count = |outcome: &str| ledger.get(outcome).and_then(Value::as_u64).unwrap_or(0);
     let sum: u64 = ledger.values().filter_map(Value::as_u64).sum();
     assert_eq!(stats["packets"], json!(sum), "{stats:#}");
-    // 60 requests by TCP, at least 5 packets each, and 60 datagrams, for both IP versions.
-    assert!(count("forward.forwarded") >= 2 * (60 * 5 + 60), "{stats:#}");
-    assert_eq!(count("forward.replied") > 0, mode == Mode::Nat, "{stats:#}");
+    // At least 5 packets for each request by TCP, and a datagram.
+    let asked = 2 * ASKED as u64;
+    assert!(count("forward.forwarded") >= asked * (5 + 1), "{stats:#}");
+    let replied = count("forward.replied");
+    if mode == Mode::Nat {
+        // At least 3 packets and a datagram each, but for what the kernel was given while it looked for the client.
+        assert!(replied >= asked * 3, "{stats:#}");
+    } else {
+        assert_eq!(replied, 0, "{stats:#}");
+    }
     for (outcome, count) in ledger {
         let dropped = outcome.starts_with("drop.") && count != &json!(0);
         assert!(

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::scene::{Mode, PORT, Scene, name, wait_serving};
 
 /// Devices for IPv4 in IPv4, IPv6 in IPv4, and both in IPv6.
-const DEVICES: [&str; 3] = ["ipip", "sit", "ip6_tunnel"];
+pub(crate) const DEVICES: [&str; 3] = ["ipip", "sit", "ip6_tunnel"];
 /// What takes UDP off, by either outer version.
 const UDP_DECAPSULATORS: [&str; 2] = ["fou", "fou6"];
 

@@ -30,3 +30,4 @@ mod setup;
 mod snat;
 mod tunnel;
 mod vlan_device;
+mod vlan_scene;

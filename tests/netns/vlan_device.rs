@@ -1,23 +1,22 @@
-//! Clients behind real 802.1Q devices: their frames reach the balancer tagged, and what it sends back by the same
-//! interface keeps the tag.
-//!
-//! ```text
-//! client eth0.7 ---- client.7 [balancer] b0 ---- backend 0
-//! ```
+//! Clients and backends behind real VLAN devices: a frame leaves the balancer with the tag of the device that its route
+//! names, whatever tag it came with.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use lb_tests::{bed::VIPS, kernel, netns::Namespace, wait};
 
-use crate::scene::{LIMIT, Mode, Scene, destinations};
+use crate::{
+    forwarding::{ASKED, counted},
+    kernel_tunnel::DEVICES,
+    scene::{LIMIT, Mode, Scene, destinations, name, wait_serving},
+    vlan_scene::{Tagged, scene},
+};
 
 #[test]
 fn tagged_clients_are_served_and_answered_with_their_tag() {
-    if !kernel::has_modules(&["8021q"]) {
+    let Some(scene) = scene(Tagged::Client) else {
         return;
-    }
-    let scene = Scene::new(2);
-    tag(&scene);
+    };
     let _http = scene.servers();
     let _udp = VIPS.map(|vip| scene.udp_servers(Mode::L2, vip));
     let daemon = scene.instance.start();
@@ -25,7 +24,7 @@ fn tagged_clients_are_served_and_answered_with_their_tag() {
     scene.serve(&mut control, Mode::L2);
     let client = &scene.bed.client;
     for to in destinations(Mode::L2) {
-        scene.everybody_answers(to, 40);
+        scene.everybody_answers(to, ASKED);
     }
     for to in destinations(Mode::L2) {
         let before = time_exceeded(client, to.ip());
@@ -36,29 +35,71 @@ fn tagged_clients_are_served_and_answered_with_their_tag() {
     }
 }
 
-/// Moves the client's way to the VIPs to a VLAN.
-fn tag(scene: &Scene) {
-    let (client, balancer) = (&scene.bed.client, &scene.bed.balancer);
-    // A tag beside the frame, as offloads have it, is nothing that a program sees.
-    for features in [["txvlan", "off"], ["rxvlan", "off"]] {
-        let [feature, state] = features;
-        let _ = client.run("ethtool", &["-K", "eth0", feature, state]);
+#[test]
+fn frames_to_backends_in_vlans_are_tagged() {
+    serves(Tagged::Backends, Mode::L2);
+}
+
+#[test]
+fn nat_tags_requests_and_takes_the_tags_off_replies() {
+    serves(Tagged::Backends, Mode::Nat);
+}
+
+#[test]
+fn between_vlans_tags_are_changed() {
+    serves(Tagged::All, Mode::L2);
+}
+
+#[test]
+fn nat_between_vlans_changes_tags_there_and_back() {
+    serves(Tagged::All, Mode::Nat);
+}
+
+fn serves(tagged: Tagged, mode: Mode) {
+    let Some(scene) = scene(tagged) else { return };
+    let _http = scene.servers();
+    let _udp = VIPS.map(|vip| scene.udp_servers(mode, vip));
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    scene.serve(&mut control, mode);
+    for to in destinations(mode) {
+        scene.everybody_answers(to, ASKED);
     }
-    for (namespace, below, device, host) in [
-        (client, "eth0", "eth0.7", 2),
-        (balancer, "client", "client.7", 1),
-    ] {
-        namespace.ip(&format!(
-            "link add link {below} name {device} type vlan id 7"
-        ));
-        namespace.ip(&format!("link set {device} up"));
-        namespace.ip(&format!("address add 10.7.0.{host}/24 dev {device}"));
-        namespace.ip(&format!("address add fd07::{host}/64 dev {device} nodad"));
+    counted(&mut control, mode);
+}
+
+#[test]
+fn tunnels_in_vlans_are_taken_off_by_lbd_decap() {
+    if let Some(scene) = scene(Tagged::Backends) {
+        serves_by_tunnel(&scene, "--with=decap");
     }
-    client.compute_checksums("eth0.7");
-    client.ip("route replace default via 10.7.0.1 src 10.7.0.2");
-    client.ip("route del default via fd01::1");
-    client.ip("route add default via fd07::1 src fd07::2");
+}
+
+#[test]
+fn tunnels_in_vlans_are_taken_off_by_kernel_devices() {
+    if !kernel::has_modules(&DEVICES) {
+        return;
+    }
+    if let Some(scene) = scene(Tagged::Backends) {
+        serves_by_tunnel(&scene, "--with=kernel");
+    }
+}
+
+fn serves_by_tunnel(scene: &Scene, receiver: &str) {
+    let mode = Mode::Ipip;
+    let _http = scene.servers();
+    let _udp = VIPS.map(|vip| scene.udp_servers(mode, vip));
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    for vip in VIPS {
+        control.must("service.add", &scene.service(mode, vip));
+        wait_serving(&mut control, &name(vip), scene.bed.backends.len());
+        scene.set_up(&name(vip), vip, &[receiver]);
+    }
+    for to in destinations(mode) {
+        scene.everybody_answers(to, ASKED);
+    }
+    counted(&mut control, mode);
 }
 
 fn send_with_one_hop(client: &Namespace, to: SocketAddr) {

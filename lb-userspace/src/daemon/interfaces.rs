@@ -124,7 +124,7 @@ impl Interfaces {
                     if link.kind.is_none() && self.vlans.contains_key(&link.index) {
                         info!(
                             interface = name,
-                            "it carries VLAN devices: if the card takes tags off by itself, see to it that it does not (`ethtool -K {name} rxvlan off`)"
+                            "it carries VLAN devices: if the card takes tags off by itself, see to it that it does not (`ethtool -K {name} rxvlan off rx-vlan-stag-hw-parse off`)"
                         );
                     }
                     attach(&mut self.attachments, self.mode, link)
