@@ -29,7 +29,8 @@ impl Signal {
     /// Any other packet.
     pub const GOES_ON: Self = Self(4);
 
-    /// What a TCP segment says by its control bits, as they stand in the header's fourteenth byte (RFC 9293 section 3.1).
+    /// What a TCP segment says by its control bits, as they stand in the header's fourteenth byte (RFC 9293 section
+    /// 3.1).
     #[inline]
     #[must_use]
     pub const fn of_tcp(control: u8) -> Self {

@@ -18,7 +18,8 @@ pub struct Settings {
     /// the low half.
     pub gue_port: u32,
     /// What is in use of that which costs look-ups: a set of [`PREFIX_VIPS`](Self::PREFIX_VIPS),
-    /// [`REPLIES`](Self::REPLIES) and [`BLOCKLIST`](Self::BLOCKLIST). A superset of what the maps hold is as right, and slower.
+    /// [`REPLIES`](Self::REPLIES) and [`BLOCKLIST`](Self::BLOCKLIST). A superset of what the maps hold is as right, and
+    /// slower.
     pub features: u32,
     /// What [`Mode::SNAT`](crate::backend::Mode::SNAT) needs.
     pub snat: SourceNat,
@@ -61,7 +62,8 @@ impl Settings {
     };
 }
 
-/// Source ports towards [`Mode::SNAT`](crate::backend::Mode::SNAT) backends, and how long a flow keeps its own. 16 bytes.
+/// Source ports towards [`Mode::SNAT`](crate::backend::Mode::SNAT) backends, and how long a flow keeps its own. 16
+/// bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct SourceNat {

@@ -34,8 +34,8 @@ const AROUND: u32 = 8;
 /// second is looked up with every packet, which also keeps it among the recently used.
 ///
 /// # Errors
-/// [`Outcome::UnsupportedMode`] for a backend of the other IP version and for SCTP; in mode `snat` [`Outcome::UnknownFlow`] and
-/// [`Outcome::PortsExhausted`].
+/// [`Outcome::UnsupportedMode`] for a backend of the other IP version and for SCTP; in mode `snat`
+/// [`Outcome::UnknownFlow`] and [`Outcome::PortsExhausted`].
 #[inline(always)]
 pub fn request<F: Ip>(
     packet: &Packet<F>,

@@ -20,7 +20,8 @@ use crate::{
     packet::{Link, Packet},
 };
 
-/// Rewrites a request for `backend`, whose mode leaves the packet's addresses as they are; answers what then stands before the IP header.
+/// Rewrites a request for `backend`, whose mode leaves the packet's addresses as they are; answers what then stands
+/// before the IP header.
 ///
 /// # Errors
 /// [`Outcome::UnsupportedMode`]; [`Outcome::NoRoom`] if the frame cannot grow; [`Outcome::Truncated`] cannot

@@ -51,8 +51,8 @@ impl Failure {
         }
     }
 
-    /// Prints the failure in a sentence with its causes, or a line for each fault; with `json`, a refusal as the protocol
-    /// has it.
+    /// Prints the failure in a sentence with its causes, or a line for each fault; with `json`, a refusal as the
+    /// protocol has it.
     pub(super) fn print(&self, errors: &mut dyn io::Write, json: bool) -> io::Result<()> {
         match self {
             Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

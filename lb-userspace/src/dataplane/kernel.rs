@@ -98,9 +98,9 @@ impl Kernel {
         ))
     }
 
-    /// Sees to it that the program on every link does what `features` says before anything is published that needs it: if
-    /// it does not, a program that does is loaded over the same maps and put in its place. What the program does beyond
-    /// that, it goes on doing.
+    /// Sees to it that the program on every link does what `features` says before anything is published that needs it:
+    /// if it does not, a program that does is loaded over the same maps and put in its place. What the program does
+    /// beyond that, it goes on doing.
     ///
     /// # Errors
     /// The kernel refused; the program is what it was.

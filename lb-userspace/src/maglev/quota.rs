@@ -9,7 +9,8 @@ const FRACTION: u32 = 32;
 ///
 /// Member i gets `floor(w_i * x + u_i)` slots, with one x for all and its own `phases[i]` as `u_i`, a fraction of 2^32:
 /// so whoever leaves makes x rise, and takes nothing from anybody. All phases may lie on one side, and x then makes up
-/// for it, by less than what a slot for each member is worth: who weighs more than the average feels it most. Weights above [`Weight::MAX`] count as that.
+/// for it, by less than what a slot for each member is worth: who weighs more than the average feels it most. Weights
+/// above [`Weight::MAX`] count as that.
 pub(super) fn quotas(weights: &[u32], phases: &[u32], slots: u32) -> Vec<u32> {
     if weights.iter().all(|weight| *weight == 0) {
         return vec![0; weights.len()];

@@ -200,8 +200,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Where packets to `backend` go and, in modes with a source of our own, come from. What has not been asked for yet is what it was before: at a restart
-    /// nothing moves only because the answers are late.
+    /// Where packets to `backend` go and, in modes with a source of our own, come from. What has not been asked for yet
+    /// is what it was before: at a restart nothing moves only because the answers are late.
     fn way(&self, backend: &Backend, before: Option<BackendEntry>) -> Result<Way, NotServing> {
         let address = backend.address.ip();
         match self.input.next_hops.get(&address) {

@@ -8,7 +8,7 @@ use lb_tests::{
     packet::{CUSTOMER_TAG, Flags, PROVIDER_TAG, Packet},
 };
 
-use super::{cut, echo, fragment::pieces, icmp_error, patched};
+use super::{cut, echo, fragment::pieces, icmp_error, patched, reply::seen_by_client};
 use crate::{
     family::{Family, client, tcp, udp},
     member::{
@@ -129,12 +129,7 @@ fn others(family: Family) -> Vec<Row> {
     let request = udp(family, PORT_NAT_BACK);
     let backend = of(family, NAT_BACK);
     let reply = backend.replies_to(&request);
-    let to_client = request
-        .clone()
-        .from(request.destination)
-        .to(request.source)
-        .macs(crate::member::FRONT_MAC, crate::member::CLIENT_MAC)
-        .ttl(reply.ttl - 1);
+    let to_client = seen_by_client(&reply, &request);
     vec![
         blocked(format!("{family:?}: a blocked client's neighbour"))
             .transmits(&neighbour, &L2_FRONT.receives(&neighbour)),

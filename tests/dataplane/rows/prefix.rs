@@ -3,12 +3,12 @@
 use lb_common::outcome::Outcome;
 use lb_tests::{object::Action, packet::Packet};
 
-use super::{cut, echo, fragment::pieces, icmp_error};
+use super::{cut, echo, fragment::pieces, icmp_error, reply::seen_by_client};
 use crate::{
     family::{Family, sctp, tcp, udp},
     member::{
-        CLIENT_MAC, FIRST, FRONT_MAC, L2_BACK, L2_FRONT, Member, NAT_BACK, PORT_L2_BACK,
-        PORT_L2_FRONT, PORT_LOCAL, PORT_NAT_BACK, PORT_UNMATCHED, SECOND, Side, of,
+        FIRST, L2_BACK, L2_FRONT, Member, NAT_BACK, PORT_L2_BACK, PORT_L2_FRONT, PORT_LOCAL,
+        PORT_NAT_BACK, PORT_UNMATCHED, SECOND, Side, of,
     },
     row::{Row, row},
     world::{OWN_ANY_PORT, OWN_PORT},
@@ -128,11 +128,7 @@ fn both_ways(family: Family) -> Vec<Row> {
     );
     let replied = requests.iter().fold(asked, |row, request| {
         let reply = nat.replies_to(request);
-        let seen = reply
-            .clone()
-            .from(request.destination)
-            .macs(FRONT_MAC, CLIENT_MAC)
-            .ttl(reply.ttl - 1);
+        let seen = seen_by_client(&reply, request);
         row.answers(
             Side::Back,
             &reply,

@@ -12,12 +12,12 @@ use lb_tests::{
     quic::{Low, connection_id, long_header, short_header},
 };
 
-use super::tunnel::leaves;
+use super::{reply::seen_by_client, tunnel::leaves};
 use crate::{
     family::{Family, udp},
     member::{
-        CLIENT_MAC, FIRST, FRONT_MAC, L2_BACK, LOCAL, Member, NAT_BACK, PORT_L2_FRONT, PORT_QUIC,
-        PORT_QUIC_EMPTY, SECOND, Side, TUNNELS, of,
+        FIRST, L2_BACK, LOCAL, Member, NAT_BACK, PORT_L2_FRONT, PORT_QUIC, PORT_QUIC_EMPTY, SECOND,
+        Side, TUNNELS, of,
     },
     row::{Row, row},
     world::{QUIC_CONFIGS, World, server_id},
@@ -125,11 +125,7 @@ fn modes(family: Family) -> Vec<Row> {
     let nat = of(family, NAT_BACK);
     let request = to(nat);
     let reply = nat.replies_to(&request);
-    let seen_by_client = reply
-        .clone()
-        .from(request.destination)
-        .macs(FRONT_MAC, CLIENT_MAC)
-        .ttl(reply.ttl - 1);
+    let seen = seen_by_client(&reply, &request);
     let other = of(family.other(), NAT_BACK);
     let mut rows = vec![
         row(name("backend behind")).redirects(&to(L2_BACK), &L2_BACK.receives(&to(L2_BACK))),
@@ -142,7 +138,7 @@ fn modes(family: Family) -> Vec<Row> {
                 &reply,
                 Outcome::Replied,
                 Action::Redirect,
-                Some(&seen_by_client),
+                Some(&seen),
             ),
         row(name("nat backend on a flow to another, and its reply"))
             .transmits(&initial(family), &FIRST.receives(&initial(family)))
@@ -154,7 +150,7 @@ fn modes(family: Family) -> Vec<Row> {
                 &reply,
                 Outcome::Replied,
                 Action::Redirect,
-                Some(&seen_by_client),
+                Some(&seen),
             ),
         row(name("nat backend of the other IP version"))
             .drops(&to(other), Outcome::UnsupportedMode),

@@ -7,12 +7,11 @@ use std::net::IpAddr;
 use lb_common::{budget::Budget, outcome::Outcome};
 use lb_tests::{object::Action, packet::Packet};
 
-use super::{echo, icmp_error};
+use super::{echo, icmp_error, reply::seen_by_client};
 use crate::{
     family::{Family, tcp, udp},
     member::{
-        CLIENT_MAC, FRONT_MAC, L2_FRONT, NAT_BACK, PORT_EMPTY, PORT_L2_FRONT, PORT_NAT_BACK,
-        PORT_UNMATCHED, Side, of,
+        L2_FRONT, NAT_BACK, PORT_EMPTY, PORT_L2_FRONT, PORT_NAT_BACK, PORT_UNMATCHED, Side, of,
     },
     row::{Row, row},
     world::{SERVICE, World},
@@ -138,12 +137,7 @@ fn unlimited(family: Family) -> Vec<Row> {
     let request = udp(family, PORT_NAT_BACK);
     let backend = of(family, NAT_BACK);
     let reply = backend.replies_to(&request);
-    let to_client = request
-        .clone()
-        .from(request.destination)
-        .to(request.source)
-        .macs(FRONT_MAC, CLIENT_MAC)
-        .ttl(reply.ttl - 1);
+    let to_client = seen_by_client(&reply, &request);
     vec![
         row(format!("{family:?}: a service without a limit"))
             .then(use_up)

@@ -13,11 +13,12 @@ use crate::{
     row::{Row, row},
 };
 
-/// `reply` as the client must see it.
-pub(super) fn seen_by_client(reply: &Packet, request: &Packet) -> Packet {
+/// `reply`, to the client or to our own source, as the client of `request` must see it.
+pub(crate) fn seen_by_client(reply: &Packet, request: &Packet) -> Packet {
     reply
         .clone()
         .from(request.destination)
+        .to(request.source)
         .macs(FRONT_MAC, CLIENT_MAC)
         .ttl(reply.ttl - 1)
 }

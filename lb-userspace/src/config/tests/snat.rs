@@ -138,6 +138,13 @@ name = "web"
 vips = ["192.0.2.10:80/tcp"]
 "#;
     assert_fault(text, &host(), "daemon.snat.sources", 2, "192.0.2.10:80/tcp");
+    // A range of VIPs within the sources, and one around them.
+    for vip in ["192.0.2.8/30:80/tcp", "192.0.0.0/16:80/tcp"] {
+        let text = text.replace("192.0.2.10:80/tcp", vip);
+        assert_fault(&text, &host(), "daemon.snat.sources", 2, vip);
+    }
+    let beside = text.replace("192.0.2.10:80/tcp", "192.0.2.16/28:80/tcp");
+    assert!(text::load(&beside, &host()).is_ok());
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::{
     rows::{
         fragment::pieces,
         icmp_error::{ALL, LEAST, answer, error},
+        reply::seen_by_client,
     },
 };
 
@@ -37,16 +38,6 @@ fn sides(family: Family) -> [(&'static str, Member, u16, Action); 2] {
             Action::Redirect,
         ),
     ]
-}
-
-/// `packet`, from a backend to us, as the client of `request` must see it.
-fn seen_by_client(packet: &Packet, request: &Packet) -> Packet {
-    packet
-        .clone()
-        .from(request.destination)
-        .to(request.source)
-        .macs(FRONT_MAC, CLIENT_MAC)
-        .ttl(packet.ttl - 1)
 }
 
 /// `request` reaches `member`.

@@ -10,10 +10,11 @@ use crate::{
     TIMEOUTS,
     family::{Family, tcp, udp},
     member::{
-        CLIENT_MAC, FIRST_PORT, FRONT_MAC, LAST_PORT, Member, PORT_SNAT_BACK, PORT_SNAT_FRONT,
-        PORTS, SNAT_BACK, SNAT_FRONT, Side, of,
+        FIRST_PORT, LAST_PORT, Member, PORT_SNAT_BACK, PORT_SNAT_FRONT, PORTS, SNAT_BACK,
+        SNAT_FRONT, Side, of,
     },
     row::{Row, row},
+    rows::reply::seen_by_client,
     world::World,
 };
 
@@ -45,12 +46,7 @@ fn comes_back(row: Row, member: Member, request: &Packet, port: u16, flags: Opti
         Some(flags) => reply.flags(flags),
         None => reply,
     };
-    let out = reply
-        .clone()
-        .from(request.destination)
-        .to(request.source)
-        .macs(FRONT_MAC, CLIENT_MAC)
-        .ttl(reply.ttl - 1);
+    let out = seen_by_client(&reply, request);
     let action = if member.side == Side::Front {
         Action::Transmit
     } else {
