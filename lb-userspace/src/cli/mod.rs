@@ -1,6 +1,6 @@
 //! The commands of `lbctl`: arguments become one call, its answer becomes text.
 //!
-//! One file a noun: `service`, `backend`, `blocklist`, `config`. `output` draws the tables, `script` the
+//! One file a noun: `service`, `backend`, `blocklist`, `flows`, `config`. `output` draws the tables, `script` the
 //! shell script of `backend-setup`, `failure` knows the
 //! exit codes. Answers go to standard output, warnings and errors to standard error.
 
@@ -9,6 +9,7 @@ mod backend;
 mod blocklist;
 mod config;
 mod failure;
+mod flows;
 mod output;
 mod script;
 mod service;
@@ -22,18 +23,20 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use serde_json::Value;
 
 use self::{
     backend::{BackendCommand, Setup},
     blocklist::BlocklistCommand,
     config::ConfigCommand,
     failure::{Exit, Failure},
+    flows::FlowsCommand,
     output::View,
     service::ServiceCommand,
 };
 use crate::control::{
     client::{Client, DEFAULT_SOCKET},
-    protocol::{Call, Checked, NoParams},
+    protocol::{Call, NoParams},
 };
 
 /// Steers lbd, the load balancer's daemon, over its control socket.
@@ -77,6 +80,9 @@ enum Command {
     /// The blocklist: sources whose packets are dropped
     #[command(subcommand)]
     Blocklist(BlocklistCommand),
+    /// Flows that are remembered, and who has them
+    #[command(subcommand)]
+    Flows(FlowsCommand),
     /// The configuration as a whole
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -93,6 +99,7 @@ impl Command {
             Self::Backend(command) => command.call(),
             Self::BackendSetup(setup) => setup.call(),
             Self::Blocklist(command) => command.call(),
+            Self::Flows(command) => command.call(),
             Self::Config(command) => command.call(input)?,
         })
     }
@@ -146,8 +153,7 @@ fn perform(arguments: Arguments, terminal: &mut Terminal<'_>) -> Result<Exit, Fa
     let call = arguments.command.call(terminal.input)?;
     let mut client = Client::connect(&arguments.socket)?;
     let answer = client.call(&call)?;
-    let is_invalid = matches!(call, Call::ConfigCheck(_))
-        && serde_json::from_value(answer.clone()).is_ok_and(|Checked { valid, .. }| !valid);
+    let exit = exit_of(&call, &answer);
     if arguments.json {
         writeln!(terminal.output, "{answer:#}").map_err(Failure::Print)?;
     } else {
@@ -161,11 +167,18 @@ fn perform(arguments: Arguments, terminal: &mut Terminal<'_>) -> Result<Exit, Fa
         }
     }
     terminal.output.flush().map_err(Failure::Print)?;
-    Ok(if is_invalid {
+    Ok(exit)
+}
+
+/// What an answer means that is no failure of the call.
+fn exit_of(call: &Call, answer: &Value) -> Exit {
+    if matches!(call, Call::ConfigCheck(_)) && answer["valid"] == false {
         Exit::InvalidConfig
+    } else if matches!(call, Call::ConfigPlan(_)) && answer.get("over_budget").is_some() {
+        Exit::Failed
     } else {
         Exit::Done
-    })
+    }
 }
 
 #[cfg(test)]

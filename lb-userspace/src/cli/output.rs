@@ -1,5 +1,8 @@
 //! Answers as text for people: lines and plain tables that can be piped.
 
+mod configuration;
+mod flows;
+
 use std::{
     fmt::{Display, Write as _},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -57,8 +60,14 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         | Call::BackendDisable(_)
         | Call::BlocklistAdd(_)
         | Call::BlocklistRemove(_)
-        | Call::ConfigApply(_) => applied(read(answer)?),
+        | Call::ConfigApply(_)
+        | Call::ConfigRollback(_) => applied(read(answer)?),
         Call::ConfigCheck(_) => checked(&read(answer)?),
+        Call::ConfigPlan(_) => configuration::planned(&read(answer)?),
+        Call::ConfigDiff(_) => configuration::diff(&read(answer)?).into(),
+        Call::ConfigHistory(_) => configuration::history(&read(answer)?, view),
+        Call::FlowsList(_) => flows::list(&read(answer)?),
+        Call::FlowsCount(_) => flows::count(&read(answer)?).into(),
         Call::Version(_) => version(&read(answer)?).into(),
         Call::ServiceGet(_) => toml(&ConfigSpec {
             services: vec![read::<ServiceSpec>(answer)?],
@@ -320,7 +329,16 @@ struct Columns(Table);
 
 impl Columns {
     /// Headers of columns that hold numbers.
-    const NUMBERS: [&'static str; 6] = ["WEIGHT", "SLOTS", "BACKENDS", "PACKETS", "BYTES", "FLOWS"];
+    const NUMBERS: [&'static str; 8] = [
+        "WEIGHT",
+        "SLOTS",
+        "MOVED SLOTS",
+        "BACKENDS",
+        "PACKETS",
+        "BYTES",
+        "FLOWS",
+        "MOVED FLOWS",
+    ];
 
     fn new(headers: &[&str]) -> Self {
         let mut table = Table::new();

@@ -17,6 +17,9 @@ use crate::{
     control::protocol::{ErrorCode, RpcError},
     dataplane::Dataplane,
     desired::{Change, Desired},
+    health::Target,
+    model::Health,
+    neighbor::NextHops,
     plan::{self, Plan},
     reconcile::{PublishError, World},
     state::StateError,
@@ -97,16 +100,28 @@ impl Core {
     }
 
     /// What of `desired` does not fit into the maps.
-    pub(super) fn shortages(&mut self, desired: &Desired) -> Vec<String> {
-        let world = World {
-            health: &BTreeMap::new(),
-            next_hops: &self.next_hops,
-            interfaces: &self.edges.interfaces.indexes(),
+    pub(super) fn shortages(&self, desired: &Desired) -> Vec<String> {
+        let health = BTreeMap::new();
+        let interfaces = self.edges.interfaces.indexes();
+        let world = self.world(&health, &self.next_hops, &interfaces);
+        let (plan, _) = self.edges.reconciler.foresee(desired, world);
+        plan.shortages.iter().map(ToString::to_string).collect()
+    }
+
+    /// What is known of the world, with this health and these next hops.
+    pub(super) fn world<'a>(
+        &'a self,
+        health: &'a BTreeMap<Target, Health>,
+        next_hops: &'a NextHops,
+        interfaces: &'a BTreeSet<u32>,
+    ) -> World<'a> {
+        World {
+            health,
+            next_hops,
+            interfaces,
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
-        };
-        let plan = self.edges.reconciler.plan(desired, world);
-        plan.shortages.iter().map(ToString::to_string).collect()
+        }
     }
 
     /// Brings the kernel to what is wanted, as far as it goes; what fails is tried again.

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -14,18 +13,20 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    commit::describe, event::Event, exit::Failure, interfaces::Interfaces, saved::Beginning,
+    answers::Answer, commit::describe, event::Event, exit::Failure, interfaces::Interfaces,
+    reading::Readings, saved::Beginning,
 };
 use crate::{
-    config::{DaemonSettings, Faults, text},
+    config::{DaemonSettings, Faults},
+    control::{protocol::Origin, server::Request},
     dataplane::kernel::Kernel,
-    desired::{Change, Desired},
+    desired::Desired,
     health::{Observation, book::Book, machine::Machine, task::Prober},
     model::ChosenSources,
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::Plan,
     reconcile::{Reconciler, World},
-    state,
+    state::{self, history::History},
 };
 
 /// A full pass reads everything from the kernel and heals what somebody else has changed.
@@ -63,6 +64,9 @@ pub(super) struct Core {
     /// When everything is looked at anew.
     pub(super) next_full_pass: Instant,
     pub(super) started: Instant,
+    /// The configurations that were applied.
+    pub(super) history: History,
+    pub(super) readings: Readings,
 }
 
 /// A publication that failed.
@@ -75,6 +79,7 @@ pub(super) struct Failed {
 impl Core {
     pub(super) fn new(edges: Edges) -> Self {
         let now = Instant::now();
+        let history = History::open(&edges.state_dir);
         Self {
             edges,
             desired: Desired::default(),
@@ -86,6 +91,8 @@ impl Core {
             failed: None,
             next_full_pass: now + FULL_PASS,
             started: now,
+            history,
+            readings: Readings::default(),
         }
     }
 
@@ -128,6 +135,9 @@ impl Core {
             .map_err(anyhow::Error::from)?;
         self.plan = plan;
         self.save().map_err(anyhow::Error::from)?;
+        if let Some(before) = beginning.replaces {
+            self.keep(&before, Origin::Start, None, None);
+        }
         Ok(())
     }
 
@@ -142,9 +152,13 @@ impl Core {
             };
             match event {
                 Event::Call(request) => {
-                    let answer = self.answer(request.call).await;
+                    let Request { call, peer, answer } = *request;
                     // The client may have given up; the change stands all the same.
-                    let _ = request.answer.send(answer);
+                    match self.answer(call, peer).await {
+                        Ok(Answer::Now(value)) => drop(answer.send(Ok(value))),
+                        Ok(Answer::Beside(reading)) => self.read(reading, answer),
+                        Err(error) => drop(answer.send(Err(error))),
+                    }
                 }
                 Event::Observed(observation) => self.observed(&observation),
                 Event::NextHops(next_hops) => {
@@ -255,9 +269,9 @@ impl Core {
     async fn reload(&mut self) {
         let file = self.edges.file.display().to_string();
         match self.apply_file().await {
-            Ok(warning) => {
+            Ok(warnings) => {
                 info!(file, generation = self.plan.generation, "reloaded");
-                if let Some(warning) = warning {
+                for warning in warnings {
                     warn!(file, "{warning}");
                 }
             }
@@ -269,15 +283,6 @@ impl Core {
                 }
             }
         }
-    }
-
-    /// Applies the file as a whole; a file with faults changes nothing. Answers what will not take effect now.
-    async fn apply_file(&mut self) -> Result<Option<String>> {
-        let text = fs::read_to_string(&self.edges.file).context("read the file")?;
-        let config = text::load(&text, &super::host::host())?;
-        self.change(Change::Replace(config.desired), Some(state::digest(&text)))
-            .await?;
-        Ok(self.fixed(&config.daemon))
     }
 
     /// A warning, if `settings` differ from what was fixed at start.

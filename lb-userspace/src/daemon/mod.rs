@@ -12,6 +12,8 @@
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
+//! | `configuration`, `forecast` | configurations as a whole; what one would do |
+//! | `reading` | what is answered beside the core: the flow tables |
 //! | `setup` | what a backend's host needs, from what is known of the way to it |
 //! | `host` | this host, asked for what a configuration must agree with |
 //! | `saved` | what to start with, and what is kept for the next start |
@@ -20,14 +22,17 @@
 mod answers;
 mod change;
 mod commit;
+mod configuration;
 mod core;
 mod decap;
 mod event;
 pub mod exit;
+mod forecast;
 mod host;
 mod interfaces;
 mod options;
 mod preflight;
+mod reading;
 mod report;
 mod saved;
 mod setup;

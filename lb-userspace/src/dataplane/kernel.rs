@@ -22,7 +22,7 @@ use rustix::{
 use tracing::info;
 
 use super::{
-    Actual, Capacity, Dataplane, DataplaneError, Features, Region, Step, abi,
+    Actual, Capacity, Dataplane, DataplaneError, Features, FlowTables, Region, Step, abi,
     arena::Arena,
     attach::Attachments,
     load::{self, Pins},
@@ -39,6 +39,7 @@ pub struct Kernel {
     devices: DevMapHash<MapData>,
     vlans: HashMap<MapData, u32, VlanDevice>,
     blocklist: Prefixes,
+    flows: Arc<FlowTables>,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
@@ -80,6 +81,7 @@ impl Kernel {
             devices: take(&mut ebpf, names::DEVICES)?,
             vlans: take(&mut ebpf, names::VLANS)?,
             blocklist: Prefixes::take(&mut ebpf, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
+            flows: FlowTables::take(&mut ebpf, settings.hash_seed, loaded.capacity.flows)?.into(),
             arena,
             capacity: loaded.capacity,
             actual: Actual {
@@ -124,6 +126,12 @@ impl Kernel {
         Ok(())
     }
 
+    /// Whether the program that is loaded does what `features` says.
+    #[must_use]
+    pub const fn has(&self, features: Features) -> bool {
+        self.features.has(features)
+    }
+
     /// Puts the loaded program on the links that an earlier process left, if the maps are to hold more than theirs looks
     /// up: that one does what the maps have held, and was asked for no more.
     ///
@@ -136,6 +144,12 @@ impl Kernel {
         }
         self.provide(held, attachments)?;
         attachments.take_over()
+    }
+
+    /// The flow tables, to be read on another thread: that takes its time.
+    #[must_use]
+    pub fn flows(&self) -> Arc<FlowTables> {
+        Arc::clone(&self.flows)
     }
 
     fn read(&self) -> Result<Actual> {

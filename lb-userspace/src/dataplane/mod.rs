@@ -9,6 +9,7 @@ mod arena;
 pub mod attach;
 pub mod decap;
 mod features;
+mod flows;
 pub mod kernel;
 pub mod ledger;
 mod load;
@@ -35,6 +36,7 @@ use crate::{
 
 pub use actual::Actual;
 pub use features::Features;
+pub use flows::{FlowTables, RememberedFlow};
 pub use load::Pins;
 
 /// The number of a service in the maps, from 1 to 65,535.

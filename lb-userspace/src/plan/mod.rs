@@ -4,6 +4,7 @@
 //! under way may still use is overwritten: a table goes into a free region of the arena, and what it replaces is cleaned
 //! up after a grace period.
 
+pub mod impact;
 mod numbers;
 mod planner;
 mod regions;

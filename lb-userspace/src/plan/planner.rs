@@ -89,13 +89,9 @@ impl<'a> Planner<'a> {
             }
         }
         let slots = service.table_slots.slots(service.backends.len());
-        let table = tables.table(id, slots, members);
-        let mut counts: BTreeMap<BackendId, u32> = BTreeMap::new();
-        for slot in table.iter() {
-            *counts.entry(slot.backend()).or_default() += 1;
-        }
+        let computed = tables.table(id, slots, members);
         for (target, number) in serving {
-            let slots = counts.get(&number).copied().unwrap_or_default();
+            let slots = computed.shares.get(&number).copied().unwrap_or_default();
             self.plan.serving.insert(target, Serving::Slots(slots));
         }
         let vips: Vec<Vip> = service
@@ -106,7 +102,7 @@ impl<'a> Planner<'a> {
         if vips.is_empty() {
             return;
         }
-        if let Some(region) = self.region(service, &table) {
+        if let Some(region) = self.region(service, &computed.table) {
             self.publish(id, &vips, region, service);
         }
     }

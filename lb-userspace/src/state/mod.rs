@@ -1,31 +1,26 @@
-//! What must survive a restart, on disk: one JSON file that is replaced whole.
+//! What must survive a restart, on disk: one JSON file that is replaced whole, and the [`history`] of configurations.
 //!
-//! A crash at any moment leaves the old file or the new one. What cannot be read is never overwritten:
-//! the daemon stops and says what to do with it.
+//! A state that cannot be read is never overwritten: the daemon stops and says what to do with it.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, Permissions},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::file::refused;
 use crate::{desired::Desired, maglev::stable_hash};
+
+mod file;
+pub mod history;
 
 /// The version of the file's layout: raised when an older daemon could not read it rightly.
 pub const VERSION: u32 = 2;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "state.json";
-
-/// Where the next file is written before it takes the name of the present one.
-const NEXT_FILE: &str = ".state.json.next";
-
-const FILE_MODE: u32 = 0o640;
-const DIRECTORY_MODE: u32 = 0o750;
 
 /// What survives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +70,14 @@ pub enum StateError {
         path.display()
     )]
     Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of the history is not one that this daemon wrote.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -150,47 +153,10 @@ fn upgrade_1(saved: &mut Value) {
 /// # Errors
 /// The file system refused; what was saved before is still there.
 pub fn save(directory: &Path, saved: &Saved) -> Result<(), StateError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIRECTORY_MODE)
-        .create(directory)
-        .map_err(refused("make the state directory", directory))?;
-    let path = directory.join(FILE);
-    let next = directory.join(NEXT_FILE);
-    write_synced(&next, saved).map_err(refused("write", &next))?;
-    std::fs::rename(&next, &path).map_err(refused("replace", &path))?;
-    // The new name itself is on the disk only when the directory is.
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(refused("sync", directory))
-}
-
-/// Writes a file of its own: one left by a crash is taken away, never written through.
-fn write_synced(path: &Path, saved: &Saved) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut text = serde_json::to_vec_pretty(saved)?;
+    let text = serde_json::to_vec_pretty(saved).map_err(io::Error::from);
+    let mut text = text.map_err(refused("write", &directory.join(FILE)))?;
     text.push(b'\n');
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)?;
-    // The mode above is subject to the umask; this one is not.
-    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
-    file.write_all(&text)?;
-    file.sync_all()
-}
-
-fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
-    let path = path.to_owned();
-    move |source| StateError::Io {
-        action,
-        path,
-        source,
-    }
+    file::replace(directory, FILE, &text)
 }
 
 #[cfg(test)]

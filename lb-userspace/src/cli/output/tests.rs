@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::control::protocol::{BackendList, ConfigText, NoParams, ServiceRef};
+use crate::control::protocol::{
+    BackendList, ConfigApply, ConfigGet, ConfigText, NoParams, ServiceRef,
+};
 
 /// 2001-09-09, and 100,000 s after it.
 const BEGIN_MS: u64 = 1_000_000_000_000;
@@ -210,7 +212,11 @@ fn a_service_and_a_configuration_are_shown_as_a_file_that_can_be_applied() {
     assert_eq!(shown(&get, service.clone(), false), expected);
     let config = json!({ "service": [service] });
     assert_eq!(
-        shown(&Call::ConfigGet(NoParams {}), config.clone(), false),
+        shown(
+            &Call::ConfigGet(ConfigGet::default()),
+            config.clone(),
+            false
+        ),
         expected
     );
     let read: ConfigSpec = toml::from_str(&expected).unwrap();
@@ -250,7 +256,7 @@ fn of_many_warnings_the_first_are_shown_and_the_others_counted() {
     let remarks = |count: usize| {
         let warnings: Vec<String> = (0..count).map(|it| it.to_string()).collect();
         let answer = json!({ "generation": 2, "warnings": warnings });
-        let call = Call::ConfigApply(ConfigText::default());
+        let call = Call::ConfigApply(ConfigApply::default());
         text(&call, answer, view).unwrap().remarks
     };
     assert_eq!(remarks(20).last().unwrap(), "warning: 19");

@@ -31,6 +31,8 @@ pub enum ErrorCode {
     TooLong = -32006,
     /// Too many clients or requests at once, or the daemon is stopping.
     Busy = -32007,
+    /// It would move more than its budget allows; nothing has changed, `data` is what `config.plan` answers.
+    OverBudget = -32008,
 }
 
 impl ErrorCode {

@@ -5,12 +5,16 @@
 //! kernel, with the generation that carries it; or with an error, and nothing has changed.
 
 mod answer;
+mod configuration;
 mod error;
+mod flows;
 mod params;
 pub mod wire;
 
 pub use answer::*;
+pub use configuration::*;
 pub use error::{ErrorCode, RpcError};
+pub use flows::*;
 pub use params::*;
 
 /// What `backend.setup` answers is made by [`setup`](crate::setup).

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ErrorCode, Receiver, RpcError};
-use crate::config::spec::{
-    BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
+use super::{
+    ConfigApply, ConfigDiff, ConfigGet, ConfigRollback, ConfigText, ErrorCode, FlowFilter,
+    FlowList, Receiver, RpcError,
 };
+use crate::config::spec::{BackendSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec};
 
 /// A call, as a method's name and its parameters.
 ///
@@ -71,22 +72,40 @@ pub enum Call {
     /// Every fault of a configuration, without applying it.
     #[serde(rename = "config.check")]
     ConfigCheck(ConfigText),
+    /// What applying a configuration would do.
+    #[serde(rename = "config.plan")]
+    ConfigPlan(ConfigApply),
     /// Replaces everything by a configuration.
     #[serde(rename = "config.apply")]
-    ConfigApply(ConfigText),
-    /// The running configuration.
+    ConfigApply(ConfigApply),
+    /// How the running configuration differs from another.
+    #[serde(rename = "config.diff")]
+    ConfigDiff(ConfigDiff),
+    /// The running configuration, or one that was applied before.
     #[serde(rename = "config.get")]
-    ConfigGet(NoParams),
+    ConfigGet(ConfigGet),
+    /// The configurations that were applied.
+    #[serde(rename = "config.history")]
+    ConfigHistory(NoParams),
+    /// Goes back to a configuration that was applied before.
+    #[serde(rename = "config.rollback")]
+    ConfigRollback(ConfigRollback),
     /// Attachments, generation, services and health with reasons.
     #[serde(rename = "status")]
     Status(NoParams),
     /// Counters: ledger, services, backends.
     #[serde(rename = "stats")]
     Stats(NoParams),
+    /// Flows that are remembered.
+    #[serde(rename = "flows.list")]
+    FlowsList(FlowList),
+    /// How many flows are remembered, by backend.
+    #[serde(rename = "flows.count")]
+    FlowsCount(FlowFilter),
 }
 
 /// The names of all methods, as a client may call them.
-pub const METHODS: [&str; 23] = [
+pub const METHODS: [&str; 29] = [
     "version",
     "service.add",
     "service.update",
@@ -106,10 +125,16 @@ pub const METHODS: [&str; 23] = [
     "blocklist.remove",
     "blocklist.list",
     "config.check",
+    "config.plan",
     "config.apply",
+    "config.diff",
     "config.get",
+    "config.history",
+    "config.rollback",
     "status",
     "stats",
+    "flows.list",
+    "flows.count",
 ];
 
 impl Call {
@@ -155,10 +180,16 @@ impl Call {
             "blocklist.remove" => Self::BlocklistRemove(read(method, params)?),
             "blocklist.list" => Self::BlocklistList(read(method, params)?),
             "config.check" => Self::ConfigCheck(read(method, params)?),
+            "config.plan" => Self::ConfigPlan(read(method, params)?),
             "config.apply" => Self::ConfigApply(read(method, params)?),
+            "config.diff" => Self::ConfigDiff(read(method, params)?),
             "config.get" => Self::ConfigGet(read(method, params)?),
+            "config.history" => Self::ConfigHistory(read(method, params)?),
+            "config.rollback" => Self::ConfigRollback(read(method, params)?),
             "status" => Self::Status(read(method, params)?),
             "stats" => Self::Stats(read(method, params)?),
+            "flows.list" => Self::FlowsList(read(method, params)?),
+            "flows.count" => Self::FlowsCount(read(method, params)?),
             other => {
                 let message = format!("no method `{other}`; there are: {}", METHODS.join(", "));
                 return Err(RpcError::new(ErrorCode::MethodNotFound, message));
@@ -178,9 +209,14 @@ impl Call {
                 | Self::BackendSetup(_)
                 | Self::BlocklistList(_)
                 | Self::ConfigCheck(_)
+                | Self::ConfigPlan(_)
+                | Self::ConfigDiff(_)
                 | Self::ConfigGet(_)
+                | Self::ConfigHistory(_)
                 | Self::Status(_)
                 | Self::Stats(_)
+                | Self::FlowsList(_)
+                | Self::FlowsCount(_)
         )
     }
 }
@@ -359,16 +395,4 @@ pub struct BackendSetup {
 pub struct Prefixes {
     /// `ADDRESS/LENGTH`, or an address for itself alone.
     pub prefixes: Vec<String>,
-}
-
-/// A whole configuration, as TOML text or as a JSON object of the same shape: exactly one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConfigText {
-    /// The text of a configuration file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub toml: Option<String>,
-    /// The same as an object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<ConfigSpec>,
 }

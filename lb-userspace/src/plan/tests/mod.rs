@@ -1,5 +1,6 @@
 //! Plans over a data plane in memory: [`lab`] holds a world to plan in and watches every step.
 
+mod impact;
 mod lab;
 mod numbers;
 mod order;
