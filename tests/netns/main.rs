@@ -9,6 +9,7 @@ mod bad_link;
 mod bad_start;
 mod bed;
 mod changes;
+mod configuration;
 mod features;
 mod forwarding;
 mod fragments;

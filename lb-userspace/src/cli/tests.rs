@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod configuration;
 mod quic;
 
 /// What a run left behind.
@@ -83,7 +84,7 @@ fn calls_are(rows: &[(&str, &str, Value)]) {
 }
 
 #[test]
-fn commands_on_services_and_the_whole_become_their_calls() {
+fn commands_on_services_become_their_calls() {
     calls_are(&[
         ("version", "version", json!({})),
         ("status", "status", json!({})),
@@ -156,17 +157,6 @@ fn commands_on_services_and_the_whole_become_their_calls() {
             json!({ "prefixes": ["203.0.113.0/24"] }),
         ),
         ("blocklist list", "blocklist.list", json!({})),
-        (
-            "config check -",
-            "config.check",
-            json!({ "toml": "[daemon]" }),
-        ),
-        (
-            "config apply -",
-            "config.apply",
-            json!({ "toml": "[daemon]" }),
-        ),
-        ("config get", "config.get", json!({})),
     ]);
 }
 
@@ -376,33 +366,6 @@ fn refusals_are_one_sentence_with_their_own_exit_code() {
         };
         assert_eq!(ran, expected, "{code}");
     }
-}
-
-#[test]
-fn every_fault_of_a_configuration_has_its_line() {
-    let faults = json!([
-        { "place": "service[0].vips", "line": 3, "column": 8, "message": "no VIP" },
-        { "place": "", "message": "two services `web`" },
-    ]);
-    let listed = "lbctl: line 3, column 8: service[0].vips: no VIP\nlbctl: two services `web`\n";
-    let error = json!({ "code": -32004, "message": "2 faults", "data": { "faults": faults } });
-    let (ran, request) = run_against("config apply -", &json!({ "error": error }));
-    assert_eq!(
-        (ran.exit, ran.errors.as_str()),
-        (Exit::InvalidConfig, listed)
-    );
-    assert_eq!(request["params"], json!({ "toml": "service = []" }));
-
-    let result = json!({ "valid": false, "faults": faults });
-    let (ran, _) = run_against("config check -", &json!({ "result": result }));
-    assert_eq!(
-        (ran.exit, ran.errors.as_str()),
-        (Exit::InvalidConfig, listed)
-    );
-    let (ran, _) = run_against("config check - --json", &json!({ "result": result }));
-    assert_eq!((ran.exit, ran.errors.as_str()), (Exit::InvalidConfig, ""));
-    let (ran, _) = run_against("config check -", &json!({ "result": { "valid": true } }));
-    assert_eq!((ran.exit, ran.output.as_str()), (Exit::Done, "valid\n"));
 }
 
 #[test]

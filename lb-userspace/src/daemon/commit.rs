@@ -71,7 +71,14 @@ impl Core {
                     error!(error = describe(&error), "cannot save the state");
                 }
                 self.reconcile();
-                Err(RpcError::new(code, format!("nothing has changed: {why}")))
+                let message = if self.failed.is_none() {
+                    format!("nothing has changed: {why}")
+                } else {
+                    format!(
+                        "{why}; what was done before could not be undone yet, and is being tried again: see status"
+                    )
+                };
+                Err(RpcError::new(code, message))
             }
         }
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::control::protocol::{
-    BackendList, ConfigApply, ConfigGet, ConfigText, NoParams, ServiceRef,
+    BackendList, ConfigApply, ConfigGet, ConfigText, FlowFilter, FlowList, NoParams, ServiceRef,
 };
 
 /// 2001-09-09, and 100,000 s after it.
@@ -231,6 +231,93 @@ fn versions_of_both_ends_are_shown() {
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(shown(&Call::Version(NoParams {}), answer, false), expected);
+}
+
+#[test]
+fn a_plan_shows_differences_steps_and_what_moves() {
+    let answer = json!({
+        "changes": true,
+        "differences": [
+            { "place": "service[web].backend[10.0.0.12:80]", "before": { "address": "10.0.0.12:80" } },
+            { "place": "service[web].backend[10.0.0.11:80].weight", "before": 1, "after": 2 },
+        ],
+        "steps": ["write a table of 1021 slots at 1024", "publish 192.0.2.10:80/tcp with 1021 slots"],
+        "services": [{
+            "name": "web", "slots": 1021, "moved_slots": 511, "flows": 40, "moved_flows": 19,
+            "added": ["10.0.0.13:80"], "removed": ["10.0.0.12:80"],
+        }],
+        "flows": 60, "moved_flows": 19,
+        "over_budget": ["19 flows would move, 5 are allowed"],
+    });
+    let expected = plain(
+        r#"
+    - service[web].backend[10.0.0.12:80] {"address":"10.0.0.12:80"}
+    ~ service[web].backend[10.0.0.11:80].weight 1 -> 2
+
+    steps:
+       1. write a table of 1021 slots at 1024
+       2. publish 192.0.2.10:80/tcp with 1021 slots
+
+    SERVICE  SLOTS   MOVED SLOTS  FLOWS  MOVED FLOWS  COME AND GO
+    web       1021  511 (50.0 %)     40           19  +10.0.0.13:80 -10.0.0.12:80
+
+    19 of 60 remembered flows would move
+"#,
+    );
+    let call = Call::ConfigPlan(ConfigApply::default());
+    assert_eq!(shown(&call, answer, false), expected);
+    let idle = json!({ "changes": false, "differences": [], "steps": [], "services": [], "flows": 9, "moved_flows": 0 });
+    assert_eq!(shown(&call, idle, false), "nothing to do\n");
+}
+
+#[test]
+fn the_history_tells_when_how_and_by_whom() {
+    let differences = |count: usize| vec![json!({ "place": "blocklist[a]", "after": "a" }); count];
+    let answer = json!({
+        "changed_since": true,
+        "entries": [
+            { "number": 12, "at_ms": BEGIN_MS, "origin": "rollback", "of": 3, "uid": 1000, "pid": 7,
+              "generation": 40, "differences": differences(12) },
+            { "number": 11, "at_ms": BEGIN_MS, "origin": "start", "generation": 38, "differences": [] },
+        ],
+    });
+    let shown = shown(&Call::ConfigHistory(NoParams {}), answer, false);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(
+        lines[0],
+        "12: rollback to 3 by uid 1000, 1d3h ago, generation 40"
+    );
+    assert_eq!(lines[1], "    + blocklist[a] \"a\"");
+    assert_eq!(
+        lines[11..],
+        ["    and 2 more", "11: start, 1d3h ago, generation 38"]
+    );
+}
+
+#[test]
+fn flows_are_listed_and_counted() {
+    let answer = json!({ "more": true, "flows": [{
+        "source": "198.51.100.7:4000", "destination": "192.0.2.10:80", "protocol": "tcp",
+        "service": "web", "backend": "10.0.0.11:80",
+    }] });
+    let expected = plain(
+        "
+    PROTOCOL  SOURCE             DESTINATION    SERVICE  BACKEND
+    tcp       198.51.100.7:4000  192.0.2.10:80  web      10.0.0.11:80
+",
+    );
+    let call = Call::FlowsList(FlowList::default());
+    assert_eq!(shown(&call, answer, false), expected);
+    let answer = json!({ "flows": 3, "backends": [{ "service": "web", "backend": "10.0.0.11:80", "flows": 3 }] });
+    let expected = plain(
+        "
+    SERVICE  BACKEND       FLOWS
+    web      10.0.0.11:80      3
+    all                        3
+",
+    );
+    let call = Call::FlowsCount(FlowFilter::default());
+    assert_eq!(shown(&call, answer, false), expected);
 }
 
 #[test]
