@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::vlan::VlanDevice;
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::{
     dataplane::{Actual, Dataplane, DataplaneError},
@@ -157,11 +157,6 @@ impl<D: Dataplane> Reconciler<D> {
         }
         if !plan.publish.is_empty() {
             self.dataplane.published(plan.generation);
-            info!(
-                generation = plan.generation,
-                steps = plan.publish.len(),
-                "published"
-            );
         }
         Ok(())
     }

@@ -243,6 +243,17 @@ impl Daemon<'_> {
             .unwrap_or_else(|error| panic!("connecting to {}: {error}", socket.display()))
     }
 
+    /// Bytes of memory that it has now (`VmRSS`, proc(5)).
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("lbd's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        let kibibytes: u64 = number.unwrap_or_else(|| panic!("no VmRSS in {status}"));
+        kibibytes * 1_024
+    }
+
     /// Sends `signal`.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

@@ -13,6 +13,8 @@
 //! | [`traffic`] | servers and clients inside namespaces |
 //! | [`icmp`] | pings, and hops as traceroute finds them |
 //! | [`quic`] | connection ids as servers make them, and packets that bear them |
+//! | [`random`] | numbers that a seed determines |
+//! | [`input`] | what must hold for whatever bytes reach the daemon |
 //! | [`wait`] | waiting for a condition, with a deadline |
 //!
 //! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
@@ -27,11 +29,13 @@ pub mod bpffs;
 pub mod control;
 pub mod daemon;
 pub mod icmp;
+pub mod input;
 pub mod kernel;
 pub mod netns;
 pub mod object;
 pub mod packet;
 pub mod quic;
+pub mod random;
 pub mod setup;
 pub mod traffic;
 pub mod wait;

@@ -28,6 +28,8 @@ pub(super) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error("cannot write what was asked for")]
+    Write(#[source] io::Error),
     #[error("cannot print the answer")]
     Print(#[source] io::Error),
     #[error("the daemon's answer is not understood (are lbctl and lbd of the same version?)")]
@@ -41,7 +43,7 @@ impl Failure {
         match self {
             // The reader of a pipe had enough, as in `lbctl status | head`.
             Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Read { .. } | Self::Print(_) | Self::Answer(_) => Exit::Failed,
+            Self::Read { .. } | Self::Write(_) | Self::Print(_) | Self::Answer(_) => Exit::Failed,
             Self::Client(error) => match error {
                 ClientError::Unreachable { .. } => Exit::Unreachable,
                 ClientError::NotAllowed(_) => Exit::NotAllowed,
@@ -65,7 +67,11 @@ impl Failure {
                 }
                 Ok(())
             }
-            Self::Read { .. } | Self::Print(_) | Self::Answer(_) | Self::Client(_) => {
+            Self::Read { .. }
+            | Self::Write(_)
+            | Self::Print(_)
+            | Self::Answer(_)
+            | Self::Client(_) => {
                 write!(errors, "lbctl: {self}")?;
                 let mut cause = self.source();
                 while let Some(error) = cause {

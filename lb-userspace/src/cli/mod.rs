@@ -1,6 +1,7 @@
 //! The commands of `lbctl`: arguments become one call, its answer becomes text.
 //!
-//! One file a noun: `service`, `backend`, `blocklist`, `flows`, `config`. `output` draws the tables, `script` the
+//! One file a noun: `service`, `backend`, `blocklist`, `flows`, `config`. `watch` prints events; `output` draws the
+//! tables, `script` the
 //! shell script of `backend-setup`, `failure` knows the
 //! exit codes. Answers go to standard output, warnings and errors to standard error.
 
@@ -13,16 +14,18 @@ mod flows;
 mod output;
 mod script;
 mod service;
+mod watch;
 
 use std::{
     ffi::OsString,
     io::{self, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use serde_json::Value;
 
 use self::{
@@ -33,10 +36,14 @@ use self::{
     flows::FlowsCommand,
     output::View,
     service::ServiceCommand,
+    watch::{Watch, watch},
 };
-use crate::control::{
-    client::{Client, DEFAULT_SOCKET},
-    protocol::{Call, NoParams},
+use crate::{
+    control::{
+        client::{Client, DEFAULT_SOCKET},
+        protocol::{Call, NoParams, schema::schema},
+    },
+    manual,
 };
 
 /// Steers lbd, the load balancer's daemon, over its control socket.
@@ -59,6 +66,27 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Ask(Box<Question>),
+    /// Print events as they happen: health, publications, attachments, changes, errors
+    Watch(Watch),
+    /// Print the JSON Schema of the control socket and of the configuration file
+    Schema,
+    /// Print what a shell completes this program's commands by
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print this program's man page, or write the pages of all its commands
+    Man {
+        /// Where to write them, like /usr/local/share/man/man1
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Commands that are one call.
+#[derive(Debug, Subcommand)]
+enum Question {
     /// Versions of lbctl, the daemon, the protocol and the kernel
     Version,
     /// Interfaces, services and the health of every backend
@@ -88,7 +116,7 @@ enum Command {
     Config(ConfigCommand),
 }
 
-impl Command {
+impl Question {
     /// The call that the command makes; `input` is read if a file is named `-`.
     fn call(self, input: &mut dyn Read) -> Result<Call, Failure> {
         Ok(match self {
@@ -144,17 +172,58 @@ fn execute(arguments: impl IntoIterator<Item = OsString>, terminal: &mut Termina
     })
 }
 
-/// Makes the call and prints its answer.
+/// The definition of the command line.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Does what the command says.
 fn perform(arguments: Arguments, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    let Arguments {
+        socket,
+        json,
+        command,
+    } = arguments;
+    let output = &mut *terminal.output;
+    match command {
+        Command::Ask(question) => return ask(*question, &socket, json, terminal),
+        Command::Watch(wanted) => {
+            watch(Client::connect(&socket)?, wanted.wanted(), json, output)?;
+        }
+        Command::Schema => writeln!(output, "{:#}", schema()).map_err(Failure::Print)?,
+        Command::Completions { shell } => {
+            manual::completions(self::command(), shell, output).map_err(Failure::Print)?;
+        }
+        Command::Man { directory } => {
+            manual::pages(self::command(), directory.as_deref(), output).map_err(|error| {
+                if directory.is_some() {
+                    Failure::Write(error)
+                } else {
+                    Failure::Print(error)
+                }
+            })?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Makes a call and prints its answer.
+fn ask(
+    question: Question,
+    socket: &Path,
+    json: bool,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
     let view = View {
-        all_outcomes: matches!(arguments.command, Command::Stats { all: true }),
+        all_outcomes: matches!(question, Question::Stats { all: true }),
         now: terminal.now,
     };
-    let call = arguments.command.call(terminal.input)?;
-    let mut client = Client::connect(&arguments.socket)?;
+    let call = question.call(terminal.input)?;
+    let mut client = Client::connect(socket)?;
     let answer = client.call(&call)?;
     let exit = exit_of(&call, &answer);
-    if arguments.json {
+    if json {
         writeln!(terminal.output, "{answer:#}").map_err(Failure::Print)?;
     } else {
         let text = output::text(&call, answer, view).map_err(Failure::Answer)?;

@@ -14,7 +14,7 @@ use serde_json::{Error, Value};
 
 use super::script::script;
 use crate::{
-    config::spec::{ConfigSpec, ServiceSpec, TableSlotsSpec},
+    config::spec::{ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
         API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, ServiceRows,
         ServiceStatus, Stats, Status, TrafficCounts, Version,
@@ -81,6 +81,8 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         Call::BackendSetup(_) => script(&read(answer)?).into(),
         Call::Status(_) => status(&read(answer)?, view).into(),
         Call::Stats(_) => stats(&read(answer)?, view).into(),
+        // Watched, not asked for.
+        Call::EventsSubscribe(_) | Call::EventsUnsubscribe(_) => format!("{answer}\n").into(),
     })
 }
 
@@ -140,7 +142,8 @@ fn toml(config: &ConfigSpec) -> Result<String, Error> {
 }
 
 fn services(rows: &ServiceRows) -> String {
-    let mut table = Columns::new(&[
+    let has_quic = rows.services.iter().any(|it| !it.quic_lb.is_empty());
+    let mut columns = vec![
         "NAME",
         "VIPS",
         "MODE",
@@ -148,7 +151,9 @@ fn services(rows: &ServiceRows) -> String {
         "SOURCE RATE",
         "PROBE",
         "BACKENDS",
-    ]);
+    ];
+    columns.extend(has_quic.then_some("QUIC-LB"));
+    let mut table = Columns::new(&columns);
     for service in &rows.services {
         let slots = match &service.table_slots {
             None => "auto".to_owned(),
@@ -158,17 +163,35 @@ fn services(rows: &ServiceRows) -> String {
         let rate = service.source_rate;
         let rate = rate.map_or_else(|| "none".to_owned(), |rate| rate.to_string());
         let probe = service.probe.as_ref();
-        table.row([
-            &service.name as &dyn Display,
+        let probe = probe.map_or("none", |probe| probe.kind.as_str());
+        let quic = quic_configs(&service.quic_lb);
+        let cells: [&dyn Display; 8] = [
+            &service.name,
             &service.vips.join(","),
             &service.mode.as_deref().unwrap_or("l2"),
             &slots,
             &rate,
-            &probe.map_or("none", |probe| probe.kind.as_str()),
+            &probe,
             &service.backends.len(),
-        ]);
+            &quic,
+        ];
+        table.row(cells.into_iter().take(columns.len()));
     }
     table.text()
+}
+
+/// QUIC-LB configurations as they are typed: `0:2:length,1:3`.
+fn quic_configs(configs: &[QuicConfigSpec]) -> String {
+    let config = |config: &QuicConfigSpec| {
+        let length = if config.first_octet_encodes_cid_length {
+            ":length"
+        } else {
+            ""
+        };
+        format!("{}:{}{length}", config.config_id, config.server_id_length)
+    };
+    let configs: Vec<String> = configs.iter().map(config).collect();
+    configs.join(",")
 }
 
 fn blocklist(blocklist: &Blocklist) -> String {
@@ -270,9 +293,15 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
         ..
     } = service;
     let vips = service.vips.join(", ");
+    let quic = match service.quic_lb.as_slice() {
+        [] => String::new(),
+        configs => format!("; QUIC-LB {}", quic_configs(configs)),
+    };
     line(
         &mut text,
-        format_args!("service {name}: {vips}; {table_slots} slots of generation {generation}"),
+        format_args!(
+            "service {name}: {vips}; {table_slots} slots of generation {generation}{quic}"
+        ),
     );
     if service.backends.is_empty() {
         line(&mut text, format_args!("no backends"));

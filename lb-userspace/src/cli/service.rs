@@ -100,10 +100,10 @@ pub(super) struct Update {
 #[derive(Debug, Args)]
 struct Limit {
     /// Packets in a second that one source (an IPv4 address, an IPv6 /64) may send
-    #[arg(long, value_name = "PACKETS")]
+    #[arg(long, value_name = "PACKETS", value_parser = argument::packets)]
     source_rate: Option<u32>,
     /// Packets that one source may send at once, after a pause [default: as many as in a second]
-    #[arg(long, requires = "source_rate", value_name = "PACKETS")]
+    #[arg(long, requires = "source_rate", value_name = "PACKETS", value_parser = argument::packets)]
     source_burst: Option<u32>,
 }
 

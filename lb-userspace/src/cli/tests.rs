@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod configuration;
+mod offline;
 mod quic;
 
 /// What a run left behind.
@@ -71,7 +72,10 @@ fn answer_once(path: &Path, answer: Value) -> JoinHandle<Value> {
 fn call_of(words: &str) -> Value {
     let arguments = ["lbctl"].into_iter().chain(words.split_whitespace());
     let arguments = Arguments::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}"));
-    let call = arguments.command.call(&mut b"[daemon]".as_slice()).unwrap();
+    let Command::Ask(question) = arguments.command else {
+        panic!("{words} is not one call");
+    };
+    let call = question.call(&mut b"[daemon]".as_slice()).unwrap();
     serde_json::to_value(call).unwrap()
 }
 

@@ -3,10 +3,11 @@
 //! Every leaf is a plain string or number, so that [`validate`](super::validate) can report every fault
 //! of a text at once. Unknown fields are refused by name.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigSpec {
     /// Sources whose packets to VIP addresses are dropped, as prefixes or addresses.
@@ -21,7 +22,7 @@ pub struct ConfigSpec {
 }
 
 /// What is fixed when the daemon starts: `[daemon]`. Every field has a default; command-line flags win.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DaemonSpec {
     /// Interfaces to attach to.
@@ -70,7 +71,7 @@ pub struct DaemonSpec {
 }
 
 /// Source ports and addresses of mode `snat`, and how long a flow keeps its own: `[daemon.snat]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SnatSpec {
     /// `FIRST-LAST`; default `10000-32767`. Each backend has all of them.
@@ -92,7 +93,7 @@ pub struct SnatSpec {
 }
 
 /// One service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
     /// The name, unique.
@@ -124,7 +125,7 @@ pub struct ServiceSpec {
 }
 
 /// `"auto"` or a number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected \"auto\" or a number of slots")]
 pub enum TableSlotsSpec {
     /// A word: only `auto` means something.
@@ -134,7 +135,7 @@ pub enum TableSlotsSpec {
 }
 
 /// One backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSpec {
     /// `ADDRESS:PORT`, unique in its service.
@@ -154,7 +155,7 @@ pub struct BackendSpec {
 }
 
 /// A QUIC-LB configuration (draft-ietf-quic-load-balancers); names as in its YANG model.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuicConfigSpec {
     /// 0 to 6: the first three bits of its connection ids.
@@ -167,7 +168,7 @@ pub struct QuicConfigSpec {
 }
 
 /// A probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeSpec {
     /// `tcp` or `http`.

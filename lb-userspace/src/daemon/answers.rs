@@ -119,6 +119,10 @@ impl Core {
                     .map(ToString::to_string)
                     .collect(),
             }),
+            Call::EventsSubscribe(_) | Call::EventsUnsubscribe(_) => Err(RpcError::new(
+                ErrorCode::Internal,
+                "events are told by the connection that subscribes to them",
+            )),
             Call::ConfigApply(apply) => now(&self.apply_config(&apply, peer).await?),
             Call::ConfigDiff(diff) => now(&self.diff(&diff)?),
             Call::ConfigHistory(_) => now(&self.history()),
@@ -219,9 +223,10 @@ impl Core {
                 if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip())
                     && !attached.contains(&hop.interface)
                 {
+                    let interface = self.edges.interfaces.name(hop.interface);
                     warnings.push(format!(
-                        "{} backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
-                        backend.mode, backend.address, service.name, hop.interface
+                        "{} backend {} of {} is reached by interface {interface}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
+                        backend.mode, backend.address, service.name
                     ));
                 }
             }

@@ -103,7 +103,9 @@ impl Core {
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
         };
-        self.edges.reconciler.publish(&self.desired, world)
+        let plan = self.edges.reconciler.publish(&self.desired, world)?;
+        self.edges.announcer.published(&plan);
+        Ok(plan)
     }
 
     /// What of `desired` does not fit into the maps.
@@ -147,9 +149,13 @@ impl Core {
             .publish_what_fits(&self.desired, world)
         {
             Ok(plan) => {
+                self.edges.announcer.published(&plan);
                 self.plan = plan;
-                self.failed = None;
+                let had_failed = self.failed.take();
                 self.clean();
+                if let (Some(had_failed), None) = (had_failed, &self.failed) {
+                    self.edges.announcer.recovered(&had_failed.why);
+                }
             }
             Err(error) => self.fail(describe(&error)),
         }
@@ -167,11 +173,7 @@ impl Core {
             .failed
             .as_ref()
             .map_or(first, |failed| (failed.pause * 2).min(longest));
-        error!(
-            why,
-            ?pause,
-            "not everything that is wanted is in the kernel; trying again"
-        );
+        self.edges.announcer.failed(&why, pause);
         self.failed = Some(Failed {
             why,
             pause,

@@ -22,7 +22,7 @@ use crate::{
         access::Peer,
         protocol::{
             Applied, Budget, Checked, ConfigApply, ConfigDiff, ConfigRollback, ConfigText, Diff,
-            ErrorCode, History, HistoryEntry, Origin, RpcError,
+            ErrorCode, History, HistoryEntry, HistoryOrigin, RpcError,
         },
     },
     dataplane::Dataplane,
@@ -36,7 +36,7 @@ pub(super) struct Whole {
     pub(super) desired: Desired,
     /// Digest of the file that it is; of none, if none.
     pub(super) digest: Option<String>,
-    pub(super) origin: Origin,
+    pub(super) origin: HistoryOrigin,
     /// Of a rollback: the one that it is.
     pub(super) of: Option<u32>,
     /// Who asked for it over the socket.
@@ -90,7 +90,7 @@ impl Core {
         let whole = Whole {
             desired: config.desired,
             digest: digest.or_else(|| self.digest()),
-            origin: Origin::Apply,
+            origin: HistoryOrigin::Apply,
             of: None,
             peer: Some(peer),
         };
@@ -116,7 +116,7 @@ impl Core {
         let whole = Whole {
             desired: config.desired,
             digest: self.digest(),
-            origin: Origin::Rollback,
+            origin: HistoryOrigin::Rollback,
             of: Some(number),
             peer: Some(peer),
         };
@@ -172,7 +172,7 @@ impl Core {
     pub(super) fn keep(
         &mut self,
         before: &Desired,
-        origin: Origin,
+        origin: HistoryOrigin,
         of: Option<u32>,
         peer: Option<Peer>,
     ) -> Option<String> {
@@ -202,7 +202,7 @@ impl Core {
         if *before != Desired::default() && newest.as_ref() != Some(&spec_before) {
             let last = newest.and_then(|newest| validate::config(&newest, &Host::default()).ok());
             let changes = HistoryEntry {
-                origin: Origin::Changes,
+                origin: HistoryOrigin::Changes,
                 of: None,
                 uid: None,
                 pid: None,
@@ -302,7 +302,7 @@ impl Core {
         let whole = Whole {
             desired: config.desired,
             digest: Some(state::digest(&text)),
-            origin: Origin::Reload,
+            origin: HistoryOrigin::Reload,
             of: None,
             peer: None,
         };

@@ -10,18 +10,24 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
-    answers::Answer, commit::describe, event::Event, exit::Failure, interfaces::Interfaces,
-    reading::Readings, saved::Beginning,
+    announce::{Announcer, SocketChange},
+    answers::Answer,
+    commit::describe,
+    event::Event,
+    exit::Failure,
+    interfaces::Interfaces,
+    reading::Readings,
+    saved::Beginning,
 };
 use crate::{
     config::{DaemonSettings, Faults},
-    control::{protocol::Origin, server::Request},
-    dataplane::kernel::Kernel,
-    desired::Desired,
-    health::{Observation, book::Book, machine::Machine, task::Prober},
+    control::{protocol::HistoryOrigin, server::Request},
+    dataplane::{Dataplane, kernel::Kernel},
+    desired::{Change, Desired},
+    health::{Observation, Target, book::Book, machine::Machine, task::Prober},
     model::ChosenSources,
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::Plan,
@@ -34,6 +40,7 @@ const FULL_PASS: Duration = Duration::from_secs(30);
 
 /// What the core reaches the world by.
 pub(super) struct Edges {
+    pub(super) announcer: Announcer,
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
@@ -136,7 +143,7 @@ impl Core {
         self.plan = plan;
         self.save().map_err(anyhow::Error::from)?;
         if let Some(before) = beginning.replaces {
-            self.keep(&before, Origin::Start, None, None);
+            self.keep(&before, HistoryOrigin::Start, None, None);
         }
         Ok(())
     }
@@ -153,8 +160,13 @@ impl Core {
             match event {
                 Event::Call(request) => {
                     let Request { call, peer, answer } = *request;
+                    let change = SocketChange::of(&call, peer);
+                    let answered = self.answer(call, peer).await;
+                    if let (Some(change), Ok(_)) = (change, &answered) {
+                        self.edges.announcer.changed(&change, self.generation());
+                    }
                     // The client may have given up; the change stands all the same.
-                    match self.answer(call, peer).await {
+                    match answered {
                         Ok(Answer::Now(value)) => drop(answer.send(Ok(value))),
                         Ok(Answer::Beside(reading)) => self.read(reading, answer),
                         Err(error) => drop(answer.send(Err(error))),
@@ -214,13 +226,28 @@ impl Core {
             return;
         }
         let mut desired = self.desired.clone();
+        let mut removed = Vec::new();
         for change in due {
+            if let Change::RemoveBackend {
+                service, address, ..
+            } = &change
+            {
+                removed.push(Target {
+                    service: service.clone(),
+                    address: *address,
+                });
+            }
             if let Err(refusal) = desired.apply(change) {
                 warn!(%refusal, "a removal that was due is no longer possible");
             }
         }
-        if let Err(error) = self.commit(desired, self.digest.clone()).await {
-            self.fail(format!("remove backends that have drained: {error}"));
+        match self.commit(desired, self.digest.clone()).await {
+            Ok(()) => {
+                for target in removed {
+                    self.edges.announcer.drained(&target, self.generation());
+                }
+            }
+            Err(error) => self.fail(format!("remove backends that have drained: {error}")),
         }
     }
 
@@ -261,7 +288,7 @@ impl Core {
             .hurry(target, machine.is_some_and(Machine::pending));
         if let Some(transition) = transition {
             let reason = machine.map(Machine::reason).unwrap_or_default();
-            info!(service = %target.service, backend = %target.address, from = %transition.from, to = %transition.to, reason, "health");
+            self.edges.announcer.health(target, transition, reason);
             self.reconcile();
         }
     }
@@ -270,17 +297,17 @@ impl Core {
         let file = self.edges.file.display().to_string();
         match self.apply_file().await {
             Ok(warnings) => {
-                info!(file, generation = self.plan.generation, "reloaded");
+                self.edges.announcer.reloaded(&file, self.generation());
                 for warning in warnings {
                     warn!(file, "{warning}");
                 }
             }
             Err(error) => {
-                error!(file, "reload failed; nothing has changed");
-                match error.downcast::<Faults>() {
-                    Ok(Faults(faults)) => faults.iter().for_each(|fault| error!(file, "{fault}")),
-                    Err(error) => error!(file, "{error:#}"),
-                }
+                let faults = match error.downcast::<Faults>() {
+                    Ok(Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
+                    Err(error) => vec![format!("{error:#}")],
+                };
+                self.edges.announcer.not_reloaded(&file, &faults);
             }
         }
     }
@@ -289,6 +316,11 @@ impl Core {
     pub(super) fn fixed(&self, settings: &DaemonSettings) -> Option<String> {
         (*settings != self.settings)
             .then(|| "[daemon] differs from what lbd was started with: it takes effect with the next start, sizes (max_*) after `lbd detach`".to_owned())
+    }
+
+    /// The last publication.
+    pub(super) fn generation(&self) -> u32 {
+        self.edges.reconciler.dataplane().actual().generation
     }
 
     /// The digest of the file that what is wanted goes back to.

@@ -7,6 +7,7 @@
 //! | `exit` | how it ends |
 //! | `event` | everything that can happen |
 //! | `core` | the state, and what each event does to it |
+//! | `announce` | what is said of it: to the log, and to who has subscribed to events |
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
 //! | `interfaces` | which interfaces the program is attached to |
@@ -19,6 +20,7 @@
 //! | `saved` | what to start with, and what is kept for the next start |
 //! | `start` | wiring and shutdown |
 
+mod announce;
 mod answers;
 mod change;
 mod commit;

@@ -14,6 +14,7 @@ use lb_common::{
 
 use super::core::Core;
 use crate::{
+    config::validate,
     control::protocol::{
         BackendStatus, BackendTraffic, Counted, ErrorCode, InterfaceLedger, RpcError,
         ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
@@ -76,6 +77,7 @@ impl Core {
             ServiceStatus {
                 name: service.name.to_string(),
                 vips: service.vips.iter().map(Vip::to_string).collect(),
+                quic_lb: validate::spec_of(service).quic_lb,
                 table_slots: published.map_or(0, |entry| entry.region.slots),
                 generation: published.map_or(0, |entry| entry.generation),
                 backends: self.backends_of(service),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use clap::CommandFactory as _;
 use lb_common::settings::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -17,6 +18,7 @@ use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{
+    announce::Announcer,
     core::{Core, Edges},
     decap,
     event::Event,
@@ -30,10 +32,12 @@ use crate::{
     config::{DaemonSettings, Unmatched},
     control::{
         access::Access,
+        feed::Feed,
         server::{self, Limits},
     },
     dataplane::{Capacity, Dataplane, Pins, kernel::Kernel},
     health::task::Prober,
+    manual,
     neighbor::{self, InterfaceEvents, Link, Resolver},
     plan,
     reconcile::Reconciler,
@@ -77,6 +81,24 @@ pub fn run(options: Options) -> Result<(), Failure> {
             let _lock = preflight::lock(pins.root())?;
             Ok(pins.remove()?)
         }
+        Command::Completions { shell } => printed(manual::completions(
+            Options::command(),
+            shell,
+            &mut io::stdout(),
+        )),
+        Command::Man { directory } => printed(manual::pages(
+            Options::command(),
+            directory.as_deref(),
+            &mut io::stdout(),
+        )),
+    }
+}
+
+/// Whoever closes the pipe has read enough.
+fn printed(printed: io::Result<()>) -> Result<(), Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow!(error).into()),
+        _ => Ok(()),
     }
 }
 
@@ -131,7 +153,12 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         .await
         .map_err(|error| anyhow!(error))?;
 
-    let begun = begin(&options, beginning, &pins, names, &links, &events).await;
+    let feed = Feed::default();
+    let announcer = Announcer::new(feed.clone());
+    let begun = begin(
+        &options, beginning, &pins, names, &links, &events, announcer,
+    )
+    .await;
     let mut core = begun.inspect_err(|_| {
         // Nobody listens on it any more; if it stays, the next start takes it away.
         let _ = fs::remove_file(&options.socket);
@@ -143,6 +170,7 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         access,
         Limits::default(),
         requests,
+        feed,
         stopping,
     ));
     forward(calls, events.clone(), |request| {
@@ -184,6 +212,7 @@ async fn begin(
     names: Vec<String>,
     links: &[Link],
     events: &mpsc::Sender<Event>,
+    announcer: Announcer,
 ) -> Result<Core, Failure> {
     let settings = &beginning.settings;
     info!("loading the program: the kernel's verifier takes some seconds");
@@ -209,7 +238,8 @@ async fn begin(
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
-        interfaces: Interfaces::new(attachments, mode, names),
+        interfaces: Interfaces::new(announcer.clone(), attachments, mode, names),
+        announcer,
         sources: crate::model::ChosenSources {
             tunnel: settings.tunnel_sources,
             snat: settings.snat.sources,

@@ -158,13 +158,13 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::control::protocol::Origin;
+    use crate::control::protocol::HistoryOrigin;
 
     fn entry(number: u32) -> HistoryEntry {
         HistoryEntry {
             number,
             at_ms: 1_000 + u64::from(number),
-            origin: Origin::Apply,
+            origin: HistoryOrigin::Apply,
             of: None,
             uid: Some(0),
             pid: Some(42),

@@ -108,35 +108,52 @@ pub fn digest(text: &str) -> String {
 /// # Errors
 /// The file cannot be read, is not a saved state, or holds what cannot be wanted. It is left as it is.
 pub fn load(directory: &Path) -> Result<Option<Saved>, StateError> {
-    /// The one field that every version has.
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-
     let path = directory.join(FILE);
     let text = match std::fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(refused("read", &path)(source)),
     };
-    let corrupt = |reason: String| StateError::Corrupt {
-        path: path.clone(),
-        reason,
-    };
-    let unreadable = |error: serde_json::Error| corrupt(error.to_string());
-    let Versioned { version: found } = serde_json::from_slice(&text).map_err(unreadable)?;
-    if found > VERSION {
-        return Err(StateError::Newer { path, found });
+    match parse(&text) {
+        Ok(saved) => Ok(Some(saved)),
+        Err(Unusable::Corrupt(reason)) => Err(StateError::Corrupt { path, reason }),
+        Err(Unusable::Newer(found)) => Err(StateError::Newer { path, found }),
     }
-    let mut saved: Value = serde_json::from_slice(&text).map_err(unreadable)?;
+}
+
+/// Why a text is no saved state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is not one that this daemon wrote, for this reason.
+    Corrupt(String),
+    /// It has this version, which is newer than [`VERSION`].
+    Newer(u32),
+}
+
+/// Reads the text of a saved state, of this version or an earlier one.
+///
+/// # Errors
+/// See [`Unusable`].
+pub fn parse(text: &[u8]) -> Result<Saved, Unusable> {
+    /// The one field that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+
+    let corrupt = |error: serde_json::Error| Unusable::Corrupt(error.to_string());
+    let Versioned { version: found } = serde_json::from_slice(text).map_err(corrupt)?;
+    if found > VERSION {
+        return Err(Unusable::Newer(found));
+    }
+    let mut saved: Value = serde_json::from_slice(text).map_err(corrupt)?;
     if found == 1 {
         upgrade_1(&mut saved);
     }
-    let saved: Saved = serde_json::from_value(saved).map_err(unreadable)?;
+    let saved: Saved = serde_json::from_value(saved).map_err(corrupt)?;
     match saved.desired.check().first() {
-        Some(refusal) => Err(corrupt(refusal.to_string())),
-        None => Ok(Some(saved)),
+        Some(refusal) => Err(Unusable::Corrupt(refusal.to_string())),
+        None => Ok(saved),
     }
 }
 

@@ -34,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "config::spec",
             "control::client",
             "control::protocol",
+            "manual",
             "model",
         ],
     ),

@@ -364,3 +364,39 @@ fn ages_have_two_units_at_most() {
         assert_eq!(age(Duration::from_secs(seconds)), expected);
     }
 }
+
+#[test]
+fn quic_configurations_are_shown_as_they_are_typed_where_there_are_any() {
+    let quic = json!([
+        { "config_id": 0, "server_id_length": 2, "first_octet_encodes_cid_length": true },
+        { "config_id": 1, "server_id_length": 3 },
+    ]);
+    let listed = json!({ "services": [
+        { "name": "web", "vips": ["192.0.2.10:443/udp"], "quic_lb": quic },
+        { "name": "dns", "vips": ["192.0.2.53:53/udp"] },
+    ] });
+    let expected = plain(
+        "
+    NAME  VIPS                MODE  SLOTS  SOURCE RATE  PROBE  BACKENDS  QUIC-LB
+    web   192.0.2.10:443/udp  l2     auto  none         none          0  0:2:length,1:3
+    dns   192.0.2.53:53/udp   l2     auto  none         none          0
+",
+    );
+    assert_eq!(
+        shown(&Call::ServiceList(NoParams {}), listed, false),
+        expected
+    );
+
+    let status = json!({
+        "generation": 1, "uptime_ms": 0, "in_sync": true, "interfaces": [],
+        "services": [{
+            "name": "web", "vips": ["192.0.2.10:443/udp"], "table_slots": 1021, "generation": 1,
+            "backends": [], "quic_lb": quic,
+        }],
+    });
+    let text = shown(&Call::Status(NoParams {}), status, false);
+    assert!(
+        text.contains("1021 slots of generation 1; QUIC-LB 0:2:length,1:3\n"),
+        "{text}"
+    );
+}

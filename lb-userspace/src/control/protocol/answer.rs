@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{Fault, spec::ServiceSpec},
+    config::{
+        Fault,
+        spec::{QuicConfigSpec, ServiceSpec},
+    },
     model::{AdminState, Health, Mode},
 };
 
 /// Answer of `version`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// The daemon's version.
     pub daemon: String,
@@ -23,7 +27,7 @@ pub struct Version {
 }
 
 /// Answer of every call that changes state: the change is in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     /// The generation that carries the change.
     pub generation: u32,
@@ -42,7 +46,7 @@ impl Applied {
 }
 
 /// Answer of `config.check`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {
     /// Whether it could be applied.
     pub valid: bool,
@@ -52,21 +56,21 @@ pub struct Checked {
 }
 
 /// Answer of `service.list`; `service.get` answers one [`ServiceSpec`] by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRows {
     /// By name, as configured.
     pub services: Vec<ServiceSpec>,
 }
 
 /// Answer of `backend.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendRows {
     /// By service and address.
     pub backends: Vec<BackendStatus>,
 }
 
 /// One backend, as wanted and as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendStatus {
     /// The service's name.
     pub service: String,
@@ -100,14 +104,14 @@ pub struct BackendStatus {
 }
 
 /// Answer of `blocklist.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blocklist {
     /// `ADDRESS/LENGTH`, IPv4 before IPv6, by address.
     pub prefixes: Vec<String>,
 }
 
 /// Answer of `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The last publication.
     pub generation: u32,
@@ -125,7 +129,7 @@ pub struct Status {
 }
 
 /// One interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
@@ -136,12 +140,15 @@ pub struct InterfaceStatus {
 }
 
 /// One service as wanted and as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,
     /// `ADDRESS:PORT/PROTOCOL`.
     pub vips: Vec<String>,
+    /// What QUIC connection ids that name a backend look like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quic_lb: Vec<QuicConfigSpec>,
     /// Slots of its lookup table.
     pub table_slots: u32,
     /// The publication that last changed its table or its VIPs.
@@ -151,7 +158,7 @@ pub struct ServiceStatus {
 }
 
 /// Answer of `stats`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// The last publication.
     pub generation: u32,
@@ -171,7 +178,7 @@ pub struct Stats {
 }
 
 /// What the packets of one interface came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceLedger {
     /// The interface's name.
     pub name: String,
@@ -181,7 +188,7 @@ pub struct InterfaceLedger {
 }
 
 /// Packets by outcome.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     /// All of them: as many as came in.
     pub packets: u64,
@@ -190,7 +197,7 @@ pub struct Counted {
 }
 
 /// Traffic of one service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceTraffic {
     /// Its name.
     pub name: String,
@@ -202,7 +209,7 @@ pub struct ServiceTraffic {
 }
 
 /// Traffic of one backend since it was added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendTraffic {
     /// `ADDRESS:PORT`.
     pub address: String,
@@ -212,7 +219,7 @@ pub struct BackendTraffic {
 }
 
 /// Counters of forwarded traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficCounts {
     /// Packets forwarded to backends.
     pub packets: u64,

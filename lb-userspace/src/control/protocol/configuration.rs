@@ -1,11 +1,12 @@
 //! Parameters and answers of the methods that deal with a configuration as a whole.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Difference, spec::ConfigSpec};
 
 /// A whole configuration, as TOML text or as a JSON object of the same shape: exactly one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigText {
     /// The text of a configuration file.
@@ -17,7 +18,7 @@ pub struct ConfigText {
 }
 
 /// A whole configuration, and how much applying it may move.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigApply {
     /// The text of a configuration file.
@@ -32,7 +33,7 @@ pub struct ConfigApply {
 }
 
 /// How much a configuration may move; what is absent is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// So many per cent of any one service's slots, 0 to 100.
@@ -45,7 +46,7 @@ pub struct Budget {
 
 /// What to compare the running configuration with: at most one of the three; without any, the file that the daemon was
 /// started with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigDiff {
     /// The text of a configuration file.
@@ -60,7 +61,7 @@ pub struct ConfigDiff {
 }
 
 /// Which configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigGet {
     /// Its number in the history; the running one if absent.
@@ -69,7 +70,7 @@ pub struct ConfigGet {
 }
 
 /// Goes back to a configuration that was applied before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigRollback {
     /// Its number in the history; if absent, the last one that differs from what is running.
@@ -81,7 +82,7 @@ pub struct ConfigRollback {
 }
 
 /// Answer of `config.plan`: what `config.apply` would do now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// Whether it would do anything.
     pub changes: bool,
@@ -102,7 +103,7 @@ pub struct Planned {
 }
 
 /// What a configuration does to one service, once its new backends are healthy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceImpact {
     /// Its name.
     pub name: String,
@@ -123,14 +124,14 @@ pub struct ServiceImpact {
 }
 
 /// Answer of `config.diff`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Diff {
     /// From what is running to what it is compared with; empty if they are the same.
     pub differences: Vec<Difference>,
 }
 
 /// Answer of `config.history`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct History {
     /// The newest first.
     pub entries: Vec<HistoryEntry>,
@@ -139,7 +140,7 @@ pub struct History {
 }
 
 /// A configuration that was applied as a whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryEntry {
     /// Counts up from 1; names it.
@@ -147,7 +148,7 @@ pub struct HistoryEntry {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// How it came.
-    pub origin: Origin,
+    pub origin: HistoryOrigin,
     /// Of a rollback: which one it went back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u32>,
@@ -164,9 +165,9 @@ pub struct HistoryEntry {
 }
 
 /// How a configuration came to be the running one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Origin {
+pub enum HistoryOrigin {
     /// From the file, at a start.
     Start,
     /// From the file, by SIGHUP.
@@ -179,7 +180,7 @@ pub enum Origin {
     Changes,
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for HistoryOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Start => "start",

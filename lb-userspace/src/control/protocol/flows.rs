@@ -1,11 +1,12 @@
 //! Parameters and answers of the methods that look into the flow tables.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Protocol;
 
 /// Which flows: those that all given parts fit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlowFilter {
     /// The service's name.
@@ -20,7 +21,7 @@ pub struct FlowFilter {
 }
 
 /// Which flows to list, and how many of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlowList {
     /// As in [`FlowFilter::service`].
@@ -50,7 +51,7 @@ impl FlowList {
 }
 
 /// Answer of `flows.list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowRows {
     /// By client.
     pub flows: Vec<FlowRow>,
@@ -59,7 +60,7 @@ pub struct FlowRows {
 }
 
 /// A flow that is remembered: its packets go to the backend, whatever the lookup table says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct FlowRow {
     /// The client, `ADDRESS:PORT`.
     pub source: String,
@@ -74,7 +75,7 @@ pub struct FlowRow {
 }
 
 /// Answer of `flows.count`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowCounts {
     /// All of them.
     pub flows: u64,
@@ -83,7 +84,7 @@ pub struct FlowCounts {
 }
 
 /// How many flows a backend has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowCount {
     /// The service's name.
     pub service: String,

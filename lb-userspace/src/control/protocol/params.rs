@@ -1,233 +1,18 @@
-//! The methods and their parameters.
+//! The parameters of the methods.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{
-    ConfigApply, ConfigDiff, ConfigGet, ConfigRollback, ConfigText, ErrorCode, FlowFilter,
-    FlowList, Receiver, RpcError,
-};
-use crate::config::spec::{BackendSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec};
-
-/// A call, as a method's name and its parameters.
-///
-/// `#[serde(tag = "method", content = "params")]`: the JSON of a request without `jsonrpc` and `id`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "method", content = "params")]
-pub enum Call {
-    /// Versions of the daemon, the protocol, the ABI and the kernel.
-    #[serde(rename = "version")]
-    Version(NoParams),
-    /// Adds a service, with or without backends.
-    #[serde(rename = "service.add")]
-    ServiceAdd(ServiceSpec),
-    /// Changes the parts that are given.
-    #[serde(rename = "service.update")]
-    ServiceUpdate(ServiceUpdate),
-    /// Removes a service and its backends.
-    #[serde(rename = "service.remove")]
-    ServiceRemove(ServiceRemove),
-    /// One service as configured.
-    #[serde(rename = "service.get")]
-    ServiceGet(ServiceRef),
-    /// All services as configured.
-    #[serde(rename = "service.list")]
-    ServiceList(NoParams),
-    /// Adds a backend.
-    #[serde(rename = "backend.add")]
-    BackendAdd(BackendAdd),
-    /// Changes weight or mode.
-    #[serde(rename = "backend.update")]
-    BackendUpdate(BackendUpdate),
-    /// Drains a backend, then removes it.
-    #[serde(rename = "backend.remove")]
-    BackendRemove(BackendRemove),
-    /// No new flows; those it has stay.
-    #[serde(rename = "backend.drain")]
-    BackendDrain(BackendRef),
-    /// Back to `up` from `drain`.
-    #[serde(rename = "backend.undrain")]
-    BackendUndrain(BackendRef),
-    /// Back to `up` from any state.
-    #[serde(rename = "backend.enable")]
-    BackendEnable(BackendRef),
-    /// No packets at all; its flows move at once.
-    #[serde(rename = "backend.disable")]
-    BackendDisable(BackendRef),
-    /// Backends with state and health.
-    #[serde(rename = "backend.list")]
-    BackendList(BackendList),
-    /// What a backend's host needs for its mode.
-    #[serde(rename = "backend.setup")]
-    BackendSetup(BackendSetup),
-    /// Puts prefixes on the blocklist.
-    #[serde(rename = "blocklist.add")]
-    BlocklistAdd(Prefixes),
-    /// Takes prefixes off the blocklist.
-    #[serde(rename = "blocklist.remove")]
-    BlocklistRemove(Prefixes),
-    /// The blocklist.
-    #[serde(rename = "blocklist.list")]
-    BlocklistList(NoParams),
-    /// Every fault of a configuration, without applying it.
-    #[serde(rename = "config.check")]
-    ConfigCheck(ConfigText),
-    /// What applying a configuration would do.
-    #[serde(rename = "config.plan")]
-    ConfigPlan(ConfigApply),
-    /// Replaces everything by a configuration.
-    #[serde(rename = "config.apply")]
-    ConfigApply(ConfigApply),
-    /// How the running configuration differs from another.
-    #[serde(rename = "config.diff")]
-    ConfigDiff(ConfigDiff),
-    /// The running configuration, or one that was applied before.
-    #[serde(rename = "config.get")]
-    ConfigGet(ConfigGet),
-    /// The configurations that were applied.
-    #[serde(rename = "config.history")]
-    ConfigHistory(NoParams),
-    /// Goes back to a configuration that was applied before.
-    #[serde(rename = "config.rollback")]
-    ConfigRollback(ConfigRollback),
-    /// Attachments, generation, services and health with reasons.
-    #[serde(rename = "status")]
-    Status(NoParams),
-    /// Counters: ledger, services, backends.
-    #[serde(rename = "stats")]
-    Stats(NoParams),
-    /// Flows that are remembered.
-    #[serde(rename = "flows.list")]
-    FlowsList(FlowList),
-    /// How many flows are remembered, by backend.
-    #[serde(rename = "flows.count")]
-    FlowsCount(FlowFilter),
-}
-
-/// The names of all methods, as a client may call them.
-pub const METHODS: [&str; 29] = [
-    "version",
-    "service.add",
-    "service.update",
-    "service.remove",
-    "service.get",
-    "service.list",
-    "backend.add",
-    "backend.update",
-    "backend.remove",
-    "backend.drain",
-    "backend.undrain",
-    "backend.enable",
-    "backend.disable",
-    "backend.list",
-    "backend.setup",
-    "blocklist.add",
-    "blocklist.remove",
-    "blocklist.list",
-    "config.check",
-    "config.plan",
-    "config.apply",
-    "config.diff",
-    "config.get",
-    "config.history",
-    "config.rollback",
-    "status",
-    "stats",
-    "flows.list",
-    "flows.count",
-];
-
-impl Call {
-    /// Reads a call from a method's name and its parameters; absent parameters are `{}`.
-    ///
-    /// # Errors
-    /// [`ErrorCode::MethodNotFound`]; [`ErrorCode::InvalidParams`] with serde's words (they name the
-    /// unknown or missing field).
-    pub fn decode(method: &str, params: Option<Value>) -> Result<Self, RpcError> {
-        fn read<P: for<'de> Deserialize<'de>>(
-            method: &str,
-            params: Option<Value>,
-        ) -> Result<P, RpcError> {
-            let params = params.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-            if !params.is_object() {
-                let message = format!("params of {method} must be an object with named fields");
-                return Err(RpcError::new(ErrorCode::InvalidParams, message));
-            }
-            serde_json::from_value(params).map_err(|error| {
-                RpcError::new(
-                    ErrorCode::InvalidParams,
-                    format!("params of {method}: {error}"),
-                )
-            })
-        }
-        Ok(match method {
-            "version" => Self::Version(read(method, params)?),
-            "service.add" => Self::ServiceAdd(read(method, params)?),
-            "service.update" => Self::ServiceUpdate(read(method, params)?),
-            "service.remove" => Self::ServiceRemove(read(method, params)?),
-            "service.get" => Self::ServiceGet(read(method, params)?),
-            "service.list" => Self::ServiceList(read(method, params)?),
-            "backend.add" => Self::BackendAdd(read(method, params)?),
-            "backend.update" => Self::BackendUpdate(read(method, params)?),
-            "backend.remove" => Self::BackendRemove(read(method, params)?),
-            "backend.drain" => Self::BackendDrain(read(method, params)?),
-            "backend.undrain" => Self::BackendUndrain(read(method, params)?),
-            "backend.enable" => Self::BackendEnable(read(method, params)?),
-            "backend.disable" => Self::BackendDisable(read(method, params)?),
-            "backend.list" => Self::BackendList(read(method, params)?),
-            "backend.setup" => Self::BackendSetup(read(method, params)?),
-            "blocklist.add" => Self::BlocklistAdd(read(method, params)?),
-            "blocklist.remove" => Self::BlocklistRemove(read(method, params)?),
-            "blocklist.list" => Self::BlocklistList(read(method, params)?),
-            "config.check" => Self::ConfigCheck(read(method, params)?),
-            "config.plan" => Self::ConfigPlan(read(method, params)?),
-            "config.apply" => Self::ConfigApply(read(method, params)?),
-            "config.diff" => Self::ConfigDiff(read(method, params)?),
-            "config.get" => Self::ConfigGet(read(method, params)?),
-            "config.history" => Self::ConfigHistory(read(method, params)?),
-            "config.rollback" => Self::ConfigRollback(read(method, params)?),
-            "status" => Self::Status(read(method, params)?),
-            "stats" => Self::Stats(read(method, params)?),
-            "flows.list" => Self::FlowsList(read(method, params)?),
-            "flows.count" => Self::FlowsCount(read(method, params)?),
-            other => {
-                let message = format!("no method `{other}`; there are: {}", METHODS.join(", "));
-                return Err(RpcError::new(ErrorCode::MethodNotFound, message));
-            }
-        })
-    }
-
-    /// Whether the call only reads.
-    #[must_use]
-    pub const fn is_read_only(&self) -> bool {
-        matches!(
-            self,
-            Self::Version(_)
-                | Self::ServiceGet(_)
-                | Self::ServiceList(_)
-                | Self::BackendList(_)
-                | Self::BackendSetup(_)
-                | Self::BlocklistList(_)
-                | Self::ConfigCheck(_)
-                | Self::ConfigPlan(_)
-                | Self::ConfigDiff(_)
-                | Self::ConfigGet(_)
-                | Self::ConfigHistory(_)
-                | Self::Status(_)
-                | Self::Stats(_)
-                | Self::FlowsList(_)
-                | Self::FlowsCount(_)
-        )
-    }
-}
+use super::Receiver;
+use crate::config::spec::{BackendSpec, ProbeSpec, QuicConfigSpec, TableSlotsSpec};
 
 /// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
 /// Which service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceRef {
     /// Its name.
@@ -235,7 +20,7 @@ pub struct ServiceRef {
 }
 
 /// Changes the parts of a service that are given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceUpdate {
     /// Which service.
@@ -270,7 +55,7 @@ pub struct ServiceUpdate {
 }
 
 /// Removes a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceRemove {
     /// Its name.
@@ -281,7 +66,7 @@ pub struct ServiceRemove {
 }
 
 /// Adds a backend to a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendAdd {
     /// The service's name.
@@ -317,7 +102,7 @@ impl BackendAdd {
 }
 
 /// Which backend of which service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendRef {
     /// The service's name.
@@ -327,7 +112,7 @@ pub struct BackendRef {
 }
 
 /// Changes the parts of a backend that are given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendUpdate {
     /// The service's name.
@@ -346,7 +131,7 @@ pub struct BackendUpdate {
 }
 
 /// Removes a backend: it drains first, and goes when `drain_timeout` has passed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendRemove {
     /// The service's name.
@@ -362,7 +147,7 @@ pub struct BackendRemove {
 }
 
 /// Which backends to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendList {
     /// Only those of this service.
@@ -371,7 +156,7 @@ pub struct BackendList {
 }
 
 /// Of which backend it is asked what its host needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSetup {
     /// The service's name.
@@ -390,7 +175,7 @@ pub struct BackendSetup {
 }
 
 /// Prefixes of sources.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prefixes {
     /// `ADDRESS/LENGTH`, or an address for itself alone.
