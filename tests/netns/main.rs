@@ -24,6 +24,7 @@ mod kernel_tunnel;
 mod ledger;
 mod path_mtu;
 mod prefix;
+mod probes;
 mod quic;
 mod reload;
 mod restart;

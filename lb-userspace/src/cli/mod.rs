@@ -12,6 +12,7 @@ mod config;
 mod failure;
 mod flows;
 mod output;
+mod probe;
 mod script;
 mod service;
 mod watch;
@@ -99,7 +100,7 @@ enum Question {
     },
     /// Services: what clients address
     #[command(subcommand)]
-    Service(ServiceCommand),
+    Service(Box<ServiceCommand>),
     /// Backends: who answers
     #[command(subcommand)]
     Backend(BackendCommand),

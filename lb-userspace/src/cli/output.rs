@@ -16,8 +16,8 @@ use super::script::script;
 use crate::{
     config::spec::{ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
-        API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, ServiceRows,
-        ServiceStatus, Stats, Status, TrafficCounts, Version,
+        API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, ProbeCounts,
+        ServiceRows, ServiceStatus, Stats, Status, TrafficCounts, Version,
     },
 };
 
@@ -303,6 +303,9 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
             "service {name}: {vips}; {table_slots} slots of generation {generation}{quic}"
         ),
     );
+    if let Some(emergency) = &service.emergency {
+        line(&mut text, format_args!("{emergency}"));
+    }
     if service.backends.is_empty() {
         line(&mut text, format_args!("no backends"));
         return text;
@@ -350,7 +353,33 @@ fn stats(stats: &Stats, view: View) -> String {
     if !stats.services.is_empty() {
         text = text + "\n" + &traffic.text();
     }
+    if stats.probes != ProbeCounts::default() {
+        text = text + "\n" + &probes(&stats.probes);
+    }
     text
+}
+
+fn probes(counts: &ProbeCounts) -> String {
+    let ProbeCounts {
+        made,
+        failed,
+        impossible,
+        ..
+    } = counts;
+    let milliseconds = |us: u64| format!("{}.{} ms", us / 1_000, us % 1_000 / 100);
+    let (half, most) = (
+        milliseconds(counts.late_p50_us),
+        milliseconds(counts.late_p99_us),
+    );
+    let latest = milliseconds(counts.late_max_us);
+    let could_not = if *impossible > 0 {
+        format!(", {impossible} that this host could not make (see its log)")
+    } else {
+        String::new()
+    };
+    format!(
+        "{made} probes, of which {failed} failed{could_not}; later than due: half up to {half}, 99 % up to {most}, at most {latest}\n"
+    )
 }
 
 /// A table without borders: columns two spaces apart, numbers to the right.

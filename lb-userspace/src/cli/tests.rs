@@ -112,6 +112,20 @@ fn commands_on_services_become_their_calls() {
             }),
         ),
         (
+            "service add web --vip 192.0.2.10:443/tcp --probe grpc --probe-with tls=true --probe-with verify=false \
+             --probe-with grpc_service=a=b --probe-with hold_down=0s",
+            "service.add",
+            json!({
+                "name": "web", "vips": ["192.0.2.10:443/tcp"],
+                "probe": { "type": "grpc", "tls": true, "verify": false, "grpc_service": "a=b", "hold_down": "0s" },
+            }),
+        ),
+        (
+            "service update web --probe exec --probe-with command=/bin/check --probe-with command=--fast",
+            "service.update",
+            json!({ "name": "web", "probe": { "type": "exec", "command": ["/bin/check", "--fast"] } }),
+        ),
+        (
             "service add web --vip 192.0.2.10:443/tcp --source-rate 1000 --source-burst 5000",
             "service.add",
             json!({

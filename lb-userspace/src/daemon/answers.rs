@@ -21,7 +21,7 @@ use crate::{
     },
     health::Target,
     model::{AdminState, Service, ServiceName, Way},
-    plan::Serving,
+    plan::{NotServing, Serving},
 };
 
 /// What the core makes of a call.
@@ -172,6 +172,7 @@ impl Core {
             address: change::backend_address(address)?,
             weight: None,
             mode: None,
+            role: None,
             server_ids: None,
             state: Some(state),
         };
@@ -191,6 +192,7 @@ impl Core {
             .serving
             .iter()
             .filter_map(|(target, serving)| match serving {
+                Serving::No(NotServing::Standby) => None,
                 Serving::No(why) if concerned(&target.service) && wanted(target) => {
                     Some(format!("no new flows go to backend {target}: {why}"))
                 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{error, info, warn};
 
 use super::{
     answers::refused,
@@ -14,11 +14,12 @@ use super::{
     saved,
 };
 use crate::{
+    config::validate::EXEC_NOT_ALLOWED,
     control::protocol::{ErrorCode, RpcError},
     dataplane::Dataplane,
     desired::{Change, Desired},
     health::Target,
-    model::Health,
+    model::{Health, ProbeKind, Service},
     neighbor::NextHops,
     plan::{self, Plan},
     reconcile::{PublishError, World},
@@ -37,7 +38,24 @@ impl Core {
     ) -> Result<(), RpcError> {
         let mut desired = self.desired.clone();
         desired.apply(change).map_err(refused)?;
+        self.refuse_exec(&desired)?;
         self.commit(desired, digest).await
+    }
+
+    /// Commands are run only if the file said so when the daemon started, whoever asks for them.
+    fn refuse_exec(&self, desired: &Desired) -> Result<(), RpcError> {
+        let is_exec = |service: &&Service| {
+            let kind = service.probe.as_ref().map(|probe| &probe.kind);
+            matches!(kind, Some(ProbeKind::Exec(_)))
+        };
+        let services = desired.services.values();
+        match services.into_iter().find(is_exec) {
+            Some(service) if self.settings.exec_user.is_none() => {
+                let message = format!("service `{}`: {EXEC_NOT_ALLOWED}", service.name);
+                Err(RpcError::new(ErrorCode::NotAllowed, message))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(super) async fn commit(
@@ -60,7 +78,7 @@ impl Core {
         };
         match published {
             Ok(plan) => {
-                self.plan = plan;
+                self.follow(plan);
                 self.clean();
                 Ok(())
             }
@@ -150,7 +168,7 @@ impl Core {
         {
             Ok(plan) => {
                 self.edges.announcer.published(&plan);
-                self.plan = plan;
+                self.follow(plan);
                 let had_failed = self.failed.take();
                 self.clean();
                 if let (Some(had_failed), None) = (had_failed, &self.failed) {
@@ -158,6 +176,22 @@ impl Core {
                 }
             }
             Err(error) => self.fail(describe(&error)),
+        }
+    }
+
+    /// Takes over a plan that has been published; logs what it means for services in an emergency, and for those that
+    /// are no longer.
+    pub(super) fn follow(&mut self, plan: Plan) {
+        let before = std::mem::replace(&mut self.plan, plan).emergencies;
+        for (service, emergency) in &self.plan.emergencies {
+            if before.get(service) != Some(emergency) {
+                warn!(%service, "{emergency}");
+            }
+        }
+        for service in before.keys() {
+            if !self.plan.emergencies.contains_key(service) {
+                info!(%service, "enough backends can serve again");
+            }
         }
     }
 

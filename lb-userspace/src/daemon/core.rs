@@ -140,7 +140,7 @@ impl Core {
             .reconciler
             .clean(&plan)
             .map_err(anyhow::Error::from)?;
-        self.plan = plan;
+        self.follow(plan);
         self.save().map_err(anyhow::Error::from)?;
         if let Some(before) = beginning.replaces {
             self.keep(&before, HistoryOrigin::Start, None, None);
@@ -283,9 +283,9 @@ impl Core {
         let transition = self.book.observe(observation);
         let target = &observation.target;
         let machine = self.book.entry(target);
-        self.edges
-            .prober
-            .hurry(target, machine.is_some_and(Machine::pending));
+        if let Some(machine) = machine {
+            self.edges.prober.attend(target, machine.interest());
+        }
         if let Some(transition) = transition {
             let reason = machine.map(Machine::reason).unwrap_or_default();
             self.edges.announcer.health(target, transition, reason);

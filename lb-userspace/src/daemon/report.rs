@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Result;
@@ -16,11 +16,11 @@ use super::core::Core;
 use crate::{
     config::validate,
     control::protocol::{
-        BackendStatus, BackendTraffic, Counted, ErrorCode, InterfaceLedger, RpcError,
+        BackendStatus, BackendTraffic, Counted, ErrorCode, InterfaceLedger, ProbeCounts, RpcError,
         ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
     },
     dataplane::{Dataplane, ServiceId},
-    health::{Target, machine::Machine},
+    health::{Target, lateness::Counts, machine::Machine},
     model::{Backend, Service, Vip},
     plan::Serving,
 };
@@ -56,6 +56,7 @@ impl Core {
                 mode: backend.mode,
                 state: backend.state,
                 removing: backend.remove_at.is_some(),
+                role: backend.role,
                 health: self.book.health(&target),
                 health_since_ms: machine.and_then(Machine::since).map(milliseconds),
                 health_reason: machine.map_or("no probe", Machine::reason).to_owned(),
@@ -80,6 +81,11 @@ impl Core {
                 quic_lb: validate::spec_of(service).quic_lb,
                 table_slots: published.map_or(0, |entry| entry.region.slots),
                 generation: published.map_or(0, |entry| entry.generation),
+                emergency: self
+                    .plan
+                    .emergencies
+                    .get(&service.name)
+                    .map(ToString::to_string),
                 backends: self.backends_of(service),
             }
         };
@@ -147,6 +153,7 @@ impl Core {
         Ok(Stats {
             generation: actual.generation,
             services,
+            probes: probe_counts(self.edges.prober.counts()),
             ..counted
         })
     }
@@ -172,6 +179,18 @@ impl Core {
             }
         }
         Ok(stats)
+    }
+}
+
+fn probe_counts(counts: Counts) -> ProbeCounts {
+    let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    ProbeCounts {
+        made: counts.made,
+        failed: counts.failed,
+        impossible: counts.impossible,
+        late_p50_us: microseconds(counts.late_p50),
+        late_p99_us: microseconds(counts.late_p99),
+        late_max_us: microseconds(counts.late_max),
     }
 }
 

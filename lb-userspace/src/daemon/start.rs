@@ -36,7 +36,7 @@ use crate::{
         server::{self, Limits},
     },
     dataplane::{Capacity, Dataplane, Pins, kernel::Kernel},
-    health::task::Prober,
+    health::{probe::ExecUser, task::Prober},
     manual,
     neighbor::{self, InterfaceEvents, Link, Resolver},
     plan,
@@ -236,6 +236,8 @@ async fn begin(
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let (observations, observed) = mpsc::channel(QUEUE);
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
+    let exec_user = settings.exec_user.as_deref().map(ExecUser::named);
+    let exec_user = exec_user.transpose().context("find who runs exec probes")?;
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces: Interfaces::new(announcer.clone(), attachments, mode, names),
@@ -244,7 +246,7 @@ async fn begin(
             tunnel: settings.tunnel_sources,
             snat: settings.snat.sources,
         },
-        prober: Prober::new(observations),
+        prober: Prober::new(observations, exec_user),
         resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
         next_hop_updates,
         file: options.config_file().0,

@@ -30,6 +30,7 @@ fn backend(text: &str, mode: Mode) -> Backend {
         weight: Weight::default(),
         mode,
         state: AdminState::Up,
+        role: Role::Ordinary,
         server_ids: BTreeSet::new(),
         remove_at: None,
     }
@@ -43,6 +44,7 @@ fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
         mode: Mode::Nat,
         table_slots: TableSlots::Auto,
         probe: None,
+        thresholds: crate::model::Thresholds::default(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
@@ -70,6 +72,8 @@ fn update(service: &str) -> Change {
         probe: None,
         source_limit: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
     }
 }
 
@@ -80,6 +84,7 @@ fn set_state(service: &str, backend: &str, state: AdminState) -> Change {
         weight: None,
         mode: None,
         state: Some(state),
+        role: None,
         server_ids: None,
     }
 }
@@ -235,6 +240,8 @@ fn tables_cannot_shrink_below_the_number_of_backends() {
         probe: None,
         source_limit: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
     };
     let words = "1021 slots is too small for 1023 backends";
     assert_refused(&desired, shrink, RefusalKind::Invalid, words);
@@ -249,6 +256,8 @@ fn with_vips(service: &str, texts: &[&str]) -> Change {
         probe: None,
         source_limit: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
     }
 }
 
@@ -263,6 +272,7 @@ fn modes_are_held_to_the_ip_version_when_they_change() {
         weight: None,
         mode: Some(Mode::Nat),
         state: None,
+        role: None,
         server_ids: None,
     };
     let refusal = desired.apply(nat).unwrap_err();
@@ -359,6 +369,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             weight: Weight::default(),
             mode,
             state,
+            role: Role::Ordinary,
             server_ids: BTreeSet::new(),
             remove_at: at,
         });
@@ -370,6 +381,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             mode,
             table_slots: TableSlots::Auto,
             probe: None,
+            thresholds: crate::model::Thresholds::default(),
             source_limit: None,
             quic_lb: QuicLb::default(),
             backends,
@@ -387,6 +399,8 @@ fn any_change() -> impl Strategy<Value = Change> {
                     probe: None,
                     source_limit: None,
                     quic_lb: None,
+                    min_healthy: None,
+                    panic_threshold: None,
                 }
             }
         ),
@@ -404,6 +418,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                 weight: None,
                 mode,
                 state,
+                role: None,
                 server_ids: None,
             }),
         (name(), address(), at()).prop_map(|(service, address, at)| {

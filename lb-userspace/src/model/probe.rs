@@ -5,40 +5,7 @@ use std::{fmt, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum ProbeKind {
-    /// A TCP handshake.
-    Tcp,
-    /// An HTTP/1.1 GET request (RFC 9110); redirects are not followed.
-    Http {
-        /// The request target; begins with `/`.
-        path: String,
-        /// The `Host` header; the backend's address if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// The status codes that count as success.
-        status: StatusRange,
-    },
-}
-
-/// A range of HTTP status codes, both ends included; within 100 to 599.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusRange {
-    /// The lowest.
-    pub from: u16,
-    /// The highest.
-    pub to: u16,
-}
-
-impl StatusRange {
-    /// Whether `status` is in the range.
-    #[must_use]
-    pub const fn contains(self, status: u16) -> bool {
-        self.from <= status && status <= self.to
-    }
-}
+use super::ProbeKind;
 
 /// How a service's backends are probed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +28,25 @@ pub struct Probe {
     pub fall: u32,
     /// Each interval is shortened by a random part of up to so many per cent; 0 to 50.
     pub jitter_percent: u32,
+    /// How long a backend is held down that goes down again before it has been up for `hold_down_max`; twice as long
+    /// each further time. Zero: it never is.
+    #[serde(with = "humantime_serde", default = "hold_down")]
+    pub hold_down: Duration,
+    /// The longest time that it is held down; at least `hold_down`, at most a day.
+    #[serde(with = "humantime_serde", default = "hold_down_max")]
+    pub hold_down_max: Duration,
+}
+
+const fn hold_down() -> Duration {
+    Duration::from_secs(10)
+}
+
+const fn hold_down_max() -> Duration {
+    Duration::from_mins(5)
 }
 
 impl Probe {
-    /// `kind` with the defaults: every 2 s, 1 s time-out, 2 up, 3 down, 10 % jitter.
+    /// `kind` with the defaults: every 2 s, 1 s time-out, 2 up, 3 down, 10 % jitter, held down for 10 s to 5 min.
     #[must_use]
     pub const fn new(kind: ProbeKind) -> Self {
         Self {
@@ -75,6 +57,8 @@ impl Probe {
             rise: 2,
             fall: 3,
             jitter_percent: 10,
+            hold_down: hold_down(),
+            hold_down_max: hold_down_max(),
         }
     }
 }

@@ -91,6 +91,7 @@ fn web(backends: &[&str]) -> Service {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        role: crate::model::Role::Ordinary,
         server_ids: BTreeSet::new(),
         remove_at: None,
     });
@@ -100,6 +101,7 @@ fn web(backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        thresholds: crate::model::Thresholds::default(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),

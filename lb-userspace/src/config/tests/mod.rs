@@ -1,6 +1,7 @@
 //! What is valid is read as meant, and nothing else is.
 
 mod faults;
+mod probes;
 mod quic;
 mod round_trip;
 mod snat;
@@ -188,7 +189,7 @@ fn single_values_are_validated_in_their_place() {
     };
     assert_eq!(backend(&spec, Mode::Nat, "").unwrap().mode, Mode::Nat);
     let spec = spec::ProbeSpec {
-        kind: "icmp".to_owned(),
+        kind: "carrier pigeon".to_owned(),
         ..Default::default()
     };
     assert_eq!(place(probe(&spec, "probe").unwrap_err()), ["probe.type"]);

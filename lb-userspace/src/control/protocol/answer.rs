@@ -10,7 +10,7 @@ use crate::{
         Fault,
         spec::{QuicConfigSpec, ServiceSpec},
     },
-    model::{AdminState, Health, Mode},
+    model::{AdminState, Health, Mode, Role},
 };
 
 /// Answer of `version`.
@@ -84,6 +84,9 @@ pub struct BackendStatus {
     pub state: AdminState,
     /// Whether it is being removed when it has drained.
     pub removing: bool,
+    /// When it takes new flows; absent if it is an ordinary backend.
+    #[serde(default, skip_serializing_if = "Role::is_ordinary")]
+    pub role: Role,
     /// What probing concluded.
     pub health: Health,
     /// Since when, in milliseconds since 1970; absent before the first conclusion.
@@ -153,6 +156,9 @@ pub struct ServiceStatus {
     pub table_slots: u32,
     /// The publication that last changed its table or its VIPs.
     pub generation: u32,
+    /// That too few of its backends are left, and who serves then, in words; absent if enough are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<String>,
     /// Its backends.
     pub backends: Vec<BackendStatus>,
 }
@@ -175,6 +181,26 @@ pub struct Stats {
     pub other: Option<Counted>,
     /// Per service, summed over its backends.
     pub services: Vec<ServiceTraffic>,
+    /// The probes of all services.
+    #[serde(default)]
+    pub probes: ProbeCounts,
+}
+
+/// Probes since the daemon started, and how much later than they were due they began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeCounts {
+    /// That came to a result.
+    pub made: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// That this host could not make.
+    pub impossible: u64,
+    /// Half of them began no later than so many microseconds after they were due.
+    pub late_p50_us: u64,
+    /// The same of 99 in 100.
+    pub late_p99_us: u64,
+    /// The latest.
+    pub late_max_us: u64,
 }
 
 /// What the packets of one interface came to.

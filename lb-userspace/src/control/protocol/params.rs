@@ -40,6 +40,12 @@ pub struct ServiceUpdate {
     /// Takes the probe away: backends are taken to be up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_probe: bool,
+    /// Replaces how many ordinary backends must be able to serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_healthy: Option<u32>,
+    /// Replaces how many per cent of them must not be down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_threshold: Option<u32>,
     /// Replaces the QUIC-LB configurations; an empty list takes them away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quic_lb: Option<Vec<QuicConfigSpec>>,
@@ -82,6 +88,9 @@ pub struct BackendAdd {
     /// `up` (default), `drain` or `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// `ordinary` (default) or `fallback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// What QUIC connection ids call it, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_ids: Vec<String>,
@@ -96,6 +105,7 @@ impl BackendAdd {
             weight: self.weight,
             mode: self.mode.clone(),
             state: self.state.clone(),
+            role: self.role.clone(),
             server_ids: self.server_ids.clone(),
         }
     }
@@ -125,6 +135,9 @@ pub struct BackendUpdate {
     /// A mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// `ordinary` or `fallback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// Replaces what QUIC connection ids call it; an empty list takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_ids: Option<Vec<String>>,

@@ -1,10 +1,12 @@
 //! Plans over a data plane in memory: [`lab`] holds a world to plan in and watches every step.
 
+mod emergency;
 mod impact;
-mod lab;
+pub(super) mod lab;
 mod numbers;
 mod order;
 mod properties;
 mod quic;
 mod room;
+mod rules;
 mod serving;
