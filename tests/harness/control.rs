@@ -61,6 +61,16 @@ impl Control {
         outcome(&answer)
     }
 
+    /// Sends a request and does not wait for its answer: nothing else can be asked by this connection thereafter.
+    pub fn send(&mut self, method: &str, params: &Value) {
+        let request =
+            json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params});
+        self.next_id += 1;
+        let stream = self.stream.get_mut();
+        let sent = stream.write_all(format!("{request}\n").as_bytes());
+        sent.unwrap_or_else(|error| panic!("sending {request}: {error}"));
+    }
+
     /// Calls a method that must work.
     pub fn must(&mut self, method: &str, params: &Value) -> Value {
         self.call(method, params)

@@ -1,4 +1,8 @@
 //! Numbers that a seed determines: splitmix64.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what is out of bounds in a test fails it"
+)]
 
 /// A sequence of numbers.
 #[derive(Clone, Debug)]
@@ -20,6 +24,9 @@ impl Random {
     }
 
     /// A number below `bound`, which is not 0.
+    ///
+    /// # Panics
+    /// If it is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("64 bits");
         usize::try_from(self.next() % bound).expect("below a usize")
@@ -30,13 +37,15 @@ impl Random {
         self.below(times) == 0
     }
 
-    /// One of `from`, which is not empty.
+    /// One of them.
+    ///
+    /// # Panics
+    /// If there is none.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        let one = from.get(self.below(from.len()));
-        *one.expect("one of them")
+        from[self.below(from.len())]
     }
 
-    /// Any byte.
+    /// A byte.
     pub const fn byte(&mut self) -> u8 {
         self.next().to_le_bytes()[0]
     }

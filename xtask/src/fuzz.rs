@@ -147,7 +147,7 @@ fn frames(seed: u64, options: &Options) -> Result<()> {
 }
 
 /// The clock's nanoseconds: another one with every run.
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| {
         u64::from(now.subsec_nanos()) << 32 | now.as_secs() & 0xffff_ffff

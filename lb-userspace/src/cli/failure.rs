@@ -34,6 +34,8 @@ pub(super) enum Failure {
     Print(#[source] io::Error),
     #[error("the daemon's answer is not understood (are lbctl and lbd of the same version?)")]
     Answer(#[source] serde_json::Error),
+    #[error("if lbd does not run, `lbd detach` takes off what it has left")]
+    NobodyToDetach(#[source] ClientError),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -44,7 +46,7 @@ impl Failure {
             // The reader of a pipe had enough, as in `lbctl status | head`.
             Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Read { .. } | Self::Write(_) | Self::Print(_) | Self::Answer(_) => Exit::Failed,
-            Self::Client(error) => match error {
+            Self::NobodyToDetach(error) | Self::Client(error) => match error {
                 ClientError::Unreachable { .. } => Exit::Unreachable,
                 ClientError::NotAllowed(_) => Exit::NotAllowed,
                 ClientError::Protocol { .. } => Exit::Failed,
@@ -71,6 +73,7 @@ impl Failure {
             | Self::Write(_)
             | Self::Print(_)
             | Self::Answer(_)
+            | Self::NobodyToDetach(_)
             | Self::Client(_) => {
                 write!(errors, "lbctl: {self}")?;
                 let mut cause = self.source();

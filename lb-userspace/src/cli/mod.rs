@@ -41,7 +41,7 @@ use self::{
 };
 use crate::{
     control::{
-        client::{Client, DEFAULT_SOCKET},
+        client::{Client, ClientError, DEFAULT_SOCKET},
         protocol::{Call, NoParams, schema::schema},
     },
     manual,
@@ -98,6 +98,15 @@ enum Question {
         #[arg(long)]
         all: bool,
     },
+    /// Take the data plane off: traffic to all services ends, and so does lbd
+    ///
+    /// Packets go to the host's own stack again. What is wanted stays saved: the next start of lbd puts everything back.
+    /// Of an lbd that does not run, `lbd detach` takes off what it has left.
+    Detach {
+        /// Yes, traffic to all services is to end
+        #[arg(long, required = true)]
+        yes: bool,
+    },
     /// Services: what clients address
     #[command(subcommand)]
     Service(Box<ServiceCommand>),
@@ -124,6 +133,7 @@ impl Question {
             Self::Version => Call::Version(NoParams {}),
             Self::Status => Call::Status(NoParams {}),
             Self::Stats { .. } => Call::Stats(NoParams {}),
+            Self::Detach { .. } => Call::Detach(NoParams {}),
             Self::Service(command) => command.call(),
             Self::Backend(command) => command.call(),
             Self::BackendSetup(setup) => setup.call(),
@@ -221,7 +231,12 @@ fn ask(
         now: terminal.now,
     };
     let call = question.call(terminal.input)?;
-    let mut client = Client::connect(socket)?;
+    let mut client = match (Client::connect(socket), &call) {
+        (Err(error @ ClientError::Unreachable { .. }), Call::Detach(_)) => {
+            return Err(Failure::NobodyToDetach(error));
+        }
+        (connected, _) => connected?,
+    };
     let answer = client.call(&call)?;
     let exit = exit_of(&call, &answer);
     if json {

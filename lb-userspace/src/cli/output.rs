@@ -16,8 +16,8 @@ use super::script::script;
 use crate::{
     config::spec::{ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
-        API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, ProbeCounts,
-        ServiceRows, ServiceStatus, Stats, Status, TrafficCounts, Version,
+        API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, Detached,
+        ProbeCounts, ServiceRows, ServiceStatus, Stats, Status, TrafficCounts, Version,
     },
 };
 
@@ -83,6 +83,7 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         Call::Stats(_) => stats(&read(answer)?, view).into(),
         // Watched, not asked for.
         Call::EventsSubscribe(_) | Call::EventsUnsubscribe(_) => format!("{answer}\n").into(),
+        Call::Detach(_) => detached(&read(answer)?).into(),
     })
 }
 
@@ -114,6 +115,14 @@ fn applied(applied: Applied) -> Text {
         answer: format!("generation {generation}\n"),
         remarks,
     }
+}
+
+fn detached(detached: &Detached) -> String {
+    let from = match detached.interfaces.as_slice() {
+        [] => "no interface".to_owned(),
+        names => names.join(", "),
+    };
+    format!("taken off {from}; lbd has ended, and its next start puts everything back\n")
 }
 
 fn checked(checked: &Checked) -> Text {

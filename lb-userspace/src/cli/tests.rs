@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod configuration;
+mod detach;
 mod offline;
 mod quic;
 

@@ -10,8 +10,8 @@ use crate::{
     control::{
         access::Peer,
         protocol::{
-            API_VERSION, Applied, BackendAdd, BackendRows, Blocklist, Call, ErrorCode, RpcError,
-            ServiceRows, Version,
+            API_VERSION, Applied, BackendAdd, BackendRows, Call, ErrorCode, RpcError, ServiceRows,
+            Version,
         },
     },
     dataplane::Dataplane,
@@ -57,6 +57,7 @@ impl Core {
                 now(&self.status())
             }
             Call::Stats(_) => now(&self.stats()?),
+            Call::Detach(_) => now(&self.detach()?),
             Call::ServiceAdd(spec) => {
                 let service = validate::service(&spec, "").map_err(faulty)?;
                 let name = service.name.clone();
@@ -111,14 +112,7 @@ impl Core {
             Call::BlocklistRemove(remove) => {
                 self.edit(Change::Unblock(change::prefixes(&remove)?)).await
             }
-            Call::BlocklistList(_) => now(&Blocklist {
-                prefixes: self
-                    .desired
-                    .blocklist
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            }),
+            Call::BlocklistList(_) => now(&self.blocklist()),
             Call::EventsSubscribe(_) | Call::EventsUnsubscribe(_) => Err(RpcError::new(
                 ErrorCode::Internal,
                 "events are told by the connection that subscribes to them",

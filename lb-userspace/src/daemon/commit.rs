@@ -220,6 +220,7 @@ impl Core {
         let failed = self.failed.iter().map(|failed| failed.why.clone());
         let shortages = self.plan.shortages.iter().map(ToString::to_string);
         failed
+            .chain(self.unpinned.clone())
             .chain(shortages)
             .chain(self.edges.interfaces.problems())
             .collect()

@@ -74,6 +74,19 @@ pub(super) struct Core {
     /// The configurations that were applied.
     pub(super) history: History,
     pub(super) readings: Readings,
+    /// Why pins that are gone could not be put back.
+    pub(super) unpinned: Option<String>,
+    /// Whether everything has been taken out of the kernel.
+    pub(super) is_detached: bool,
+}
+
+/// How the core has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to stop; the data plane goes on.
+    Stopped,
+    /// A client has had everything taken out of the kernel.
+    Detached,
 }
 
 /// A publication that failed.
@@ -100,6 +113,8 @@ impl Core {
             started: now,
             history,
             readings: Readings::default(),
+            unpinned: None,
+            is_detached: false,
         }
     }
 
@@ -149,7 +164,7 @@ impl Core {
     }
 
     /// Takes events until one says stop.
-    pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Event>) {
+    pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Event>) -> End {
         loop {
             let wake = self.wake();
             let event = tokio::select! {
@@ -171,6 +186,9 @@ impl Core {
                         Ok(Answer::Beside(reading)) => self.read(reading, answer),
                         Err(error) => drop(answer.send(Err(error))),
                     }
+                    if self.is_detached {
+                        return End::Detached;
+                    }
                 }
                 Event::Observed(observation) => self.observed(&observation),
                 Event::NextHops(next_hops) => {
@@ -186,7 +204,7 @@ impl Core {
                 Event::Reload => self.reload().await,
                 Event::Stop => {
                     info!("stopping");
-                    return;
+                    return End::Stopped;
                 }
             }
         }
@@ -261,9 +279,12 @@ impl Core {
         }
     }
 
-    /// Follows the interfaces as they are now. Attaching does not make the kernel tell of a change, so the
+    /// Follows the interfaces as they are now, and sees to the pins. Attaching does not make the kernel tell of a change, so the
     /// mode of those just attached to is asked for once more.
     pub(super) async fn look_at_interfaces(&mut self) {
+        let attachments = self.edges.interfaces.attachments_mut();
+        let mended = self.edges.reconciler.dataplane().mend(attachments);
+        self.unpinned = mended.err().map(|error| format!("{error:#}"));
         for _ in 0..2 {
             match neighbor::links().await {
                 Ok(links) => {

@@ -104,9 +104,9 @@ impl Interfaces {
             let link = links.iter().find(|link| link.name == *name);
             let next = match (link, &*state) {
                 (None, State::Missing) => State::Missing,
-                (None, State::Attached { .. } | State::Failed { .. }) => {
+                (None, State::Attached { index, .. } | State::Failed { index, .. }) => {
                     self.announcer.attachment(name, AttachmentState::Gone, None);
-                    self.attachments.gone(name);
+                    self.attachments.gone(name, *index);
                     State::Missing
                 }
                 (Some(link), State::Attached { index, .. })
@@ -124,7 +124,12 @@ impl Interfaces {
                     }
                 }
                 // It has come (back), or somebody has taken the program off it.
-                (Some(link), _) => {
+                (Some(link), before) => {
+                    if let State::Attached { index, .. } = before
+                        && *index != link.index
+                    {
+                        self.attachments.gone(name, *index);
+                    }
                     if link.kind.is_none() && self.vlans.contains_key(&link.index) {
                         info!(
                             interface = name,

@@ -11,6 +11,7 @@
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
 //! | `interfaces` | which interfaces the program is attached to |
+//! | `detach` | the end of the data plane, by a client's call |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
 //! | `configuration`, `forecast` | configurations as a whole; what one would do |
@@ -27,6 +28,7 @@ mod commit;
 mod configuration;
 mod core;
 mod decap;
+mod detach;
 mod event;
 pub mod exit;
 mod forecast;

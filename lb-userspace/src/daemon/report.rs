@@ -16,8 +16,8 @@ use super::core::Core;
 use crate::{
     config::validate,
     control::protocol::{
-        BackendStatus, BackendTraffic, Counted, ErrorCode, InterfaceLedger, ProbeCounts, RpcError,
-        ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
+        BackendStatus, BackendTraffic, Blocklist, Counted, ErrorCode, InterfaceLedger, ProbeCounts,
+        RpcError, ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
     },
     dataplane::{Dataplane, ServiceId},
     health::{Target, lateness::Counts, machine::Machine},
@@ -67,6 +67,13 @@ impl Core {
             }
         };
         service.backends.values().map(row).collect()
+    }
+
+    pub(super) fn blocklist(&self) -> Blocklist {
+        let prefixes = self.desired.blocklist.iter();
+        Blocklist {
+            prefixes: prefixes.map(ToString::to_string).collect(),
+        }
     }
 
     pub(super) fn status(&self) -> Status {

@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     announce::Announcer,
-    core::{Core, Edges},
+    core::{Core, Edges, End},
     decap,
     event::Event,
     exit::{ExitCode, Failure},
@@ -35,7 +35,10 @@ use crate::{
         feed::Feed,
         server::{self, Limits},
     },
-    dataplane::{Capacity, Dataplane, Pins, kernel::Kernel},
+    dataplane::{
+        Capacity, Dataplane, Pins,
+        kernel::{Kernel, Origin},
+    },
     health::{probe::ExecUser, task::Prober},
     manual,
     neighbor::{self, InterfaceEvents, Link, Resolver},
@@ -178,16 +181,18 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     });
     tokio::spawn(watch_interfaces(interface_events, events.clone()));
     info!("ready");
-    core.run(queue).await;
+    let end = core.run(queue).await;
 
     let _ = shutdown.send(true);
     drop(core);
     let _ = server.await;
-    if options.detach_on_stop {
-        pins.remove()?;
-        info!("stopped; the data plane is off");
-    } else {
-        info!("stopped; the data plane goes on");
+    match end {
+        End::Stopped if options.detach_on_stop => {
+            pins.remove()?;
+            info!("stopped; the data plane is off");
+        }
+        End::Stopped => info!("stopped; the data plane goes on"),
+        End::Detached => info!("the data plane is off, as a client has asked"),
     }
     Ok(())
 }
@@ -216,7 +221,7 @@ async fn begin(
 ) -> Result<Core, Failure> {
     let settings = &beginning.settings;
     info!("loading the program: the kernel's verifier takes some seconds");
-    let (mut kernel, mut attachments, adopted) = Kernel::load(
+    let (mut kernel, mut attachments, origin) = Kernel::load(
         pins,
         program_settings(settings),
         plan::features(&beginning.desired),
@@ -224,7 +229,7 @@ async fn begin(
         beginning.generation,
     )
     .map_err(explain_load)?;
-    if adopted {
+    if origin != Origin::Made {
         info!("took over the maps of an earlier process");
         kernel.hand_over(&mut attachments).map_err(explain_load)?;
     }
@@ -254,11 +259,15 @@ async fn begin(
     });
     forward(observed, events.clone(), Event::Observed);
     if let Err(failure) = core.begin(beginning, links).await {
-        if !adopted {
-            pins.remove()?;
+        match origin {
+            Origin::Made => pins.remove()?,
+            Origin::Adopted => {}
+            Origin::Older(_) => pins.discard()?,
         }
         return Err(failure);
     }
+    pins.settle()
+        .context("take the maps of other versions away")?;
     Ok(core)
 }
 

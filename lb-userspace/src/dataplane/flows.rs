@@ -1,10 +1,13 @@
 //! The flows that the program remembers, to be read beside its work: nothing is written, and nothing waits.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use aya::{
-    Ebpf, Pod,
+    Pod,
     maps::{HashMap, MapData, MapError},
 };
 use lb_common::{
@@ -13,9 +16,10 @@ use lb_common::{
     flow::{Flow, FlowKey},
     hash::{FlowHash, flow_hash},
     names,
+    settings::Settings,
 };
 
-use super::kernel::take;
+use super::source::{MapSource, take};
 use crate::model::Protocol;
 
 /// A flow as the flow table has it. Whether it still counts, the backend's entry says.
@@ -37,23 +41,39 @@ pub struct RememberedFlow {
 
 type FlowTable<F> = HashMap<MapData, FlowKey<<F as Family>::Address>, Flow>;
 
-/// The flow tables of both IP versions.
+/// The flow tables of both IP versions. Copies read the same ones.
+#[derive(Clone)]
 pub struct FlowTables {
-    v4: FlowTable<V4>,
-    v6: FlowTable<V6>,
+    maps: Arc<Maps>,
     seed: u64,
     capacity: u32,
 }
 
+struct Maps {
+    v4: FlowTable<V4>,
+    v6: FlowTable<V6>,
+}
+
 impl FlowTables {
-    /// Takes them out of the loaded object; `capacity` flows fit in each, and `seed` is the program's.
-    pub(super) fn take(ebpf: &mut Ebpf, seed: u64, capacity: u32) -> Result<Self> {
+    /// Takes them out of the loaded object; `capacity` flows fit in each.
+    pub(super) fn take(maps: &mut impl MapSource, capacity: u32) -> Result<Self> {
+        let maps = Maps {
+            v4: take(maps, names::FLOWS_V4)?,
+            v6: take(maps, names::FLOWS_V6)?,
+        };
         Ok(Self {
-            v4: take(ebpf, names::FLOWS_V4)?,
-            v6: take(ebpf, names::FLOWS_V6)?,
-            seed,
+            maps: Arc::new(maps),
+            seed: Settings::DEFAULT.hash_seed,
             capacity,
         })
+    }
+
+    /// The same under the program's `seed`.
+    pub(super) fn with_seed(&self, seed: u64) -> Self {
+        Self {
+            seed,
+            ..self.clone()
+        }
     }
 
     /// Shows every flow to `look`, in no order, until it says that it has seen enough (`false`). Takes about a second
@@ -62,9 +82,9 @@ impl FlowTables {
     /// # Errors
     /// A map could not be read.
     pub fn each(&self, mut look: impl FnMut(RememberedFlow) -> bool) -> Result<()> {
-        let goes_on = self.read::<V4>(&self.v4, &mut look);
+        let goes_on = self.read::<V4>(&self.maps.v4, &mut look);
         if goes_on.context("read the flow table of IPv4")? {
-            let done = self.read::<V6>(&self.v6, &mut look);
+            let done = self.read::<V6>(&self.maps.v6, &mut look);
             done.context("read the flow table of IPv6")?;
         }
         Ok(())

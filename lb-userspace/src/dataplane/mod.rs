@@ -17,7 +17,10 @@ mod load;
 pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
+mod pins;
 mod prefixes;
+mod selftest;
+mod source;
 mod vips;
 
 use std::{fmt, net::SocketAddr, sync::Arc};
@@ -37,7 +40,7 @@ use crate::{
 pub use actual::Actual;
 pub use features::Features;
 pub use flows::{FlowTables, RememberedFlow};
-pub use load::Pins;
+pub use pins::Pins;
 
 /// The number of a service in the maps, from 1 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

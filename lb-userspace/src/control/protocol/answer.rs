@@ -45,6 +45,13 @@ impl Applied {
     }
 }
 
+/// Answer of `detach`: nothing is balanced any more, and the daemon ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Detached {
+    /// Interfaces that the program was attached to.
+    pub interfaces: Vec<String>,
+}
+
 /// Answer of `config.check`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::{
     About, Applied, BackendAdd, BackendList, BackendRef, BackendRemove, BackendRows, BackendSetup,
     BackendUpdate, Blocklist, Checked, ConfigApply, ConfigDiff, ConfigGet, ConfigRollback,
-    ConfigText, Diff, ErrorCode, EventsSubscribe, FlowCounts, FlowFilter, FlowList, FlowRows,
-    History, NoParams, Planned, Prefixes, RpcError, ServiceRef, ServiceRemove, ServiceRows,
-    ServiceUpdate, Setup, Stats, Status, Subscribed, Unsubscribed, Version,
+    ConfigText, Detached, Diff, ErrorCode, EventsSubscribe, FlowCounts, FlowFilter, FlowList,
+    FlowRows, History, NoParams, Planned, Prefixes, RpcError, ServiceRef, ServiceRemove,
+    ServiceRows, ServiceUpdate, Setup, Stats, Status, Subscribed, Unsubscribed, Version,
 };
 use crate::config::spec::{ConfigSpec, ServiceSpec};
 
@@ -154,6 +154,8 @@ methods! {
     "status" Status(NoParams) -> Status, reads;
     /// Counters: ledger, services, backends.
     "stats" Stats(NoParams) -> Stats, reads;
+    /// Takes the program off all interfaces and everything out of the kernel; the daemon ends.
+    "detach" Detach(NoParams) -> Detached, changes;
     /// Flows that are remembered.
     "flows.list" FlowsList(FlowList) -> FlowRows, reads;
     /// How many flows are remembered, by backend.
