@@ -112,7 +112,7 @@ impl ConfigCommand {
     }
 }
 
-fn text_of(path: PathBuf, input: &mut dyn Read) -> Result<String, Failure> {
+pub(super) fn text_of(path: PathBuf, input: &mut dyn Read) -> Result<String, Failure> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
         input.read_to_string(&mut text).map(|_| text)

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, io, path::PathBuf};
 
+use crate::config::Fault;
 use crate::control::{
     client::ClientError,
     protocol::{ErrorCode, RpcError},
@@ -28,6 +29,8 @@ pub(super) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error("cannot import {}: {fault}", file.display())]
+    Import { file: PathBuf, fault: Fault },
     #[error("cannot write what was asked for")]
     Write(#[source] io::Error),
     #[error("cannot print the answer")]
@@ -45,6 +48,7 @@ impl Failure {
         match self {
             // The reader of a pipe had enough, as in `lbctl status | head`.
             Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Import { .. } => Exit::InvalidConfig,
             Self::Read { .. } | Self::Write(_) | Self::Print(_) | Self::Answer(_) => Exit::Failed,
             Self::NobodyToDetach(error) | Self::Client(error) => match error {
                 ClientError::Unreachable { .. } => Exit::Unreachable,
@@ -70,6 +74,7 @@ impl Failure {
                 Ok(())
             }
             Self::Read { .. }
+            | Self::Import { .. }
             | Self::Write(_)
             | Self::Print(_)
             | Self::Answer(_)

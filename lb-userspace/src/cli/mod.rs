@@ -11,6 +11,7 @@ mod blocklist;
 mod config;
 mod failure;
 mod flows;
+mod import;
 mod output;
 mod probe;
 mod script;
@@ -35,6 +36,7 @@ use self::{
     config::ConfigCommand,
     failure::{Exit, Failure},
     flows::FlowsCommand,
+    import::Import,
     output::View,
     service::ServiceCommand,
     watch::{Watch, watch},
@@ -71,6 +73,9 @@ enum Command {
     Ask(Box<Question>),
     /// Print events as they happen: health, publications, attachments, changes, errors
     Watch(Watch),
+    /// Turn another balancer's configuration into one for lbd
+    #[command(subcommand)]
+    Import(Import),
     /// Print the JSON Schema of the control socket and of the configuration file
     Schema,
     /// Print what a shell completes this program's commands by
@@ -199,6 +204,7 @@ fn perform(arguments: Arguments, terminal: &mut Terminal<'_>) -> Result<Exit, Fa
     let output = &mut *terminal.output;
     match command {
         Command::Ask(question) => return ask(*question, &socket, json, terminal),
+        Command::Import(import) => return import.run(terminal),
         Command::Watch(wanted) => {
             watch(Client::connect(&socket)?, wanted.wanted(), json, output)?;
         }

@@ -7,6 +7,7 @@ mod daemon;
 mod difference;
 mod fault;
 mod host;
+pub mod import;
 mod locate;
 mod snat;
 pub mod spec;

@@ -13,8 +13,14 @@ use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 
 use super::{
-    answers::value, change, commit::describe, core::Core, forecast::Forecast, host::host,
-    reading::Reading, report::milliseconds,
+    answers::value,
+    change,
+    commit::describe,
+    core::Core,
+    forecast::Forecast,
+    host::host,
+    reading::{Reading, unreadable},
+    report::milliseconds,
 };
 use crate::{
     config::{Config, Fault, Faults, Host, differences, spec::ConfigSpec, text, validate},
@@ -147,6 +153,7 @@ impl Core {
     async fn refuse_excess(&self, forecast: Forecast, budget: Budget) -> Result<(), RpcError> {
         let planned = if budget.moved_flows.is_some() {
             let tables = self.edges.reconciler.dataplane().flows();
+            let tables = tables.map_err(unreadable)?;
             let counted = spawn_blocking(move || forecast.count(&tables)).await;
             let failed =
                 |error| RpcError::new(ErrorCode::Internal, format!("count flows: {error}"));

@@ -79,7 +79,10 @@ impl Core {
 
     /// Answers `reading` on a thread of its own.
     pub(super) fn read(&self, reading: Reading, answer: oneshot::Sender<Result<Value, RpcError>>) {
-        let tables = self.edges.reconciler.dataplane().flows();
+        let tables = match self.edges.reconciler.dataplane().flows() {
+            Ok(tables) => tables,
+            Err(error) => return drop(answer.send(Err(unreadable(error)))),
+        };
         let Ok(permit) = Arc::clone(&self.readings.room).try_acquire_owned() else {
             let message = "others are reading the flow tables: try again in a second";
             // The client may have given up.

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    path::Path,
 };
 
 use anyhow::{Context, Result};
@@ -16,10 +16,9 @@ use lb_common::{
     flow::{Flow, FlowKey},
     hash::{FlowHash, flow_hash},
     names,
-    settings::Settings,
 };
 
-use super::source::{MapSource, take};
+use super::source::{Pinned, take};
 use crate::model::Protocol;
 
 /// A flow as the flow table has it. Whether it still counts, the backend's entry says.
@@ -41,39 +40,24 @@ pub struct RememberedFlow {
 
 type FlowTable<F> = HashMap<MapData, FlowKey<<F as Family>::Address>, Flow>;
 
-/// The flow tables of both IP versions. Copies read the same ones.
-#[derive(Clone)]
+/// The flow tables of both IP versions.
 pub struct FlowTables {
-    maps: Arc<Maps>,
+    v4: FlowTable<V4>,
+    v6: FlowTable<V6>,
     seed: u64,
     capacity: u32,
 }
 
-struct Maps {
-    v4: FlowTable<V4>,
-    v6: FlowTable<V6>,
-}
-
 impl FlowTables {
-    /// Takes them out of the loaded object; `capacity` flows fit in each.
-    pub(super) fn take(maps: &mut impl MapSource, capacity: u32) -> Result<Self> {
-        let maps = Maps {
-            v4: take(maps, names::FLOWS_V4)?,
-            v6: take(maps, names::FLOWS_V6)?,
-        };
+    /// Opens those pinned in the directory `maps`; `capacity` flows fit in each, and `seed` is the program's.
+    pub(super) fn open(maps: &Path, seed: u64, capacity: u32) -> Result<Self> {
+        let mut maps = Pinned(maps.to_owned());
         Ok(Self {
-            maps: Arc::new(maps),
-            seed: Settings::DEFAULT.hash_seed,
+            v4: take(&mut maps, names::FLOWS_V4)?,
+            v6: take(&mut maps, names::FLOWS_V6)?,
+            seed,
             capacity,
         })
-    }
-
-    /// The same under the program's `seed`.
-    pub(super) fn with_seed(&self, seed: u64) -> Self {
-        Self {
-            seed,
-            ..self.clone()
-        }
     }
 
     /// Shows every flow to `look`, in no order, until it says that it has seen enough (`false`). Takes about a second
@@ -82,9 +66,9 @@ impl FlowTables {
     /// # Errors
     /// A map could not be read.
     pub fn each(&self, mut look: impl FnMut(RememberedFlow) -> bool) -> Result<()> {
-        let goes_on = self.read::<V4>(&self.maps.v4, &mut look);
+        let goes_on = self.read::<V4>(&self.v4, &mut look);
         if goes_on.context("read the flow table of IPv4")? {
-            let done = self.read::<V6>(&self.maps.v6, &mut look);
+            let done = self.read::<V6>(&self.v6, &mut look);
             done.context("read the flow table of IPv6")?;
         }
         Ok(())

@@ -48,7 +48,6 @@ pub struct Kernel {
     devices: DevMapHash<MapData>,
     vlans: HashMap<MapData, u32, VlanDevice>,
     blocklist: Prefixes,
-    flows: FlowTables,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
@@ -140,7 +139,6 @@ impl Kernel {
             devices: take(maps, names::DEVICES)?,
             vlans: take(maps, names::VLANS)?,
             blocklist: Prefixes::take(maps, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
-            flows: FlowTables::take(maps, capacity.flows)?,
             arena,
             capacity,
             actual: Actual {
@@ -203,9 +201,12 @@ impl Kernel {
     }
 
     /// The flow tables, to be read on another thread: that takes its time.
-    #[must_use]
-    pub fn flows(&self) -> FlowTables {
-        self.flows.with_seed(self.settings.hash_seed)
+    ///
+    /// # Errors
+    /// Their pins are gone.
+    pub fn flows(&self) -> Result<FlowTables> {
+        let (seed, capacity) = (self.settings.hash_seed, self.capacity.flows);
+        FlowTables::open(&self.pins.maps(), seed, capacity)
     }
 
     /// Has `program` of `ebpf`, which does what `features` says, pass its self-test over these maps.

@@ -31,6 +31,8 @@ const LAYERS: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
+            "config::Fault",
+            "config::import",
             "config::spec",
             "control::client",
             "control::protocol",

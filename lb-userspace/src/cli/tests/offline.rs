@@ -68,3 +68,34 @@ fn watch_prints_events_until_the_daemon_ends() {
         "1970-01-01T00:00:00.000Z publication: generation 7, steps: 3\n"
     );
 }
+
+#[test]
+fn another_balancers_file_is_printed_as_ours_with_what_it_lacks() {
+    let file = b"virtual_server 192.0.2.10 80 {\nlb_algo rr\nreal_server 10.0.0.11 80 {\nTCP_CHECK {\n}\n}\n}\n";
+    let ran = run_with_input(&["import", "keepalived", "-"], file);
+    assert_eq!(ran.exit, Exit::Done, "{}", ran.errors);
+    assert!(
+        ran.errors.contains("line 2: `lb_algo rr`: "),
+        "{}",
+        ran.errors
+    );
+    let host = crate::config::Host::default();
+    let config = crate::config::text::load(&ran.output, &host).unwrap();
+    assert_eq!(config.desired.services.len(), 1);
+
+    let mended = run_with_input(
+        &["import", "keepalived", "-"],
+        b"virtual_server 192.0.2.300 80 {\n}\n",
+    );
+    assert_eq!(mended.exit, Exit::InvalidConfig);
+    assert!(
+        mended.errors.contains("to be mended: "),
+        "{}",
+        mended.errors
+    );
+    let broken = run_with_input(&["import", "keepalived", "-"], b"virtual_server {\n");
+    assert_eq!(
+        (broken.exit, broken.output.as_str()),
+        (Exit::InvalidConfig, "")
+    );
+}
