@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     fs::{self, File},
     io::Read as _,
     path::{Path, PathBuf},
@@ -70,6 +71,7 @@ pub struct Instance {
     bpffs: Bpffs,
     namespace: PathBuf,
     interfaces: Vec<String>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Instance {
@@ -81,6 +83,7 @@ impl Instance {
             bpffs: Bpffs::mount(),
             namespace: namespace.path(),
             interfaces,
+            environment: Vec::new(),
         };
         instance.configure("");
         instance
@@ -90,6 +93,11 @@ impl Instance {
     pub fn configure(&self, services: &str) {
         let text = format!("{DAEMON}\n{services}");
         fs::write(self.config(), text).expect("writing a configuration");
+    }
+
+    /// Sets a variable of the environment that daemons are started in.
+    pub fn set_environment(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.to_owned(), value.into()));
     }
 
     /// The configuration file.
@@ -143,6 +151,7 @@ impl Instance {
             .args(["--config".as_ref(), self.config().as_os_str()])
             .args(["--socket".as_ref(), self.socket().as_os_str()])
             .args(["--state-dir".as_ref(), self.state_directory().as_os_str()])
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         for interface in &self.interfaces {
             command.args(["--interface", interface]);
@@ -307,9 +316,9 @@ impl Daemon<'_> {
         kibibytes * 1_024
     }
 
-    /// The number of its process.
+    /// Its process id.
     #[must_use]
-    pub fn id(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 

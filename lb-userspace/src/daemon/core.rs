@@ -19,6 +19,7 @@ use super::{
     event::Event,
     exit::Failure,
     interfaces::Interfaces,
+    notify::{self, Watchdog},
     reading::Readings,
     saved::Beginning,
 };
@@ -74,6 +75,7 @@ pub(super) struct Core {
     /// The configurations that were applied.
     pub(super) history: History,
     pub(super) readings: Readings,
+    watchdog: Watchdog,
     /// Why pins that are gone could not be put back.
     pub(super) unpinned: Option<String>,
     /// Whether everything has been taken out of the kernel.
@@ -113,6 +115,7 @@ impl Core {
             started: now,
             history,
             readings: Readings::default(),
+            watchdog: Watchdog::new(now),
             unpinned: None,
             is_detached: false,
         }
@@ -166,6 +169,7 @@ impl Core {
     /// Takes events until one says stop.
     pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Event>) -> End {
         loop {
+            self.watchdog.look(Instant::now());
             let wake = self.wake();
             let event = tokio::select! {
                 Some(event) = queue.recv() => event,
@@ -210,8 +214,14 @@ impl Core {
         }
     }
 
-    /// When something is due next. While something fails, only its retry.
+    /// When to look next whether something is due.
     fn wake(&self) -> Instant {
+        let due = self.due();
+        self.watchdog.next().map_or(due, |next| next.min(due))
+    }
+
+    /// When something is due next. While something fails, only its retry.
+    fn due(&self) -> Instant {
         if let Some(failed) = &self.failed {
             return failed.retry.min(self.next_full_pass);
         }
@@ -315,6 +325,7 @@ impl Core {
     }
 
     async fn reload(&mut self) {
+        notify::reloading();
         let file = self.edges.file.display().to_string();
         match self.apply_file().await {
             Ok(warnings) => {
@@ -331,6 +342,7 @@ impl Core {
                 self.edges.announcer.not_reloaded(&file, &faults);
             }
         }
+        notify::ready();
     }
 
     /// A warning, if `settings` differ from what was fixed at start.

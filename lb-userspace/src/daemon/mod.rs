@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `options` | the command line |
 //! | `preflight` | what must hold before anything is touched |
+//! | `prepare` | what is done while there is one thread |
+//! | `privileges`, `sandbox` | what the process may still do |
+//! | `notify` | what the service manager is told |
 //! | `exit` | how it ends |
 //! | `event` | everything that can happen |
 //! | `core` | the state, and what each event does to it |
@@ -34,10 +37,14 @@ pub mod exit;
 mod forecast;
 mod host;
 mod interfaces;
+mod notify;
 mod options;
 mod preflight;
+mod prepare;
+mod privileges;
 mod reading;
 mod report;
+mod sandbox;
 mod saved;
 mod setup;
 mod start;

@@ -70,8 +70,14 @@ fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failu
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(None),
         Err(error) => {
-            let error =
-                anyhow!(error).context(format!("read the configuration {}", path.display()));
+            // Whoever is root at a shell expects that root may read everything.
+            let hint = if error.kind() == io::ErrorKind::PermissionDenied {
+                " (lbd has given up the right to read what its user has no permission for: see the modes of the file and of its directories)"
+            } else {
+                ""
+            };
+            let attempt = format!("read the configuration {}{hint}", path.display());
+            let error = anyhow!(error).context(attempt);
             return Err(Failure::new(ExitCode::InvalidConfig, error));
         }
     };

@@ -24,14 +24,16 @@ use super::{
     event::Event,
     exit::{ExitCode, Failure},
     interfaces::{self, Interfaces},
+    notify,
     options::{Command, LogFormat, Options, RunOptions},
     preflight,
-    saved::{self, Beginning},
+    prepare::Prepared,
+    privileges::{Privileges, Role},
+    saved::Beginning,
 };
 use crate::{
     config::{DaemonSettings, Unmatched},
     control::{
-        access::Access,
         feed::Feed,
         server::{self, Limits},
     },
@@ -61,17 +63,15 @@ pub fn run(options: Options) -> Result<(), Failure> {
             log(options.log_format);
             preflight::check()?;
             raise_limits();
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .context("start the runtime")?;
-            runtime.block_on(serve(options))
+            let prepared = Prepared::new(&options)?;
+            let runtime = prepared.runtime()?;
+            runtime.block_on(serve(options, prepared))
         }
         Command::Decap(options) => {
             log(options.log_format);
             preflight::check()?;
             raise_limits();
+            Privileges::reduce(Role::Decap)?;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -136,18 +136,17 @@ fn raise_limits() {
     }
 }
 
-async fn serve(options: RunOptions) -> Result<(), Failure> {
+async fn serve(options: RunOptions, prepared: Prepared) -> Result<(), Failure> {
     // First of all: a signal that comes early waits until the core can take it.
     let (events, queue) = mpsc::channel(QUEUE);
     signals(&events)?;
-    let (file, must_exist) = options.config_file();
-    let beginning = saved::beginning(&file, must_exist, &options.state_dir)?;
-    let access = Access::new(
-        Some(beginning.settings.group.as_deref().unwrap_or("lb")),
-        beginning.settings.read_only_group.as_deref(),
-    );
-    let pins = Pins::at(&options.bpffs)?;
-    let _lock = preflight::lock(pins.root())?;
+    let Prepared {
+        beginning,
+        access,
+        pins,
+        lock: _lock,
+        privileges,
+    } = prepared;
     let interface_events = InterfaceEvents::listen().map_err(|error| anyhow!(error))?;
     let links = neighbor::links().await.map_err(|error| anyhow!(error))?;
     let names = interface_names(&options, &beginning.settings);
@@ -155,6 +154,7 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     let listener = server::bind(&options.socket, &access)
         .await
         .map_err(|error| anyhow!(error))?;
+    privileges.settle().context("give up capabilities")?;
 
     let feed = Feed::default();
     let announcer = Announcer::new(feed.clone());
@@ -181,8 +181,10 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     });
     tokio::spawn(watch_interfaces(interface_events, events.clone()));
     info!("ready");
+    notify::ready();
     let end = core.run(queue).await;
 
+    notify::stopping();
     let _ = shutdown.send(true);
     drop(core);
     let _ = server.await;

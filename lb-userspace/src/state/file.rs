@@ -10,7 +10,8 @@ use std::{
 use super::StateError;
 
 const FILE_MODE: u32 = 0o640;
-const DIRECTORY_MODE: u32 = 0o750;
+/// The mode of the state directory: its files tell who is served by what.
+pub(crate) const DIRECTORY_MODE: u32 = 0o750;
 
 /// Replaces the file `name` in `directory`, which is made if it is not there, by `text`. On return it is on the disk.
 ///

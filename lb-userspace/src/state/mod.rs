@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use self::file::DIRECTORY_MODE;
 use self::file::refused;
 use crate::{desired::Desired, maglev::stable_hash};
 

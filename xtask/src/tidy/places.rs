@@ -7,13 +7,14 @@ use anyhow::{Context as _, Result};
 use super::Violation;
 
 /// Files that a newcomer looks for.
-const REQUIRED: [&str; 6] = [
+const REQUIRED: [&str; 7] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
 ];
 
 /// Hidden directories that belong to the project.

@@ -1,6 +1,10 @@
 //! One client: its lines in; its answers out, in order, and between them the events that it has subscribed to.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,9 +17,9 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout, timeout_at},
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::{Limits, Request, stopped};
+use super::{Limits, Request, seldom::Seldom, stopped};
 use crate::{
     control::{
         access::{Access, Peer, Right},
@@ -41,6 +45,8 @@ pub(super) struct Connection {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) shutdown: watch::Receiver<bool>,
     pub(super) feed: Feed,
+    /// Of calls that their clients may not make: one for all, so that coming anew brings no more lines.
+    pub(super) forbidden: Arc<Mutex<Seldom>>,
 }
 
 /// A client that is served.
@@ -178,13 +184,29 @@ impl Client {
                     };
                     let what = format!("call {}", request.method);
                     let access = &self.connection.access;
-                    access.check(self.peer, needed, &what).map(|()| call)
+                    let checked = access.check(self.peer, needed, &what);
+                    checked
+                        .inspect_err(|error| self.note_refusal(error))
+                        .map(|()| call)
                 }),
             },
             Err(invalid) => Prepared {
                 id: Some(invalid.id),
                 call: Err(*invalid.error),
             },
+        }
+    }
+
+    fn note_refusal(&self, error: &RpcError) {
+        // A count is whole, whoever panicked beside it.
+        let mut forbidden = self
+            .connection
+            .forbidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsaid) = forbidden.say(Instant::now()) {
+            let Peer { uid, pid, .. } = self.peer;
+            warn!(uid, pid, unsaid, "refused a call: {error}");
         }
     }
 

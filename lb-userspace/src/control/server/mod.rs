@@ -109,6 +109,7 @@ pub async fn serve(
         requests,
         shutdown: shutdown.clone(),
         feed,
+        forbidden: Arc::default(),
     };
     let mut clients = Clients::default();
     loop {

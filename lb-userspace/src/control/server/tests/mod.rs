@@ -80,6 +80,7 @@ impl Door {
             requests: core(),
             shutdown,
             feed: Feed::default(),
+            forbidden: Arc::default(),
         };
         Self {
             connection,
