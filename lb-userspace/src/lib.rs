@@ -12,6 +12,7 @@
 //! | [`plan`] | desired, health, next hops and actual -> ordered steps | |
 //! | [`dataplane`] | the kernel's side: load, attach, pin, publish, count | BPF |
 //! | [`reconcile`] | plan and apply | |
+//! | [`explain`] | what the program does with a packet, in words | |
 //! | [`health`] | the state machine (pure), and the tasks that probe | sockets |
 //! | [`setup`] | what a backend's host needs, as steps | |
 //! | [`neighbor`] | next hops from routes and neighbours | netlink |
@@ -27,6 +28,7 @@ pub mod control;
 pub mod daemon;
 pub mod dataplane;
 pub mod desired;
+pub mod explain;
 pub mod health;
 pub mod maglev;
 pub mod manual;

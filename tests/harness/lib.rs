@@ -13,6 +13,7 @@
 //! | [`traffic`] | servers and clients inside namespaces |
 //! | [`meter`] | traffic that never pauses, with every loss and move counted |
 //! | [`site`] | a balancer at work: services, servers, traffic |
+//! | [`tap`] | frames as they come by in a namespace |
 //! | [`event`] | what happens to it in its life |
 //! | [`published`] | what a daemon has in the kernel, read without its help |
 //! | [`random`] | numbers that a seed determines |
@@ -46,5 +47,6 @@ pub mod quic;
 pub mod random;
 pub mod setup;
 pub mod site;
+pub mod tap;
 pub mod traffic;
 pub mod wait;

@@ -11,6 +11,7 @@ mod bed;
 mod changes;
 mod configuration;
 mod events;
+mod explain;
 mod features;
 mod forwarding;
 mod fragments;

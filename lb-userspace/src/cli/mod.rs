@@ -9,9 +9,11 @@ mod argument;
 mod backend;
 mod blocklist;
 mod config;
+mod explain;
 mod failure;
 mod flows;
 mod import;
+mod ipvs;
 mod output;
 mod probe;
 mod script;
@@ -34,6 +36,7 @@ use self::{
     backend::{BackendCommand, Setup},
     blocklist::BlocklistCommand,
     config::ConfigCommand,
+    explain::Explain,
     failure::{Exit, Failure},
     flows::FlowsCommand,
     import::Import,
@@ -73,6 +76,8 @@ enum Command {
     Ask(Box<Question>),
     /// Print events as they happen: health, publications, attachments, changes, errors
     Watch(Watch),
+    /// Services and backends in the shape of `ipvsadm -Ln`
+    Ipvsadm,
     /// Turn another balancer's configuration into one for lbd
     #[command(subcommand)]
     Import(Import),
@@ -103,6 +108,8 @@ enum Question {
         #[arg(long)]
         all: bool,
     },
+    /// What the running program would do with a packet, stage by stage; live traffic does not notice
+    Explain(Explain),
     /// Take the data plane off: traffic to all services ends, and so does lbd
     ///
     /// Packets go to the host's own stack again. What is wanted stays saved: the next start of lbd puts everything back.
@@ -138,6 +145,7 @@ impl Question {
             Self::Version => Call::Version(NoParams {}),
             Self::Status => Call::Status(NoParams {}),
             Self::Stats { .. } => Call::Stats(NoParams {}),
+            Self::Explain(explain) => explain.call(),
             Self::Detach { .. } => Call::Detach(NoParams {}),
             Self::Service(command) => command.call(),
             Self::Backend(command) => command.call(),
@@ -204,6 +212,10 @@ fn perform(arguments: Arguments, terminal: &mut Terminal<'_>) -> Result<Exit, Fa
     let output = &mut *terminal.output;
     match command {
         Command::Ask(question) => return ask(*question, &socket, json, terminal),
+        Command::Ipvsadm => {
+            let text = ipvs::show(&mut Client::connect(&socket)?, json)?;
+            output.write_all(text.as_bytes()).map_err(Failure::Print)?;
+        }
         Command::Import(import) => return import.run(terminal),
         Command::Watch(wanted) => {
             watch(Client::connect(&socket)?, wanted.wanted(), json, output)?;

@@ -12,7 +12,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 
-use super::script::script;
+use super::{explain, script::script};
 use crate::{
     config::spec::{ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
@@ -83,6 +83,7 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         Call::Stats(_) => stats(&read(answer)?, view).into(),
         // Watched, not asked for.
         Call::EventsSubscribe(_) | Call::EventsUnsubscribe(_) => format!("{answer}\n").into(),
+        Call::Explain(_) => explain::text(&read(answer)?).into(),
         Call::Detach(_) => detached(&read(answer)?).into(),
     })
 }

@@ -16,6 +16,7 @@ use super::*;
 
 mod configuration;
 mod detach;
+mod explain;
 mod offline;
 mod quic;
 

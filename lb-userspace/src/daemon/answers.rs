@@ -57,6 +57,7 @@ impl Core {
                 now(&self.status())
             }
             Call::Stats(_) => now(&self.stats()?),
+            Call::Explain(asked) => Ok(Answer::Beside(self.explain(&asked).await?)),
             Call::Detach(_) => now(&self.detach()?),
             Call::ServiceAdd(spec) => {
                 let service = validate::service(&spec, "").map_err(faulty)?;

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     config::{DaemonSettings, Faults},
     control::{protocol::HistoryOrigin, server::Request},
-    dataplane::{Dataplane, kernel::Kernel},
+    dataplane::{Dataplane, kernel::Kernel, trial::Bench},
     desired::{Change, Desired},
     health::{Observation, Target, book::Book, machine::Machine, task::Prober},
     model::ChosenSources,
@@ -80,6 +80,8 @@ pub(super) struct Core {
     pub(super) unpinned: Option<String>,
     /// Whether everything has been taken out of the kernel.
     pub(super) is_detached: bool,
+    /// Where packets are tried.
+    pub(super) bench: Bench,
 }
 
 /// How the core has ended.
@@ -118,6 +120,7 @@ impl Core {
             watchdog: Watchdog::new(now),
             unpinned: None,
             is_detached: false,
+            bench: Bench::default(),
         }
     }
 

@@ -19,6 +19,7 @@
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
 //! | `configuration`, `forecast` | configurations as a whole; what one would do |
 //! | `reading` | what is answered beside the core: the flow tables |
+//! | `explain` | what becomes of a packet, tried beside the core |
 //! | `setup` | what a backend's host needs, from what is known of the way to it |
 //! | `host` | this host, asked for what a configuration must agree with |
 //! | `saved` | what to start with, and what is kept for the next start |
@@ -34,6 +35,7 @@ mod decap;
 mod detach;
 mod event;
 pub mod exit;
+mod explain;
 mod forecast;
 mod host;
 mod interfaces;

@@ -172,7 +172,7 @@ impl Core {
             let mut counted = Counted::default();
             for outcome in Outcome::ALL {
                 let packets = ledger.packets(*outcome as u32);
-                let label = format!("{}.{}", kind_name(outcome.kind()), outcome.label());
+                let label = ledger_label(*outcome);
                 *stats.ledger.entry(label.clone()).or_default() += packets;
                 counted.packets += packets;
                 if packets > 0 {
@@ -205,6 +205,11 @@ fn add(counts: &mut TrafficCounts, packets: u64, bytes: u64, flows: u64) {
     counts.packets += packets;
     counts.bytes += bytes;
     counts.flows += flows;
+}
+
+/// What the ledger calls an outcome: `forward.forwarded`.
+pub(super) fn ledger_label(outcome: Outcome) -> String {
+    format!("{}.{}", kind_name(outcome.kind()), outcome.label())
 }
 
 const fn kind_name(kind: Kind) -> &'static str {

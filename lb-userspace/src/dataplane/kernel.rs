@@ -33,6 +33,7 @@ use super::{
     prefixes::Prefixes,
     selftest,
     source::{MapSource, take},
+    trial::Subject,
     vips::VipMaps,
 };
 use anchor::Anchors;
@@ -207,6 +208,20 @@ impl Kernel {
     pub fn flows(&self) -> Result<FlowTables> {
         let (seed, capacity) = (self.settings.hash_seed, self.capacity.flows);
         FlowTables::open(&self.pins.maps(), seed, capacity)
+    }
+
+    /// The program that is attached, and all that a trial of it needs to know.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        let limited = self.actual.vips.values();
+        let limited = limited.filter(|vip| vip.source_limit.is_some());
+        Subject {
+            pins: self.pins.clone(),
+            settings: with(self.settings, self.features),
+            capacity: self.capacity,
+            backends: self.actual.backends.keys().copied().collect(),
+            limited: limited.map(|vip| vip.service).collect(),
+        }
     }
 
     /// Has `program` of `ebpf`, which does what `features` says, pass its self-test over these maps.

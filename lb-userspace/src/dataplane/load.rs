@@ -11,7 +11,7 @@ use aya::{
 use lb_common::{names, settings::Settings, table::SLOTS_PER_ELEMENT};
 use rustix::process::{Resource, getrlimit};
 
-use super::{Capacity, abi, pins::Pins};
+use super::{Capacity, abi, pins::Pins, trial};
 
 /// The eBPF object that was built with this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
@@ -30,7 +30,6 @@ pub(super) struct Loaded {
 
 /// Loads the object with the maps pinned under `pins`, creating those that are missing.
 pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<Loaded> {
-    let object = object()?;
     let maps = pins.maps();
     let adopted = maps.join(names::BACKENDS).exists();
     // Maps that are there keep their sizes; aya must know them, for it checks indexes against what it is told.
@@ -43,8 +42,44 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
     for name in names::MAPS {
         loader.map_pin_path(name, maps.join(name));
     }
+    finish(&mut loader, &settings, capacity)
+}
+
+/// Loads the object a second time, for trials: the maps that the program only reads are those pinned under `pins`, the
+/// others are new and nobody else's.
+pub(super) fn load_beside(pins: &Pins, settings: Settings, capacity: Capacity) -> Result<Loaded> {
+    let maps = pins.maps();
+    let mut loader = EbpfLoader::new();
+    for name in names::MAPS {
+        if trial::WRITTEN.contains(&name) {
+            continue;
+        }
+        let pin = maps.join(name);
+        if !pin.exists() {
+            bail!(
+                "the pinned map {} is gone: `lbctl status` has it pinned again",
+                pin.display()
+            );
+        }
+        loader.map_pin_path(name, pin);
+    }
+    let capacity = Capacity {
+        flows: trial::ENTRIES,
+        sources: trial::ENTRIES,
+        ..capacity
+    };
+    finish(&mut loader, &settings, capacity)
+}
+
+/// Loads the object with maps of these sizes.
+fn finish<'a>(
+    loader: &mut EbpfLoader<'a>,
+    settings: &'a Settings,
+    capacity: Capacity,
+) -> Result<Loaded> {
+    let object = object()?;
     loader
-        .override_global(names::SETTINGS, &settings, true)
+        .override_global(names::SETTINGS, settings, true)
         .map_max_entries(names::VIPS_V4, capacity.vips)
         .map_max_entries(names::VIPS_V6, capacity.vips)
         .map_max_entries(names::VIP_PREFIXES_V4, capacity.vips)

@@ -21,6 +21,7 @@ mod pins;
 mod prefixes;
 mod selftest;
 mod source;
+pub mod trial;
 mod vips;
 
 use std::{fmt, net::SocketAddr, sync::Arc};

@@ -7,7 +7,7 @@ use super::{
 
 /// A module of the library and what else of the library it may name, itself apart. Modules that are not
 /// listed may name what they like, except [`WIRING`].
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("maglev", &["model"]),
     ("desired", &["model"]),
@@ -27,6 +27,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("setup", &["desired", "model", "neighbor"]),
+    ("explain", &["control::protocol", "dataplane", "model"]),
     ("control", &["config", "desired", "model", "setup"]),
     (
         "cli",
@@ -56,9 +57,10 @@ const WRAPPED: [(&str, &str); 6] = [
 ];
 
 /// Modules that are functions of values.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "config",
     "desired",
+    "explain",
     "health::machine",
     "maglev",
     "model",

@@ -2,8 +2,8 @@
 
 use super::{
     BackendAdd, BackendList, BackendRef, BackendRemove, BackendSetup, BackendUpdate, ConfigApply,
-    ConfigDiff, ConfigGet, ConfigRollback, ConfigText, EventsSubscribe, FlowFilter, FlowList,
-    NoParams, Prefixes, ServiceRef, ServiceRemove, ServiceUpdate,
+    ConfigDiff, ConfigGet, ConfigRollback, ConfigText, EventsSubscribe, Explain, FlowFilter,
+    FlowList, NoParams, Prefixes, ServiceRef, ServiceRemove, ServiceUpdate,
 };
 use crate::config::spec::ServiceSpec;
 
@@ -104,3 +104,4 @@ impl About for FlowFilter {
     }
 }
 impl About for EventsSubscribe {}
+impl About for Explain {}

@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::{
     About, Applied, BackendAdd, BackendList, BackendRef, BackendRemove, BackendRows, BackendSetup,
     BackendUpdate, Blocklist, Checked, ConfigApply, ConfigDiff, ConfigGet, ConfigRollback,
-    ConfigText, Detached, Diff, ErrorCode, EventsSubscribe, FlowCounts, FlowFilter, FlowList,
-    FlowRows, History, NoParams, Planned, Prefixes, RpcError, ServiceRef, ServiceRemove,
-    ServiceRows, ServiceUpdate, Setup, Stats, Status, Subscribed, Unsubscribed, Version,
+    ConfigText, Detached, Diff, ErrorCode, EventsSubscribe, Explain, Explanation, FlowCounts,
+    FlowFilter, FlowList, FlowRows, History, NoParams, Planned, Prefixes, RpcError, ServiceRef,
+    ServiceRemove, ServiceRows, ServiceUpdate, Setup, Stats, Status, Subscribed, Unsubscribed,
+    Version,
 };
 use crate::config::spec::{ConfigSpec, ServiceSpec};
 
@@ -154,6 +155,8 @@ methods! {
     "status" Status(NoParams) -> Status, reads;
     /// Counters: ledger, services, backends.
     "stats" Stats(NoParams) -> Stats, reads;
+    /// What the program would do with a packet, stage by stage; live traffic does not notice.
+    "explain" Explain(Explain) -> Explanation, reads;
     /// Takes the program off all interfaces and everything out of the kernel; the daemon ends.
     "detach" Detach(NoParams) -> Detached, changes;
     /// Flows that are remembered.

@@ -10,6 +10,7 @@ mod call;
 mod configuration;
 mod error;
 mod event;
+mod explain;
 mod flows;
 mod params;
 pub mod schema;
@@ -22,6 +23,7 @@ pub use call::{Call, METHODS, Method};
 pub use configuration::*;
 pub use error::{ErrorCode, RpcError};
 pub use event::*;
+pub use explain::*;
 pub use flows::*;
 pub use params::*;
 
