@@ -114,6 +114,9 @@ struct Probe {
     /// Probe the backends by a TCP handshake or an HTTP request
     #[arg(long = "probe", value_parser = ["tcp", "http"])]
     kind: Option<String>,
+    /// Probe the backend's own address, or the VIP on it, as clients' packets go [default: direct]
+    #[arg(long = "probe-via", requires = "kind", value_parser = ["direct", "vip"])]
+    via: Option<String>,
     /// The port to try, if not the backend's own
     #[arg(long = "probe-port", requires = "kind", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -180,6 +183,7 @@ impl Probe {
     fn spec(self) -> Option<ProbeSpec> {
         Some(ProbeSpec {
             kind: self.kind?,
+            via: self.via,
             port: self.port,
             path: self.path,
             host: self.host,

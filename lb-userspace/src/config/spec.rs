@@ -40,6 +40,10 @@ pub struct DaemonSpec {
     /// that the kernel would send from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tunnel_sources: Vec<String>,
+    /// Where aliases for probes `via = "vip"` are taken from: a prefix per IP version that nobody else uses; default
+    /// 198.19.0.0/16 and fdb3:5e0c:97d2:1::/64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe_aliases: Vec<String>,
     /// UDP port that `gue` backends listen on; default 6080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gue_port: Option<u32>,
@@ -173,7 +177,10 @@ pub struct ProbeSpec {
     /// `tcp` or `http`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The port to try; the backend's own if absent.
+    /// `direct` (default): to the backend's own address; `vip`: to the VIP, on that backend, as clients' packets go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// The port to try; if absent the backend's own, or the VIP's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// For `http`: the request target, default `/`.

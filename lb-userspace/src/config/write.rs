@@ -85,6 +85,9 @@ fn probe_spec_of(probe: &Probe) -> ProbeSpec {
     };
     ProbeSpec {
         kind: kind.to_owned(),
+        via: Some(probe.via)
+            .filter(|via| !via.is_default())
+            .map(|via| via.to_string()),
         port: probe.port,
         path,
         host,

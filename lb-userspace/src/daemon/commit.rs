@@ -49,15 +49,17 @@ impl Core {
         );
         self.watch(&self.serving());
         self.await_next_hops().await;
-        let published = match self.save() {
-            Ok(()) => self
+        let opened = self.open_paths().await;
+        let published = match (opened, self.save()) {
+            (Ok(()), Ok(())) => self
                 .publish()
                 .map_err(|error| (ErrorCode::Kernel, describe(&error))),
-            Err(error) => Err((ErrorCode::Internal, describe(&error))),
+            (Err(error), _) => Err((ErrorCode::Kernel, format!("{error:#}"))),
+            (_, Err(error)) => Err((ErrorCode::Internal, describe(&error))),
         };
         match published {
             Ok(plan) => {
-                self.plan = plan;
+                self.adopt(plan);
                 self.clean();
                 Ok(())
             }
@@ -92,6 +94,7 @@ impl Core {
             interfaces: &self.edges.interfaces.indexes(),
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         };
         self.edges.reconciler.publish(&self.desired, world)
     }
@@ -104,6 +107,7 @@ impl Core {
             interfaces: &self.edges.interfaces.indexes(),
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         };
         let plan = self.edges.reconciler.plan(desired, world);
         plan.shortages.iter().map(ToString::to_string).collect()
@@ -118,6 +122,7 @@ impl Core {
             interfaces: &self.edges.interfaces.indexes(),
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         };
         match self
             .edges
@@ -125,7 +130,7 @@ impl Core {
             .publish_what_fits(&self.desired, world)
         {
             Ok(plan) => {
-                self.plan = plan;
+                self.adopt(plan);
                 self.failed = None;
                 self.clean();
             }

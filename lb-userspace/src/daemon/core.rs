@@ -14,7 +14,8 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    commit::describe, event::Event, exit::Failure, interfaces::Interfaces, saved::Beginning,
+    commit::describe, event::Event, exit::Failure, interfaces::Interfaces, paths::Paths,
+    saved::Beginning,
 };
 use crate::{
     config::{DaemonSettings, Faults, text},
@@ -35,6 +36,7 @@ const FULL_PASS: Duration = Duration::from_secs(30);
 pub(super) struct Edges {
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
+    pub(super) paths: Paths,
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub(super) sources: ChosenSources,
     pub(super) prober: Prober,
@@ -101,6 +103,7 @@ impl Core {
         let adopted = self.adopted();
         self.watch(&adopted);
         self.await_next_hops().await;
+        self.open_paths().await?;
         let health = self.health();
         self.edges.interfaces.look_at_vlans(links);
         let world = World {
@@ -109,6 +112,7 @@ impl Core {
             interfaces: &self.edges.interfaces.present(links),
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         };
         let plan = self
             .edges
@@ -126,7 +130,7 @@ impl Core {
             .reconciler
             .clean(&plan)
             .map_err(anyhow::Error::from)?;
-        self.plan = plan;
+        self.adopt(plan);
         self.save().map_err(anyhow::Error::from)?;
         Ok(())
     }
@@ -214,6 +218,7 @@ impl Core {
     async fn full_pass(&mut self) {
         self.edges.interfaces.forget_failures();
         self.look_at_interfaces().await;
+        self.heal_paths().await;
         match self.edges.reconciler.refresh() {
             Ok(()) => self.reconcile(),
             Err(error) => self.fail(describe(&error)),

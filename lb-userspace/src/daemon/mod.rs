@@ -10,6 +10,7 @@
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
 //! | `interfaces` | which interfaces the program is attached to |
+//! | `paths` | the interface of probes that go the way of clients' packets |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
 //! | `setup` | what a backend's host needs, from what is known of the way to it |
@@ -27,6 +28,7 @@ pub mod exit;
 mod host;
 mod interfaces;
 mod options;
+mod paths;
 mod preflight;
 mod report;
 mod saved;

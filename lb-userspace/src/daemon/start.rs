@@ -23,6 +23,7 @@ use super::{
     exit::{ExitCode, Failure},
     interfaces::{self, Interfaces},
     options::{Command, LogFormat, Options, RunOptions},
+    paths::Paths,
     preflight,
     saved::{self, Beginning},
 };
@@ -210,6 +211,7 @@ async fn begin(
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces: Interfaces::new(attachments, mode, names),
+        paths: Paths::new(settings.probe_aliases),
         sources: crate::model::ChosenSources {
             tunnel: settings.tunnel_sources,
             snat: settings.snat.sources,

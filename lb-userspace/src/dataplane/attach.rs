@@ -216,6 +216,14 @@ impl Attachments {
         fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))
     }
 
+    /// Gives the interface `name`, which has this index and another program, a ledger.
+    ///
+    /// # Errors
+    /// There is none for it.
+    pub fn count_for(&mut self, name: &str, index: u32) -> Result<()> {
+        self.ledgers.grant(name, index)
+    }
+
     /// Notes that the interface `name` is gone. Its ledger waits for one of the same name.
     pub fn gone(&mut self, name: &str) {
         self.ledgers.release(name);
@@ -239,7 +247,7 @@ impl Attachments {
 }
 
 /// The program called `name`.
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     let program = ebpf.program_mut(name);
     let program = program.with_context(|| format!("the eBPF object has no program `{name}`"))?;
     Ok(program.try_into()?)

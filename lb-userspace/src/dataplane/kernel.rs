@@ -26,7 +26,9 @@ use super::{
     arena::Arena,
     attach::Attachments,
     load::{self, Pins},
+    paths::PathMaps,
     prefixes::Prefixes,
+    probe::ProbeProgram,
     vips::VipMaps,
 };
 
@@ -39,6 +41,7 @@ pub struct Kernel {
     devices: DevMapHash<MapData>,
     vlans: HashMap<MapData, u32, VlanDevice>,
     blocklist: Prefixes,
+    paths: PathMaps,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
@@ -65,7 +68,8 @@ impl Kernel {
         wanted: Capacity,
         generation: u32,
     ) -> Result<(Self, Attachments, bool)> {
-        let loaded = load::load(pins, with(settings, features), wanted)?;
+        let settings_now = with(settings, features);
+        let loaded = load::load(pins, settings_now, wanted, load::BALANCER)?;
         let mut ebpf = loaded.ebpf;
         let Some(Map::Array(tables)) = ebpf.take_map(names::TABLES) else {
             bail!("map {} is not an array", names::TABLES);
@@ -80,6 +84,7 @@ impl Kernel {
             devices: take(&mut ebpf, names::DEVICES)?,
             vlans: take(&mut ebpf, names::VLANS)?,
             blocklist: Prefixes::take(&mut ebpf, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
+            paths: PathMaps::take(&mut ebpf)?,
             arena,
             capacity: loaded.capacity,
             actual: Actual {
@@ -111,7 +116,7 @@ impl Kernel {
         let features = self.features.with(features);
         load::check_pins(&self.pins)?;
         let settings = with(self.settings, features);
-        let mut ebpf = load::load(&self.pins, settings, self.capacity)?.ebpf;
+        let mut ebpf = load::load(&self.pins, settings, self.capacity, load::BALANCER)?.ebpf;
         // The program holds its maps, and they are open here already.
         for name in names::MAPS {
             drop(ebpf.take_map(name));
@@ -136,6 +141,18 @@ impl Kernel {
         }
         self.provide(held, attachments)?;
         attachments.take_over()
+    }
+
+    /// Loads the program for probes over the same maps, and attaches it to the interface of probes with this index.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn attach_probe(&self, index: u32) -> Result<ProbeProgram> {
+        load::check_pins(&self.pins)?;
+        // It has nothing to do but what needs them.
+        let settings = with(self.settings, Features::REPLIES);
+        let loaded = load::load(&self.pins, settings, self.capacity, load::PROBE)?;
+        ProbeProgram::attach(loaded, index)
     }
 
     fn read(&self) -> Result<Actual> {
@@ -169,6 +186,7 @@ impl Kernel {
             actual.tables.insert(region, table);
         }
         actual.blocklist = self.blocklist.read()?;
+        actual.paths = self.paths.read()?;
         for device in self.devices.keys() {
             actual.devices.insert(device?);
         }
@@ -215,6 +233,8 @@ impl Kernel {
             Step::RemoveServer(key) => {
                 absent_is_fine(self.servers.remove(&abi::server_key_to_map(key)))?;
             }
+            Step::PutPath(alias, entry) => self.paths.put(*alias, entry)?,
+            Step::RemovePath(alias) => self.paths.remove(*alias)?,
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
                 self.vips.put(*vip, entry)?;

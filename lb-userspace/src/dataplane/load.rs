@@ -144,8 +144,20 @@ pub(super) struct Loaded {
     pub(super) adopted: bool,
 }
 
-/// Loads the object with the maps pinned under `pins`, creating those that are missing.
-pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<Loaded> {
+/// A program in both its forms: the name of the one for jumbo frames, and of the other.
+pub(super) type Forms = [&'static str; 2];
+/// The program that balances.
+pub(super) const BALANCER: Forms = [names::BALANCER_FRAGS, names::BALANCER];
+/// The program on the interface of probes.
+pub(super) const PROBE: Forms = [names::PROBE_FRAGS, names::PROBE];
+
+/// Loads a program of the object with the maps pinned under `pins`, creating those that are missing.
+pub(super) fn load(
+    pins: &Pins,
+    settings: Settings,
+    wanted: Capacity,
+    [jumbo, plain]: Forms,
+) -> Result<Loaded> {
     let object = object()?;
     let maps = pins.maps();
     let adopted = maps.join(names::BACKENDS).exists();
@@ -175,6 +187,8 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
         .map_max_entries(names::REPLIES_V6, capacity.flows)
         .map_max_entries(names::SOURCES_V4, capacity.sources)
         .map_max_entries(names::SOURCES_V6, capacity.sources)
+        .map_max_entries(names::PATHS_V4, capacity.backends)
+        .map_max_entries(names::PATHS_V6, capacity.backends)
         .map_max_entries(names::DEVICES, MAX_DEVICES);
     // The object holds the maps of `decap` too: made as small as can be, and closed again.
     for name in names::DECAP_MAPS {
@@ -182,7 +196,7 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
     }
     let created = loader.load(object);
     let mut ebpf = created.with_context(|| creation(getrlimit(Resource::Memlock).current))?;
-    let program = load_program(&mut ebpf, names::BALANCER_FRAGS, names::BALANCER)?;
+    let program = load_program(&mut ebpf, jumbo, plain)?;
     for name in names::DECAP_MAPS {
         drop(ebpf.take_map(name));
     }

@@ -15,8 +15,10 @@ use crate::model::{
 };
 
 mod quic;
+mod via;
 
 pub use quic::quic_breaches;
+pub use via::via_breaches;
 
 /// The most VIPs of a service.
 pub const MAX_VIPS: usize = 64;
@@ -158,6 +160,17 @@ pub enum Breach {
         "a probe speaks TCP, and all VIPs of the service are SCTP, so nobody answers it at the backend's own port: name a port where something listens by TCP, or take the probe out"
     )]
     ProbeOfSctp,
+    #[error(
+        "probes go to the VIP (via = \"vip\") only on backends in modes l2, ipip and gue, and the service has none: leave via out, or use such a mode"
+    )]
+    ViaWithoutDirect,
+    #[error(
+        "probes of {protocol} cannot go to the VIP (via = \"vip\") on backend {backend}: the service has no VIP of its IP version and that protocol that names a port; add one, write the probe's port, or leave via out"
+    )]
+    ViaWithoutVip {
+        backend: SocketAddr,
+        protocol: Protocol,
+    },
     #[error("the interval {0:?} is out of range: write 10ms to 1h")]
     ProbeInterval(Duration),
     #[error("the timeout {0:?} is too short: write at least 1ms")]
@@ -203,10 +216,12 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         probe,
         source_limit,
         quic_lb,
+        mode,
         ..
     } = service;
     let mut found = layout_breaches(vips, backends, *table_slots, probe.as_ref());
     found.extend(quic_breaches(vips, backends, quic_lb));
+    found.extend(via_breaches(vips, *mode, backends, probe.as_ref()));
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
     found.extend(source_limit.iter().flat_map(limit_breaches));
@@ -329,6 +344,7 @@ pub fn way_breach(backend: &Backend, vips: &BTreeSet<Vip>, way: Way) -> Option<B
 pub fn probe_breaches(probe: &Probe) -> Vec<(&'static str, Breach)> {
     let Probe {
         kind,
+        via: _,
         port,
         interval,
         timeout,

@@ -14,11 +14,11 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    Observation, Target,
+    Endpoint, Observation, Target,
     probe::{self, Failure},
     schedule,
 };
-use crate::model::Probe;
+use crate::model::{Probe, Via};
 
 /// Probes a set of targets for as long as it lives, and sends every result. When this host itself could
 /// not probe there is none, only a line in the log.
@@ -26,9 +26,13 @@ use crate::model::Probe;
 pub struct Prober {
     results: mpsc::Sender<Observation>,
     watched: BTreeMap<Target, Watched>,
+    paths: watch::Sender<Paths>,
     /// Owns the tasks: dropping it stops them all.
     tasks: JoinSet<()>,
 }
+
+/// Where targets that are probed by their VIP are reached; those that are not there cannot be.
+pub type Paths = BTreeMap<Target, Endpoint>;
 
 #[derive(Debug)]
 struct Watched {
@@ -45,6 +49,7 @@ impl Prober {
         Self {
             results,
             watched: BTreeMap::new(),
+            paths: watch::Sender::new(Paths::new()),
             tasks: JoinSet::new(),
         }
     }
@@ -69,6 +74,17 @@ impl Prober {
         while self.tasks.try_join_next().is_some() {}
     }
 
+    /// Has targets that are probed by their VIP reached there from their next probe on.
+    pub fn lead(&self, paths: &Paths) {
+        self.paths.send_if_modified(|current| {
+            let changed = current != paths;
+            if changed {
+                current.clone_from(paths);
+            }
+            changed
+        });
+    }
+
     /// Probes `target` faster while a change of its health is `pending`; see
     /// [`schedule::next_delay`]. Cheap, and without effect if nothing changes.
     pub fn hurry(&mut self, target: &Target, pending: bool) {
@@ -81,7 +97,13 @@ impl Prober {
 
     fn start(&mut self, target: Target, probe: Probe) -> Watched {
         let (pending, confirming) = watch::channel(false);
-        let task = probe_forever(target, probe.clone(), confirming, self.results.clone());
+        let task = probe_forever(
+            target,
+            probe.clone(),
+            self.paths.subscribe(),
+            confirming,
+            self.results.clone(),
+        );
         Watched {
             probe,
             pending,
@@ -93,6 +115,7 @@ impl Prober {
 async fn probe_forever(
     target: Target,
     probe: Probe,
+    paths: watch::Receiver<Paths>,
     mut confirming: watch::Receiver<bool>,
     results: mpsc::Sender<Observation>,
 ) {
@@ -100,8 +123,11 @@ async fn probe_forever(
     sleep_until(begin).await;
     let mut warned = false;
     loop {
-        let attempt = probe::attempt(&probe, target.address).await;
-        if let Err(failure @ Failure::Local(_)) = attempt {
+        let attempt = match endpoint(&target, &probe, &paths) {
+            Some(endpoint) => probe::attempt(&probe, endpoint).await,
+            None => Err(Failure::NoPath),
+        };
+        if let Err(failure @ (Failure::Local(_) | Failure::NoPath)) = attempt {
             // No result: a balancer that runs out of descriptors must not take its backends down.
             if !warned {
                 warn!("the health of {target} is not known: {failure}");
@@ -119,6 +145,14 @@ async fn probe_forever(
             }
         }
         begin = next(begin, &probe, &mut confirming).await;
+    }
+}
+
+/// Where `target` is reached, if it can be.
+fn endpoint(target: &Target, probe: &Probe, paths: &watch::Receiver<Paths>) -> Option<Endpoint> {
+    match probe.via {
+        Via::Direct => Some(target.address.into()),
+        Via::Vip => paths.borrow().get(target).copied(),
     }
 }
 

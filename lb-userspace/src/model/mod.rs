@@ -3,6 +3,7 @@
 //! A value of these types is valid: parsing is where a bad one is refused (see [`config`](crate::config)).
 //! All of them are written in JSON and TOML as an operator would write them.
 
+mod alias;
 mod backend;
 mod limit;
 mod prefix;
@@ -13,10 +14,11 @@ mod source;
 mod vip;
 mod way;
 
+pub use alias::{AliasPrefix, Aliases, ProbeWay};
 pub use backend::{AdminState, Backend, Mode, Weight};
 pub use limit::SourceLimit;
 pub use prefix::Prefix;
-pub use probe::{Health, Probe, ProbeKind, StatusRange};
+pub use probe::{Health, Probe, ProbeKind, StatusRange, Via};
 pub use quic::{ConfigId, QuicConfig, QuicLb, ServerId, ServerIdLength};
 pub use service::{Service, ServiceName, TableSlots};
 pub use source::{ChosenSources, Source, Sources};

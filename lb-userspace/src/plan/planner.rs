@@ -9,8 +9,12 @@ use std::{
 use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 
 use super::{
-    Input, NotServing, Plan, Serving, Shortage, Tables, regions::Regions, servers::Servers,
-    tables::Members, vips::Vips,
+    Input, NotServing, Plan, Serving, Shortage, Tables,
+    paths::{Numbered, Paths},
+    regions::Regions,
+    servers::Servers,
+    tables::Members,
+    vips::Vips,
 };
 use crate::{
     dataplane::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry},
@@ -30,7 +34,7 @@ type Way = (NextHop, Option<Source>);
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
-    input: Input<'a>,
+    pub(super) input: Input<'a>,
     /// The number that new publications and new backends get.
     next: u32,
     /// Numbers of backends in the kernel by what they are.
@@ -43,12 +47,13 @@ pub(super) struct Planner<'a> {
     interfaces: BTreeSet<u32>,
     regions: Regions,
     servers: Servers,
+    pub(super) paths: Paths,
     vips: Vips,
     write_backends: Vec<Step>,
     write_tables: Vec<Step>,
     write_vips: Vec<Step>,
     silence_backends: Vec<Step>,
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 impl<'a> Planner<'a> {
@@ -64,6 +69,7 @@ impl<'a> Planner<'a> {
             lowest_free: 1,
             interfaces: BTreeSet::new(),
             servers: Servers::default(),
+            paths: Paths::default(),
             regions: Regions::new(input.actual, input.capacity.slots),
             vips: Vips::new(input.desired, input.actual, input.capacity.vips),
             write_backends: Vec::new(),
@@ -135,6 +141,7 @@ impl<'a> Planner<'a> {
             .and_then(|id| self.input.actual.backends.get(&id))
             .copied();
         let way = self.way(backend, before);
+        let own = way.as_ref().ok().and_then(|(hop, _)| hop.source);
         let why_not = serves.err().or(way.clone().err());
         // A known backend whose next hop is lost keeps the old one for the flows it has.
         let before_way = before.map(|entry| (entry.next_hop, entry.source));
@@ -161,6 +168,12 @@ impl<'a> Planner<'a> {
         };
         self.backends.insert(number);
         self.name(id, service, backend, number, entry.generation);
+        let numbered = Numbered {
+            number,
+            generation: entry.generation,
+            source: own,
+        };
+        self.lead(service, backend, &numbered);
         if backend.mode != Mode::Local {
             self.interfaces.insert(entry.next_hop.interface);
         }
@@ -321,6 +334,7 @@ impl<'a> Planner<'a> {
             clean.insert(0, Step::Grace);
         }
         let remove_vips = self.remove_vips();
+        let (put_paths, remove_paths) = self.path_steps();
         let (block, unblock) = self.blocklist();
         let (held, room) = (&self.input.actual.servers, self.input.capacity.server_ids());
         let servers = self.servers.steps(held, room);
@@ -334,6 +348,8 @@ impl<'a> Planner<'a> {
         let publish: Vec<Step> = [
             put_ways,
             self.write_backends,
+            remove_paths,
+            put_paths,
             servers.make_room,
             servers.put,
             self.write_tables,
@@ -412,6 +428,7 @@ impl<'a> Planner<'a> {
         let hops = self.input.next_hops.values().flatten();
         let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
         wanted.extend(self.input.interfaces);
+        wanted.extend(self.input.probes.interface);
         let have = &self.input.actual.devices;
         let put = wanted.difference(have).copied().map(Step::PutDevice);
         let unused = have.difference(&wanted).copied();

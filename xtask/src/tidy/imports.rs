@@ -7,13 +7,14 @@ use super::{
 
 /// A module of the library and what else of the library it may name, itself apart. Modules that are not
 /// listed may name what they like, except [`WIRING`].
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("maglev", &["model"]),
     ("desired", &["model"]),
     ("config", &["desired", "model"]),
     ("neighbor", &["model"]),
     ("health", &["model"]),
+    ("cable", &["model", "neighbor"]),
     ("dataplane", &["maglev", "model", "neighbor"]),
     (
         "plan",
@@ -43,13 +44,14 @@ const LAYERS: [(&str, &[&str]); 11] = [
 const WIRING: &str = "daemon";
 
 /// Crates that one module of the library wraps for all others.
-const WRAPPED: [(&str, &str); 6] = [
+const WRAPPED: [(&str, &str); 7] = [
     ("aya", "dataplane"),
     ("aya_log", "dataplane"),
     ("aya_obj", "dataplane"),
     ("netlink_packet_core", "neighbor"),
     ("netlink_packet_route", "neighbor"),
     ("rtnetlink", "neighbor"),
+    ("tokio_tun", "cable"),
 ];
 
 /// Modules that are functions of values.

@@ -7,7 +7,7 @@ use crate::{
         spec::ProbeSpec,
     },
     desired::rules::{PROBE_INTERVAL, probe_breaches},
-    model::{Probe, ProbeKind, StatusRange},
+    model::{Probe, ProbeKind, StatusRange, Via},
 };
 
 /// What could be read of `spec`; `None` if not even its type could.
@@ -26,8 +26,11 @@ pub(super) fn read(spec: &ProbeSpec, place: &str, found: &mut Found) -> Option<P
         None if found.knows(&part(place, "interval")) => *PROBE_INTERVAL.end(),
         None => default.interval,
     };
+    let ways = Via::ALL.map(|via| (via.to_string(), via));
+    let via = word(found, &part(place, "via"), spec.via.as_deref(), &ways);
     let probe = Probe {
         kind: kind.clone().unwrap_or(ProbeKind::Tcp),
+        via: via.unwrap_or_default(),
         port: spec.port,
         interval,
         timeout: timeout.unwrap_or(default.timeout.min(interval)),
@@ -38,7 +41,7 @@ pub(super) fn read(spec: &ProbeSpec, place: &str, found: &mut Found) -> Option<P
     for (field, breach) in probe_breaches(&probe) {
         found.add(part(place, field), breach.to_string());
     }
-    kind.map(|_| probe)
+    kind.and(via).map(|_| probe)
 }
 
 fn read_kind(spec: &ProbeSpec, place: &str, found: &mut Found) -> Option<ProbeKind> {

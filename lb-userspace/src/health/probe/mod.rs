@@ -3,13 +3,13 @@
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
 use tokio::{net::TcpStream, time::timeout_at};
 
+use super::Endpoint;
 use crate::model::{Probe, ProbeKind, StatusRange};
 
 mod http;
@@ -23,6 +23,11 @@ pub enum Failure {
     /// This host could not even try, which says nothing about the backend.
     #[error("this host could not probe: {0}")]
     Local(#[source] io::Error),
+    /// Nothing leads to the VIP on this backend, which says nothing about the backend either.
+    #[error(
+        "no way to the VIP on it: its next hop is not known yet, or this host has no address of its own towards it"
+    )]
+    NoPath,
     /// The probe's time was over.
     #[error("timed out after {after:?} {during}")]
     TimedOut {
@@ -114,18 +119,22 @@ impl Deadline {
     }
 }
 
-/// Probes `address` once, at the probe's own port if it has one; answers how long it took. Takes no
+/// Probes `to` once, at the probe's own port if it has one; answers how long it took. Takes no
 /// longer than the probe's time-out, whatever the other side does.
 ///
 /// # Errors
 /// Says what was expected and did not come.
-pub async fn attempt(probe: &Probe, address: SocketAddr) -> Result<Duration, Failure> {
+pub async fn attempt(probe: &Probe, to: impl Into<Endpoint>) -> Result<Duration, Failure> {
     let begin = Instant::now();
     let deadline = Deadline::new(probe.timeout);
-    let endpoint = SocketAddr::new(address.ip(), probe.port.unwrap_or(address.port()));
+    let endpoint = to.into().at(probe.port);
     let stream = deadline
         .limit(
-            async { TcpStream::connect(endpoint).await.map_err(connect_failure) },
+            async {
+                TcpStream::connect(endpoint.address)
+                    .await
+                    .map_err(connect_failure)
+            },
             || "while connecting".to_owned(),
         )
         .await?;
@@ -136,7 +145,7 @@ pub async fn attempt(probe: &Probe, address: SocketAddr) -> Result<Duration, Fai
         ProbeKind::Http { path, host, status } => {
             let request = http::Request {
                 path,
-                host: host.clone().unwrap_or_else(|| endpoint.to_string()),
+                host: host.clone().unwrap_or_else(|| endpoint.name.to_string()),
                 expected: *status,
             };
             deadline

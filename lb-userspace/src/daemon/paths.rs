@@ -1,0 +1,91 @@
+//! The interface of probes, there from the first time that a probe is to go the way of clients' packets.
+
+use anyhow::{Context, Result};
+use tracing::{info, warn};
+
+use super::core::Core;
+use crate::{
+    cable::Cable,
+    dataplane::probe::ProbeProgram,
+    model::{Aliases, ProbeWay},
+    plan::{self, Plan},
+};
+
+/// The interface of probes of one instance.
+pub(super) struct Paths {
+    aliases: Aliases,
+    open: Option<Open>,
+}
+
+/// What there is while there is an interface. The program goes before it.
+struct Open {
+    _program: ProbeProgram,
+    cable: Cable,
+}
+
+impl Paths {
+    /// None yet.
+    pub(super) const fn new(aliases: Aliases) -> Self {
+        Self {
+            aliases,
+            open: None,
+        }
+    }
+
+    /// The interface that is in use.
+    fn cable(&self) -> Option<&Cable> {
+        let open = self.open.as_ref().map(|open| &open.cable);
+        open.filter(|cable| !cable.is_cut())
+    }
+
+    /// How probes go, for the plan.
+    pub(super) fn way(&self) -> ProbeWay {
+        ProbeWay {
+            aliases: self.aliases,
+            interface: self.cable().map(Cable::index),
+        }
+    }
+}
+
+impl Core {
+    /// Makes the interface of probes if it is needed and not there. It stays for as long as the daemon runs.
+    pub(super) async fn open_paths(&mut self) -> Result<()> {
+        let edges = &mut self.edges;
+        if !plan::needs_probe_interface(&self.desired) || edges.paths.cable().is_some() {
+            return Ok(());
+        }
+        let attachments = edges.interfaces.attachments_mut();
+        if let Some(cut) = edges.paths.open.take() {
+            attachments.gone(cut.cable.name());
+        }
+        let aliases = edges.paths.aliases;
+        let cable = Cable::open(aliases)
+            .await
+            .context("make ready for probes via the VIP")?;
+        let (name, index) = (cable.name(), cable.index());
+        attachments.count_for(name, index)?;
+        let kernel = edges.reconciler.dataplane();
+        let program = kernel
+            .attach_probe(index)
+            .with_context(|| format!("attach to {name}, the interface of probes"))?;
+        info!(interface = name, v4 = %aliases.v4, v6 = %aliases.v6, "probes go to VIPs by an interface of their own");
+        edges.paths.open = Some(Open {
+            _program: program,
+            cable,
+        });
+        Ok(())
+    }
+
+    /// Looks after the interface of probes, which somebody may have taken away.
+    pub(super) async fn heal_paths(&mut self) {
+        if let Err(error) = self.open_paths().await {
+            warn!(error = format!("{error:#}"), "no probe can go to a VIP now");
+        }
+    }
+
+    /// Takes `plan` for what is in the kernel from here on.
+    pub(super) fn adopt(&mut self, plan: Plan) {
+        self.edges.prober.lead(&plan.paths);
+        self.plan = plan;
+    }
+}
