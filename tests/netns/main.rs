@@ -21,6 +21,7 @@ mod kernel_tunnel;
 mod ledger;
 mod path_mtu;
 mod prefix;
+mod probe_via_vip;
 mod quic;
 mod reload;
 mod restart;

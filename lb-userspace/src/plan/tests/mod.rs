@@ -3,6 +3,7 @@
 mod lab;
 mod numbers;
 mod order;
+mod paths;
 mod properties;
 mod quic;
 mod room;
