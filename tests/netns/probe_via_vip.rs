@@ -1,6 +1,6 @@
 //! Probes that go the way of clients' packets: what they find that probes of the backend's own address do not.
 
-use std::{net::IpAddr, path::Path};
+use std::net::IpAddr;
 
 use lb_tests::{
     bed::{Bed, VIP_V4, VIPS},
@@ -10,9 +10,7 @@ use lb_tests::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::scene::{
-    LIMIT, Mode, PORT, Scene, backends, name, names, probe_time, set, wait_serving,
-};
+use crate::scene::{LIMIT, Mode, PORT, Scene, backends, name, names, set, wait_serving};
 
 #[test]
 fn a_vip_that_is_missing_on_a_backend_is_found_in_l2() {
@@ -94,4 +92,120 @@ fn health(control: &mut Control, scene: &Scene, vip: IpAddr) -> Value {
     let mut listed = backends(control, &name(vip)).into_iter();
     let found = listed.find(|backend| backend["address"] == json!(address));
     found.expect("the backend")["health"].clone()
+}
+
+/// The VIP is an address of the balancer's own, and its kernel distrusts sources that come in by another interface than
+/// it would answer by.
+#[test]
+fn the_balancer_may_have_the_vip_itself_and_be_strict() {
+    let scene = Scene::new(2);
+    for vip in VIPS {
+        scene.bed.balancer.ip(&format!("address add {vip} dev lo"));
+    }
+    let _http = scene.servers();
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    scene.bed.balancer.sysctl("ipv4/conf/all/rp_filter", "1");
+    for vip in VIPS {
+        serve(&scene, &mut control, Mode::L2, vip);
+    }
+    for vip in VIPS {
+        let clients = traffic::ask(&scene.bed.client, (vip, PORT).into(), 20);
+        assert_eq!(names(clients), set(&["b0", "b1"]));
+    }
+}
+
+#[test]
+fn a_new_process_goes_on_probing_and_leaves_no_interface_behind() {
+    let scene = Scene::new(2);
+    let _http = scene.servers();
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    assert_eq!(
+        interfaces_of_probes(&scene),
+        0,
+        "nothing is probed by its VIP"
+    );
+    serve(&scene, &mut control, Mode::L2, VIP_V4);
+    assert_eq!(interfaces_of_probes(&scene), 1);
+    daemon.kill();
+    wait::until("the interface goes with the process", LIMIT, || {
+        interfaces_of_probes(&scene) == 0
+    });
+
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    assert_eq!(interfaces_of_probes(&scene), 1);
+    let healthy = |control: &mut Control| {
+        let listed = backends(control, &name(VIP_V4));
+        listed.iter().all(|it| it["health"] == json!("up"))
+    };
+    assert!(healthy(&mut control), "health is adopted");
+    answered(&mut control);
+    assert!(healthy(&mut control));
+    assert!(daemon.stop().success());
+    assert_eq!(interfaces_of_probes(&scene), 0);
+}
+
+#[test]
+fn an_interface_of_probes_that_was_taken_away_is_made_anew() {
+    let scene = Scene::new(1);
+    let _http = scene.servers();
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    serve(&scene, &mut control, Mode::L2, VIP_V4);
+    scene.bed.balancer.ip("link delete lbp0");
+    // Any change looks after it; so does the daemon by itself, every half a minute.
+    let reference =
+        json!({"service": name(VIP_V4), "address": scene.backend(0, VIP_V4).to_string()});
+    wait::until("the interface is there again", LIMIT, || {
+        control.must("backend.drain", &reference);
+        control.must("backend.undrain", &reference);
+        interfaces_of_probes(&scene) == 1
+    });
+    answered(&mut control);
+    wait_serving(&mut control, &name(VIP_V4), 1);
+}
+
+#[test]
+fn aliases_that_are_somebody_elses_addresses_are_refused() {
+    let scene = Scene::new(1);
+    scene
+        .instance
+        .configure("probe_aliases = [\"10.2.0.0/24\"]");
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    let service = service(&scene, Mode::L2, VIP_V4);
+    let refused = control.refused("service.add", &service);
+    assert!(
+        refused
+            .message
+            .contains("10.2.0.1 is an address of this host"),
+        "{refused:?}"
+    );
+    assert_eq!(interfaces_of_probes(&scene), 0);
+    scene.bed.balancer.ip("address del 10.2.0.1/24 dev b0");
+    let refused = control.refused("service.add", &service);
+    assert!(
+        refused.message.contains("choose other probe_aliases"),
+        "{refused:?}"
+    );
+}
+
+/// How many interfaces of probes the balancer has.
+fn interfaces_of_probes(scene: &Scene) -> usize {
+    let shown = scene.bed.balancer.run("ip", &["-brief", "link", "show"]);
+    shown.lines().filter(|it| it.starts_with("lbp")).count()
+}
+
+/// Waits until more probes have been answered.
+fn answered(control: &mut Control) {
+    let mut count = || {
+        let stats = control.must("stats", &json!({}));
+        stats["ledger"]["pass.probe_reply"]
+            .as_u64()
+            .expect("a count")
+    };
+    let before = count();
+    wait::until("probes are answered", LIMIT, || count() > before + 10);
 }

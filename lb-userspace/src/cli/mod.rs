@@ -55,6 +55,10 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them, for as long as it takes to read a command line"
+)]
 enum Command {
     /// Versions of lbctl, the daemon, the protocol and the kernel
     Version,

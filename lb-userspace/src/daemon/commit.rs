@@ -169,6 +169,7 @@ impl Core {
         failed
             .chain(shortages)
             .chain(self.edges.interfaces.problems())
+            .chain(self.path_problems())
             .collect()
     }
 

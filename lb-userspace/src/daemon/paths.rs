@@ -7,7 +7,8 @@ use super::core::Core;
 use crate::{
     cable::Cable,
     dataplane::probe::ProbeProgram,
-    model::{Aliases, ProbeWay},
+    health::Target,
+    model::{Aliases, Health, ProbeWay, Via},
     plan::{self, Plan},
 };
 
@@ -81,6 +82,37 @@ impl Core {
         if let Err(error) = self.open_paths().await {
             warn!(error = format!("{error:#}"), "no probe can go to a VIP now");
         }
+    }
+
+    /// Why probes by the VIP may find out nothing, or nothing good, in words.
+    pub(super) fn path_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let attached = self.edges.interfaces.indexes();
+        for service in self.desired.services.values() {
+            for backend in service.backends.values() {
+                let probe = service.probe_of(backend);
+                let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip()) else {
+                    continue;
+                };
+                if probe.is_none_or(|probe| probe.via != Via::Vip) {
+                    continue;
+                }
+                let target = Target::of(service, backend.address);
+                if !self.plan.paths.contains_key(&target) {
+                    problems.push(format!(
+                        "{target} cannot be probed by its VIP: there is no interface of probes, or this host has no other address towards it"
+                    ));
+                } else if !attached.contains(&hop.interface)
+                    && self.book.health(&target) != Health::Up
+                {
+                    problems.push(format!(
+                        "answers of {target} to probes by its VIP seem to come in by the interface with index {}, where nobody takes them: add it to interfaces of [daemon], or leave `via` out",
+                        hop.interface
+                    ));
+                }
+            }
+        }
+        problems
     }
 
     /// Takes `plan` for what is in the kernel from here on.

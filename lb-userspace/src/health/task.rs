@@ -31,7 +31,7 @@ pub struct Prober {
     tasks: JoinSet<()>,
 }
 
-/// Where targets that are probed by their VIP are reached; those that are not there cannot be.
+/// Where targets that are probed by their VIP are reached; those that are not there are not probed.
 pub type Paths = BTreeMap<Target, Endpoint>;
 
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Prober {
 async fn probe_forever(
     target: Target,
     probe: Probe,
-    paths: watch::Receiver<Paths>,
+    mut paths: watch::Receiver<Paths>,
     mut confirming: watch::Receiver<bool>,
     results: mpsc::Sender<Observation>,
 ) {
@@ -123,11 +123,11 @@ async fn probe_forever(
     sleep_until(begin).await;
     let mut warned = false;
     loop {
-        let attempt = match endpoint(&target, &probe, &paths) {
-            Some(endpoint) => probe::attempt(&probe, endpoint).await,
-            None => Err(Failure::NoPath),
+        let Some(endpoint) = reached(&target, &probe, &mut paths).await else {
+            return;
         };
-        if let Err(failure @ (Failure::Local(_) | Failure::NoPath)) = attempt {
+        let attempt = probe::attempt(&probe, endpoint).await;
+        if let Err(failure @ Failure::Local(_)) = attempt {
             // No result: a balancer that runs out of descriptors must not take its backends down.
             if !warned {
                 warn!("the health of {target} is not known: {failure}");
@@ -148,11 +148,18 @@ async fn probe_forever(
     }
 }
 
-/// Where `target` is reached, if it can be.
-fn endpoint(target: &Target, probe: &Probe, paths: &watch::Receiver<Paths>) -> Option<Endpoint> {
+/// Where `target` is reached, once it can be; `None` if nobody will tell any more.
+async fn reached(
+    target: &Target,
+    probe: &Probe,
+    paths: &mut watch::Receiver<Paths>,
+) -> Option<Endpoint> {
     match probe.via {
         Via::Direct => Some(target.address.into()),
-        Via::Vip => paths.borrow().get(target).copied(),
+        Via::Vip => {
+            let paths = paths.wait_for(|paths| paths.contains_key(target)).await;
+            paths.ok()?.get(target).copied()
+        }
     }
 }
 

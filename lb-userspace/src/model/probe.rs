@@ -140,13 +140,12 @@ impl Probe {
             vips.filter(|vip| vip.addresses.is_ipv4() == backend.is_ipv4())
         };
         let mut speaking = of_version().filter(|vip| vip.protocol == self.kind.protocol());
-        let (vip, port) = match self.port {
-            Some(port) => (speaking.next().or_else(|| of_version().next())?, port),
-            None => {
-                let vip = speaking.find(|vip| vip.port != Vip::ANY_PORT)?;
-                (vip, vip.port)
-            }
-        };
+        let vip = if self.port.is_some() {
+            speaking.next().or_else(|| of_version().next())
+        } else {
+            speaking.find(|vip| vip.port != Vip::ANY_PORT)
+        }?;
+        let port = self.port.unwrap_or(vip.port);
         Some(SocketAddr::new(vip.addresses.address(), port))
     }
 }

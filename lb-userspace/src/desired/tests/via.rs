@@ -89,7 +89,7 @@ fn a_probe_goes_to_the_first_vip_that_it_can_speak_to_in_the_backends_version() 
     ] {
         let service = probed(vips, &[(backend, Mode::Gue)], port);
         let probe = service.probe.clone().unwrap();
-        let address: std::net::SocketAddr = backend.parse().unwrap();
+        let address: SocketAddr = backend.parse().unwrap();
         let found = probe.vip_for(&service.vips, address.ip());
         assert_eq!(
             found.map(|it| it.to_string()).as_deref(),

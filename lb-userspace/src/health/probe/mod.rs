@@ -23,11 +23,6 @@ pub enum Failure {
     /// This host could not even try, which says nothing about the backend.
     #[error("this host could not probe: {0}")]
     Local(#[source] io::Error),
-    /// Nothing leads to the VIP on this backend, which says nothing about the backend either.
-    #[error(
-        "no way to the VIP on it: its next hop is not known yet, or this host has no address of its own towards it"
-    )]
-    NoPath,
     /// The probe's time was over.
     #[error("timed out after {after:?} {during}")]
     TimedOut {

@@ -1,5 +1,7 @@
 //! Each kind of probe against real servers on loopback, well-behaved and not.
 
+use std::net::SocketAddr;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -258,4 +260,16 @@ async fn a_path_that_cannot_be_sent_is_told_and_not_tried() {
         failure.starts_with("GET /a b cannot be sent: "),
         "{failure}"
     );
+}
+
+#[tokio::test]
+async fn the_request_names_who_answers_and_not_where_it_went() {
+    let (address, request) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let endpoint = Endpoint {
+        address,
+        name: "192.0.2.10:80".parse().unwrap(),
+    };
+    attempt(&http(TIMEOUT), endpoint).await.unwrap();
+    let request = request.await.unwrap().to_ascii_lowercase();
+    assert!(request.contains("\r\nhost: 192.0.2.10:80\r\n"), "{request}");
 }
