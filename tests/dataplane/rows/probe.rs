@@ -10,7 +10,7 @@ use super::{cut, fragment::pieces, icmp_error::error, tunnel::encapsulated};
 use crate::{
     family::{Family, sctp, tcp, udp},
     member::{FIRST, GONE, L2_BACK, L2_FRONT, Member, NO_DEVICE, Side, TAGGED, TUNNELS},
-    row::{Row, row},
+    row::{Frame, Row, row},
 };
 
 const PORT: u16 = 8_443;
@@ -66,27 +66,25 @@ impl Row {
 
     /// `answer`, which comes from `member`, goes to the interface of probes, and from there to the stack.
     fn returns(self, family: Family, member: Member, answer: &Packet) -> Self {
-        let back = returned(family, member, answer);
-        self.answers(
-            member.side,
-            answer,
-            Outcome::ProbeReplied,
-            Action::Redirect,
-            Some(&back),
-        )
-        .becomes(
-            Side::Probes,
-            &back,
-            Outcome::ProbeReply,
-            Action::Pass,
-            back.frame(),
-        )
+        self.returns_as(member.side, answer, &returned(family, member, answer))
+    }
+
+    /// `answer`, which comes in on `side`, goes to the interface of probes as `shown`, and from there to the stack.
+    fn returns_as(self, side: Side, answer: &Packet, shown: &Packet) -> Self {
+        let (outcome, action) = (Outcome::ProbeReplied, Action::Redirect);
+        self.answers(side, answer, outcome, action, Some(shown))
+            .becomes(
+                Side::Probes,
+                shown,
+                Outcome::ProbeReply,
+                Action::Pass,
+                shown.frame(),
+            )
     }
 
     /// `frame` ends on the interface of probes.
-    fn is_no_probe(self, frame: &impl crate::row::Frame, outcome: Outcome) -> Self {
-        let out = frame.bytes();
-        self.becomes(Side::Probes, frame, outcome, Action::Drop, out)
+    fn is_no_probe(self, frame: &impl Frame, outcome: Outcome) -> Self {
+        self.answers(Side::Probes, frame, outcome, Action::Drop, None)
     }
 }
 
@@ -107,12 +105,18 @@ fn ways(family: Family) -> Vec<Row> {
     let members = members.filter(|member| direct(member) && member.side != Side::Aside);
     let mut rows = Vec::new();
     for member in members {
-        for (name, packet) in [
-            ("a segment", tcp(family, PORT)),
-            ("a datagram", udp(family, PORT).payload(vec![0x5a; 300])),
+        let segment = tcp(family, PORT);
+        let datagram = udp(family, PORT).payload(vec![0x5a; 300]);
+        for (name, asked, answered) in [
+            (
+                "a segment",
+                &segment,
+                segment.clone().flags(Flags::SYN | Flags::ACK),
+            ),
+            ("a datagram", &datagram, datagram.clone()),
         ] {
-            let there = probe(family, member, packet.clone());
-            let back = answer(family, member, packet.flags(Flags::SYN | Flags::ACK));
+            let there = probe(family, member, asked.clone());
+            let back = answer(family, member, answered);
             let tagged = back.clone().tag(CUSTOMER_TAG, 12);
             rows.push(
                 row(format!("{family:?}: {name} of a probe of {member:?}"))
@@ -140,11 +144,11 @@ fn flows(family: Family) -> Vec<Row> {
     let told = error(family.alias(L2_BACK), &quoted, 600).macs(path::MAC, path::MAC);
     let told = told.clone().ttl(told.ttl - 1);
     let long = answer(family, L2_BACK, udp(family, PORT).payload(vec![0x5a; 400]));
-    let fragments =
-        row(format!("{family:?}: an answer in fragments")).probes(family, L2_BACK, &asked);
-    let fragments = pieces(&long, 64)
-        .iter()
-        .fold(fragments, |row, piece| row.returns(family, L2_BACK, piece));
+    let shown = returned(family, L2_BACK, &long);
+    let fragments = pieces(&long, 64).into_iter().zip(pieces(&shown, 64)).fold(
+        row(format!("{family:?}: an answer in fragments")).probes(family, L2_BACK, &asked),
+        |row, (piece, shown)| row.returns_as(Side::Back, &piece, &shown),
+    );
     vec![
         fragments,
         row(format!(
@@ -161,20 +165,7 @@ fn flows(family: Family) -> Vec<Row> {
         .returns(family, L2_BACK, &answer(family, L2_BACK, tcp(family, PORT))),
         row(format!("{family:?}: an error about a probe"))
             .probes(family, L2_BACK, &asked)
-            .answers(
-                Side::Back,
-                &unreachable,
-                Outcome::ProbeReplied,
-                Action::Redirect,
-                Some(&told),
-            )
-            .becomes(
-                Side::Probes,
-                &told,
-                Outcome::ProbeReply,
-                Action::Pass,
-                told.frame(),
-            ),
+            .returns_as(Side::Back, &unreachable, &told),
         row(format!("{family:?}: an answer whose alias is gone"))
             .probes(family, L2_FRONT, &first)
             .then(|world| world.object.forget_paths())
