@@ -1,11 +1,11 @@
 //! Probes that go the way of clients' packets: what they find that probes of the backend's own address do not.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::Path};
 
 use lb_tests::{
     bed::{Bed, VIP_V4, VIPS},
     control::Control,
-    traffic, wait,
+    kernel, traffic, wait,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -27,7 +27,15 @@ fn a_vip_or_tunnel_that_is_broken_is_found_in_gue() {
     finds_what_breaks(Mode::Gue);
 }
 
+/// Whether this machine has what interfaces of probes are made of; if not, the calling test has said that it is skipped.
+fn has_taps() -> bool {
+    Path::new("/dev/net/tun").exists() || kernel::has_modules(&["tun"])
+}
+
 fn finds_what_breaks(mode: Mode) {
+    if !has_taps() {
+        return;
+    }
     let scene = match mode {
         Mode::Ipip | Mode::Gue => Scene::on(Bed::with_bare_backends(2)),
         _ => Scene::new(2),
@@ -208,4 +216,24 @@ fn answered(control: &mut Control) {
     };
     let before = count();
     wait::until("probes are answered", LIMIT, || count() > before + 10);
+}
+
+#[test]
+fn probes_go_by_generic_xdp_where_all_does() {
+    if !kernel::is_5_15() {
+        kernel::skipped("this kernel has no generic XDP for redirects (5.15 has)");
+        return;
+    }
+    let scene = Scene::new(2);
+    let _http = scene.servers();
+    let daemon = scene.instance.start_with(&["--xdp-mode", "generic"]);
+    let mut control = daemon.control();
+    for vip in VIPS {
+        serve(&scene, &mut control, Mode::L2, vip);
+    }
+    let shown = scene
+        .bed
+        .balancer
+        .run("ip", &["link", "show", "dev", "lbp0"]);
+    assert!(shown.contains("xdpgeneric"), "{shown}");
 }

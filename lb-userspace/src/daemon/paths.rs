@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::core::Core;
 use crate::{
     cable::Cable,
-    dataplane::probe::ProbeProgram,
+    dataplane::{attach::AttachMode, probe::ProbeProgram},
     health::Target,
     model::{Aliases, Health, ProbeWay, Via},
     plan::{self, Plan},
@@ -21,6 +21,7 @@ pub(super) struct Paths {
 /// What there is while there is an interface. The program goes before it.
 struct Open {
     _program: ProbeProgram,
+    mode: AttachMode,
     cable: Cable,
 }
 
@@ -49,29 +50,44 @@ impl Paths {
 }
 
 impl Core {
-    /// Makes the interface of probes if it is needed and not there. It stays for as long as the daemon runs.
+    /// Makes the interface of probes if it is needed and not there. It stays for as long as the daemon runs; its program
+    /// sends as the others do, which is known once they are attached.
     pub(super) async fn open_paths(&mut self) -> Result<()> {
-        let edges = &mut self.edges;
-        if !plan::needs_probe_interface(&self.desired) || edges.paths.cable().is_some() {
+        if !plan::needs_probe_interface(&self.desired) {
             return Ok(());
         }
+        let edges = &mut self.edges;
+        let mode = edges.interfaces.sending_mode();
         let attachments = edges.interfaces.attachments_mut();
-        if let Some(cut) = edges.paths.open.take() {
-            attachments.gone(cut.cable.name());
-        }
-        let aliases = edges.paths.aliases;
-        let cable = Cable::open(aliases)
-            .await
-            .context("make ready for probes via the VIP")?;
+        let cable = match edges.paths.open.take() {
+            Some(open) if open.cable.is_cut() => {
+                attachments.gone(open.cable.name());
+                None
+            }
+            Some(open) if open.mode == mode => {
+                edges.paths.open = Some(open);
+                return Ok(());
+            }
+            Some(open) => Some(open.cable),
+            None => None,
+        };
+        let cable = match cable {
+            Some(cable) => cable,
+            None => Cable::open(edges.paths.aliases)
+                .await
+                .context("make ready for probes via the VIP")?,
+        };
         let (name, index) = (cable.name(), cable.index());
         attachments.count_for(name, index)?;
         let kernel = edges.reconciler.dataplane();
         let program = kernel
-            .attach_probe(index)
+            .attach_probe(index, mode)
             .with_context(|| format!("attach to {name}, the interface of probes"))?;
-        info!(interface = name, v4 = %aliases.v4, v6 = %aliases.v6, "probes go to VIPs by an interface of their own");
+        let Aliases { v4, v6 } = edges.paths.aliases;
+        info!(interface = name, ?mode, %v4, %v6, "probes go to VIPs by an interface of their own");
         edges.paths.open = Some(Open {
             _program: program,
+            mode,
             cable,
         });
         Ok(())

@@ -34,7 +34,7 @@ pub enum AttachMode {
 }
 
 impl AttachMode {
-    const fn in_kernel(self) -> KernelMode {
+    pub(super) const fn in_kernel(self) -> KernelMode {
         match self {
             Self::Native => KernelMode::Driver,
             Self::Generic => KernelMode::Skb,

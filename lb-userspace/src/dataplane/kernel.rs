@@ -24,7 +24,7 @@ use tracing::info;
 use super::{
     Actual, Capacity, Dataplane, DataplaneError, Features, Region, Step, abi,
     arena::Arena,
-    attach::Attachments,
+    attach::{AttachMode, Attachments},
     load::{self, Pins},
     paths::PathMaps,
     prefixes::Prefixes,
@@ -147,12 +147,12 @@ impl Kernel {
     ///
     /// # Errors
     /// The kernel refused.
-    pub fn attach_probe(&self, index: u32) -> Result<ProbeProgram> {
+    pub fn attach_probe(&self, index: u32, mode: AttachMode) -> Result<ProbeProgram> {
         load::check_pins(&self.pins)?;
         // It has nothing to do but what needs them.
         let settings = with(self.settings, Features::REPLIES);
         let loaded = load::load(&self.pins, settings, self.capacity, load::PROBE)?;
-        ProbeProgram::attach(loaded, index)
+        ProbeProgram::attach(loaded, index, mode)
     }
 
     fn read(&self) -> Result<Actual> {

@@ -1,10 +1,13 @@
 //! The program on the interface of probes.
 
 use anyhow::{Context, Result};
-use aya::{Ebpf, programs::XdpMode};
+use aya::Ebpf;
 use lb_common::names;
 
-use super::{attach::program, load};
+use super::{
+    attach::{AttachMode, program},
+    load,
+};
 
 /// The program, attached for as long as this lives: its interface lives no longer than the process either.
 pub struct ProbeProgram {
@@ -18,7 +21,7 @@ impl ProbeProgram {
     ///
     /// # Errors
     /// The kernel refused.
-    pub(super) fn attach(loaded: load::Loaded, index: u32) -> Result<Self> {
+    pub(super) fn attach(loaded: load::Loaded, index: u32, mode: AttachMode) -> Result<Self> {
         let load::Loaded {
             mut ebpf,
             program: name,
@@ -29,7 +32,7 @@ impl ProbeProgram {
             drop(ebpf.take_map(name));
         }
         program(&mut ebpf, name)?
-            .attach_to_if_index(index, XdpMode::Driver)
+            .attach_to_if_index(index, mode.in_kernel())
             .context("attach the program for probes")?;
         Ok(Self { _ebpf: ebpf })
     }
