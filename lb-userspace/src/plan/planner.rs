@@ -349,7 +349,6 @@ impl<'a> Planner<'a> {
             put_ways,
             self.write_backends,
             remove_paths,
-            put_paths,
             servers.make_room,
             servers.put,
             self.write_tables,
@@ -359,6 +358,7 @@ impl<'a> Planner<'a> {
             servers.remove,
             unblock,
             self.silence_backends,
+            put_paths,
         ]
         .concat();
         Plan {
