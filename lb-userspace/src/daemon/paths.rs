@@ -71,11 +71,11 @@ impl Core {
             Some(open) => Some(open.cable),
             None => None,
         };
-        let cable = match cable {
-            Some(cable) => cable,
-            None => Cable::open(edges.paths.aliases)
-                .await
-                .context("make ready for probes via the VIP")?,
+        let cable = if let Some(cable) = cable {
+            cable
+        } else {
+            let made = Cable::open(edges.paths.aliases).await;
+            made.context("make ready for probes by the VIP")?
         };
         let (name, index) = (cable.name(), cable.index());
         attachments.count_for(name, index)?;
