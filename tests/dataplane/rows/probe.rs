@@ -219,7 +219,7 @@ fn refused(family: Family) -> Vec<Row> {
             ),
     ];
     for (name, length) in [
-        ("the ethernet header", 10),
+        ("nothing but a link header", layers.ip),
         ("the IP header", layers.ip + 12),
         ("the TCP header", layers.transport + 12),
     ] {
