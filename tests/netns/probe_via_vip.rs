@@ -38,7 +38,7 @@ fn finds_what_breaks(mode: Mode) {
     }
     let scene = match mode {
         Mode::Ipip | Mode::Gue => Scene::on(Bed::with_bare_backends(2)),
-        _ => Scene::new(2),
+        Mode::L2 | Mode::Nat | Mode::Snat => Scene::new(2),
     };
     let _http = scene.servers();
     let daemon = scene.instance.start();

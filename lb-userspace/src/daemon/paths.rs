@@ -81,8 +81,8 @@ impl Core {
         let cable = if let Some(cable) = cable {
             cable
         } else {
-            let made = Cable::open(edges.paths.aliases).await;
-            made.context("make ready for probes by the VIP")?
+            let opened = Cable::open(edges.paths.aliases).await;
+            opened.context("make ready for probes by the VIP")?
         };
         let (name, index) = (cable.name(), cable.index());
         attachments.count_for(name, index)?;

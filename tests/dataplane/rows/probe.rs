@@ -83,7 +83,7 @@ impl Row {
     }
 
     /// `frame` ends on the interface of probes.
-    fn is_no_probe(self, frame: &impl Frame, outcome: Outcome) -> Self {
+    fn refuses(self, frame: &impl Frame, outcome: Outcome) -> Self {
         self.answers(Side::Probes, frame, outcome, Action::Drop, None)
     }
 }
@@ -187,33 +187,33 @@ fn refused(family: Family) -> Vec<Row> {
     let stranger = whole.clone().to((family.elsewhere(), PORT).into());
     let group = whole.clone().macs(path::MAC, [1, 0, 0x5e, 0, 0, 1]);
     let mut rows = vec![
-        row(format!("{family:?}: no alias")).is_no_probe(&stranger, Outcome::NotAProbe),
-        row(format!("{family:?}: a VIP is no alias")).is_no_probe(
+        row(format!("{family:?}: no alias")).refuses(&stranger, Outcome::NotAProbe),
+        row(format!("{family:?}: a VIP is no alias")).refuses(
             &whole.clone().to((family.vip(), PORT).into()),
             Outcome::NotAProbe,
         ),
-        row(format!("{family:?}: a group")).is_no_probe(&group, Outcome::NotAProbe),
-        row(format!("{family:?}: a probe by sctp")).is_no_probe(
+        row(format!("{family:?}: a group")).refuses(&group, Outcome::NotAProbe),
+        row(format!("{family:?}: a probe by sctp")).refuses(
             &probe(family, L2_FRONT, sctp(family, PORT)),
             Outcome::NotAProbe,
         ),
         row(format!("{family:?}: a probe of a backend that is gone"))
-            .is_no_probe(&probe(family, GONE, tcp(family, PORT)), Outcome::StaleTable),
+            .refuses(&probe(family, GONE, tcp(family, PORT)), Outcome::StaleTable),
         row(format!(
             "{family:?}: a probe of a number that is another's now"
         ))
         .then(|world| world.put(FIRST, 2, 0))
-        .is_no_probe(
+        .refuses(
             &probe(family, FIRST, tcp(family, PORT)),
             Outcome::StaleTable,
         ),
-        row(format!("{family:?}: a probe by a way that is closed")).is_no_probe(
+        row(format!("{family:?}: a probe by a way that is closed")).refuses(
             &probe(family, NO_DEVICE, tcp(family, PORT)),
             Outcome::NoDevice,
         ),
         row(format!("{family:?}: a probe that does not fit the way"))
             .then(|world| world.narrow(L2_FRONT, 100))
-            .is_no_probe(
+            .refuses(
                 &probe(family, L2_FRONT, udp(family, PORT).payload(vec![0; 400])),
                 Outcome::TooBig,
             ),
@@ -226,7 +226,7 @@ fn refused(family: Family) -> Vec<Row> {
         let frame = cut(whole.frame(), length);
         rows.push(
             row(format!("{family:?}: a probe that ends in {name}"))
-                .is_no_probe(&frame, Outcome::NotAProbe),
+                .refuses(&frame, Outcome::NotAProbe),
         );
     }
     rows
