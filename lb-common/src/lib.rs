@@ -22,6 +22,7 @@
 //! | [`source`] | [`SourceKey`](source::SourceKey) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
+//! | [`heritage`] | what is taken over from maps of an older version |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
 //! | [`translation`] | [`Translation`](translation::Translation): where a CPU works out NAT |
 //! | [`vlan`] | [`Vlan`](vlan::Vlan) and [`VlanDevice`](vlan::VlanDevice): the tag a frame leaves with |
@@ -42,6 +43,7 @@ pub mod family;
 pub mod flow;
 pub mod fragment;
 pub mod hash;
+pub mod heritage;
 pub mod interface;
 pub mod names;
 pub mod outcome;

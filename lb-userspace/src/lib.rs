@@ -20,6 +20,7 @@
 //! | [`state`] | what must survive a restart, on disk | files |
 //! | [`daemon`] | wiring: one task owns all state and takes one event at a time | |
 //! | [`cli`] | the commands of `lbctl` | |
+//! | [`manual`] | man pages and completions of both programs | |
 
 pub mod cable;
 pub mod cli;
@@ -30,6 +31,7 @@ pub mod dataplane;
 pub mod desired;
 pub mod health;
 pub mod maglev;
+pub mod manual;
 pub mod model;
 pub mod neighbor;
 pub mod plan;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::vlan::VlanDevice;
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::{
-    dataplane::{Dataplane, DataplaneError},
+    dataplane::{Actual, Dataplane, DataplaneError},
     desired::Desired,
     health::Target,
     model::{ChosenSources, Health, ProbeWay},
@@ -90,8 +90,15 @@ impl<D: Dataplane> Reconciler<D> {
     }
 
     /// The way from what is to what is wanted.
-    pub fn plan(&mut self, desired: &Desired, world: World<'_>) -> Plan {
-        let input = Input {
+    fn plan(&mut self, desired: &Desired, world: World<'_>) -> Plan {
+        let mut tables = std::mem::take(&mut self.tables);
+        let plan = plan(self.input(desired, world), &mut tables);
+        self.tables = tables;
+        plan
+    }
+
+    fn input<'a>(&'a self, desired: &'a Desired, world: World<'a>) -> Input<'a> {
+        Input {
             desired,
             health: world.health,
             next_hops: world.next_hops,
@@ -101,8 +108,19 @@ impl<D: Dataplane> Reconciler<D> {
             probes: world.probes,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),
-        };
-        plan(input, &mut self.tables)
+        }
+    }
+
+    /// The way to what may be wanted one day, and what the kernel would then hold. Nothing changes, and nothing is
+    /// forgotten that was computed.
+    #[must_use]
+    pub fn foresee(&self, desired: &Desired, world: World<'_>) -> (Plan, Actual) {
+        let plan = plan(self.input(desired, world), &mut self.tables.clone());
+        let mut actual = self.dataplane.actual().clone();
+        for step in plan.publish.iter().chain(&plan.clean) {
+            actual.record(step);
+        }
+        (plan, actual)
     }
 
     /// Plans and publishes; what is no longer used is left for [`clean`](Self::clean). Returns the plan that
@@ -142,11 +160,6 @@ impl<D: Dataplane> Reconciler<D> {
         }
         if !plan.publish.is_empty() {
             self.dataplane.published(plan.generation);
-            info!(
-                generation = plan.generation,
-                steps = plan.publish.len(),
-                "published"
-            );
         }
         Ok(())
     }

@@ -14,7 +14,6 @@ mod fragments;
 mod generate;
 mod model;
 mod published;
-mod random;
 mod world;
 
 use std::{
@@ -27,12 +26,15 @@ use lb_common::{
     outcome::Outcome,
     settings::{Settings, SourceNat},
 };
-use lb_tests::{kernel, object::Form};
+use lb_tests::{
+    kernel,
+    object::Form,
+    random::{self, Random},
+};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use compare::{Batch, Difference};
 use published::{GUE_PORT, SOURCE_PORTS};
-use random::Random;
 use world::in_world;
 
 /// Packets of a run without a time of its own.

@@ -7,10 +7,15 @@
 //!
 //! Everything speaks IPv4 and IPv6. The client reaches the VIPs through the balancer, which is also the router of the
 //! backends. Of what a mode needs nothing is there: [`Host::set_up`] does what `lbctl backend-setup` says.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what is out of bounds in a test fails it"
+)]
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 use crate::{
@@ -35,7 +40,7 @@ pub struct Bed {
     pub balancer: Namespace,
     /// Where servers are.
     pub backends: Vec<Host>,
-    _pass: PassProgram,
+    pass: Mutex<PassProgram>,
 }
 
 /// A backend's namespace and addresses.
@@ -115,7 +120,7 @@ impl Bed {
             client,
             balancer,
             backends,
-            _pass: pass,
+            pass: Mutex::new(pass),
         }
     }
 
@@ -133,6 +138,30 @@ impl Bed {
         }
     }
 
+    /// Takes the link to a backend away and makes it anew, as a card is changed: same names and addresses, other
+    /// indexes and MAC addresses.
+    pub fn replug(&self, backend: usize) {
+        let host = &self.backends[backend];
+        self.balancer.ip(&format!("link delete {}", host.name));
+        let mut pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = u8::try_from(backend).expect("at most 250 backends");
+        plug(&self.balancer, &host.namespace, number, Some(&mut pass));
+    }
+
+    /// A second link to a backend, with the interface `name` on either side: who sends by it must route.
+    pub fn bypass(&self, backend: usize, name: &str) {
+        let host = &self.backends[backend];
+        join((&self.balancer, name), (&host.namespace, name));
+        let at = |host| format!("10.3.{backend}.{host}/24");
+        self.balancer
+            .ip(&format!("address add {} dev {name}", at(1)));
+        host.namespace
+            .ip(&format!("address add {} dev {name}", at(2)));
+        host.namespace.compute_checksums(name);
+        let mut pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        pass.attach(&host.namespace, name);
+    }
+
     /// The balancer's interfaces: the client's first.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
@@ -144,23 +173,37 @@ impl Bed {
 fn backend(balancer: &Namespace, number: u8, pass: Option<&mut PassProgram>) -> Host {
     let name = format!("b{number}");
     let namespace = Namespace::new(&name);
-    join((balancer, &name), (&namespace, "eth0"));
-    let v4 = |host| Ipv4Addr::new(10, 2, number, host);
-    let v6 = |host| Ipv6Addr::new(0xfd02, number.into(), 0, 0, 0, 0, 0, host);
-    address(balancer, &name, &v4(1).to_string(), &v6(1).to_string());
-    address(&namespace, "eth0", &v4(2).to_string(), &v6(2).to_string());
     // Servers may be there before the VIPs are.
     for version in ["ipv4", "ipv6"] {
         namespace.sysctl(&format!("{version}/ip_nonlocal_bind"), "1");
     }
-    leaf(&namespace, pass, &v4(1).to_string(), &v6(1).to_string());
+    plug(balancer, &namespace, number, pass);
+    let [_, (v4, v6)] = ends(number);
     Host {
         namespace,
         name,
-        v4: v4(2).into(),
-        v6: v6(2).into(),
+        v4: v4.into(),
+        v6: v6.into(),
         place: Place::new(),
     }
+}
+
+/// The addresses of the link to the backend with this number: the balancer's, then the backend's.
+fn ends(number: u8) -> [(Ipv4Addr, Ipv6Addr); 2] {
+    [1, 2].map(|host| {
+        let v6 = Ipv6Addr::new(0xfd02, number.into(), 0, 0, 0, 0, 0, host.into());
+        (Ipv4Addr::new(10, 2, number, host), v6)
+    })
+}
+
+/// Joins the backend with this number to the balancer.
+fn plug(balancer: &Namespace, backend: &Namespace, number: u8, pass: Option<&mut PassProgram>) {
+    let name = format!("b{number}");
+    join((balancer, &name), (backend, "eth0"));
+    let [ours, theirs] = ends(number).map(|(v4, v6)| [v4.to_string(), v6.to_string()]);
+    address(balancer, &name, &ours[0], &ours[1]);
+    address(backend, "eth0", &theirs[0], &theirs[1]);
+    leaf(backend, pass, &ours[0], &ours[1]);
 }
 
 fn address(namespace: &Namespace, interface: &str, v4: &str, v6: &str) {

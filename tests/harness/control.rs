@@ -61,6 +61,16 @@ impl Control {
         outcome(&answer)
     }
 
+    /// Sends a request and does not wait for its answer: nothing else can be asked by this connection thereafter.
+    pub fn send(&mut self, method: &str, params: &Value) {
+        let request =
+            json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params});
+        self.next_id += 1;
+        let stream = self.stream.get_mut();
+        let sent = stream.write_all(format!("{request}\n").as_bytes());
+        sent.unwrap_or_else(|error| panic!("sending {request}: {error}"));
+    }
+
     /// Calls a method that must work.
     pub fn must(&mut self, method: &str, params: &Value) -> Value {
         self.call(method, params)
@@ -79,13 +89,26 @@ impl Control {
     pub fn exchange(&mut self, bytes: &[u8]) -> Value {
         // A daemon may refuse a line before it has read all of it; the answer is there all the same.
         let sent = self.stream.get_mut().write_all(bytes);
+        self.line()
+            .unwrap_or_else(|error| panic!("no answer: sending {sent:?}, reading {error}"))
+    }
+
+    /// Waits for a line that was not asked for: `params` of the notification `event`.
+    pub fn event(&mut self) -> Value {
+        let mut event = self.line().expect("an event");
+        assert_eq!(event.get("method"), Some(&json!("event")), "{event}");
+        event.get_mut("params").map(Value::take).unwrap_or_default()
+    }
+
+    fn line(&mut self) -> io::Result<Value> {
         let mut line = String::new();
-        let read = self.stream.read_line(&mut line);
-        assert!(
-            !line.is_empty(),
-            "no answer: sending {sent:?}, reading {read:?}"
-        );
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in answer `{line}`"))
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(
+            serde_json::from_str(&line)
+                .unwrap_or_else(|error| panic!("{error} in answer `{line}`")),
+        )
     }
 }
 

@@ -14,7 +14,13 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{bpffs::Bpffs, control::Control, netns::Namespace, object::target_directory, wait};
+use crate::{
+    bpffs::Bpffs,
+    control::Control,
+    netns::{Namespace, command},
+    object::target_directory,
+    wait,
+};
 
 /// How long the daemon may take to start or to stop.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -35,6 +41,23 @@ pub fn binary(name: &str) -> PathBuf {
     assert!(
         path.is_file(),
         "no {name} at {}: build it by `cargo xtask build`",
+        path.display()
+    );
+    path
+}
+
+/// The file of a daemon that takes itself for the next version of the ABI: the variable `LBD_NEXT`, or where
+/// `cargo xtask` builds it.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn next_daemon() -> PathBuf {
+    let path = env::var_os("LBD_NEXT")
+        .map_or_else(|| target_directory().join("next-abi/lbd"), PathBuf::from);
+    assert!(
+        path.is_file(),
+        "no lbd of the next ABI at {}: `cargo xtask test` and `cargo xtask torture` build it",
         path.display()
     );
     path
@@ -119,7 +142,7 @@ impl Instance {
             .arg("run")
             .args(["--config".as_ref(), self.config().as_os_str()])
             .args(["--socket".as_ref(), self.socket().as_os_str()])
-            .args(["--state-dir".as_ref(), self.path("state").as_os_str()])
+            .args(["--state-dir".as_ref(), self.state_directory().as_os_str()])
             .stdin(Stdio::null());
         for interface in &self.interfaces {
             command.args(["--interface", interface]);
@@ -128,8 +151,8 @@ impl Instance {
     }
 
     /// The same with the bpffs of this instance.
-    fn whole_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(&[]);
+    fn whole_command(&self, lbd: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.command_of(lbd, &[]);
         command
             .args(["--bpffs".as_ref(), self.bpffs.path().as_os_str()])
             .args(arguments);
@@ -145,21 +168,13 @@ impl Instance {
     /// The same with more arguments.
     #[must_use]
     pub fn start_with(&self, arguments: &[&str]) -> Daemon<'_> {
-        let log = File::options()
-            .append(true)
-            .create(true)
-            .open(self.path("lbd.log"))
-            .expect("opening a log file");
-        let child = self
-            .whole_command(arguments)
-            .stdout(log.try_clone().expect("a second handle of a log file"))
-            .stderr(log)
-            .spawn()
-            .expect("starting lbd");
-        let mut daemon = Daemon {
-            instance: self,
-            child,
-        };
+        self.start_of(&binary("lbd"), arguments)
+    }
+
+    /// The same with another copy of the daemon.
+    #[must_use]
+    pub fn start_of(&self, lbd: &Path, arguments: &[&str]) -> Daemon<'_> {
+        let mut daemon = self.spawn_of(lbd, arguments);
         wait::until("lbd answers on its socket", LIMIT, || {
             if let Some(status) = daemon.child.try_wait().expect("lbd's status") {
                 panic!("lbd ended at start with {status}");
@@ -168,6 +183,26 @@ impl Instance {
             control.is_ok_and(|mut control| control.call("version", &serde_json::json!({})).is_ok())
         });
         daemon
+    }
+
+    /// Starts a copy of the daemon and does not wait for it.
+    #[must_use]
+    pub fn spawn_of(&self, lbd: &Path, arguments: &[&str]) -> Daemon<'_> {
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(self.path("lbd.log"))
+            .expect("opening a log file");
+        let child = self
+            .whole_command(lbd, arguments)
+            .stdout(log.try_clone().expect("a second handle of a log file"))
+            .stderr(log)
+            .spawn()
+            .expect("starting lbd");
+        Daemon {
+            instance: self,
+            child,
+        }
     }
 
     /// Runs the daemon, which must refuse to start: its exit code and what it said.
@@ -200,10 +235,28 @@ impl Instance {
     /// Runs the daemon with the instance's own bpffs; it must refuse to start.
     #[must_use]
     pub fn refused_with(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        self.refused(&mut self.whole_command(arguments))
+        self.refused(&mut self.whole_command(&binary("lbd"), arguments))
     }
 
-    fn log(&self) -> String {
+    /// Where the daemon keeps its state.
+    #[must_use]
+    pub fn state_directory(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Runs `lbd detach`.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn detach(&self) {
+        let lbd = binary("lbd").display().to_string();
+        let bpffs = self.bpffs.path().display().to_string();
+        let _ = command(&lbd, &["detach", "--bpffs", &bpffs]);
+    }
+
+    /// What daemons of this instance have logged.
+    #[must_use]
+    pub fn log(&self) -> String {
         fs::read_to_string(self.path("lbd.log")).unwrap_or_default()
     }
 }
@@ -243,19 +296,48 @@ impl Daemon<'_> {
             .unwrap_or_else(|error| panic!("connecting to {}: {error}", socket.display()))
     }
 
+    /// Bytes of memory that it has now (`VmRSS`, proc(5)).
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("lbd's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        let kibibytes: u64 = number.unwrap_or_else(|| panic!("no VmRSS in {status}"));
+        kibibytes * 1_024
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends `signal`.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process id"), signal).expect("sending a signal to lbd");
     }
 
-    /// Stops it by SIGTERM and waits for its end.
+    /// Its process id.
     #[must_use]
-    pub fn stop(mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
-        wait::until_some("lbd stops", LIMIT, || {
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, which somebody else has caused.
+    #[must_use]
+    pub fn ended(mut self) -> ExitStatus {
+        wait::until_some("lbd ends", LIMIT, || {
             self.child.try_wait().expect("lbd's status")
         })
+    }
+
+    /// Stops it by SIGTERM and waits for its end.
+    #[must_use]
+    pub fn stop(self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended()
     }
 
     /// Ends it by SIGKILL.

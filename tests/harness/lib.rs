@@ -11,8 +11,15 @@
 //! | [`setup`] | a backend's host, set up by what `lbctl backend-setup` prints |
 //! | [`control`] | its control socket, as a foreign client sees it: lines of JSON |
 //! | [`traffic`] | servers and clients inside namespaces |
+//! | [`meter`] | traffic that never pauses, with every loss and move counted |
+//! | [`site`] | a balancer at work: services, servers, traffic |
+//! | [`event`] | what happens to it in its life |
+//! | [`published`] | what a daemon has in the kernel, read without its help |
+//! | [`random`] | numbers that a seed determines |
 //! | [`icmp`] | pings, and hops as traceroute finds them |
 //! | [`quic`] | connection ids as servers make them, and packets that bear them |
+//! | [`random`] | numbers that a seed determines |
+//! | [`input`] | what must hold for whatever bytes reach the daemon |
 //! | [`wait`] | waiting for a condition, with a deadline |
 //!
 //! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
@@ -26,12 +33,18 @@ pub mod bed;
 pub mod bpffs;
 pub mod control;
 pub mod daemon;
+pub mod event;
 pub mod icmp;
+pub mod input;
 pub mod kernel;
+pub mod meter;
 pub mod netns;
 pub mod object;
 pub mod packet;
+pub mod published;
 pub mod quic;
+pub mod random;
 pub mod setup;
+pub mod site;
 pub mod traffic;
 pub mod wait;

@@ -216,7 +216,8 @@ impl Scene {
             "name": name(vip),
             "vips": [format!("{at}/tcp"), format!("{at}/udp")],
             "mode": mode.word(),
-            "probe": {"type": "http", "interval": probe_time(), "timeout": probe_time(), "rise": 1, "fall": 2},
+            "probe": {"type": "http", "interval": probe_time(), "timeout": probe_time(), "rise": 1, "fall": 2,
+                "hold_down": "0s"},
             "backend": backends,
         })
     }

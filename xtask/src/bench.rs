@@ -10,6 +10,24 @@ use crate::{shell, workspace};
 /// A benchmark, and what it is to be told.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Benchmark {
+    /// What probing costs the daemon, and how late probes begin, as root; needs what `cargo xtask build` leaves
+    Probes {
+        /// How many backends
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        backends: u32,
+        /// How often each is probed
+        #[arg(long, value_name = "TIME", default_value = "1s")]
+        interval: String,
+        /// How: tcp or http
+        #[arg(long, value_name = "TYPE", default_value = "tcp")]
+        probe: String,
+        /// How long it is measured
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        seconds: u64,
+        /// Write the result to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What a change moves in a lookup table, how even the table stays, and how long it takes to build
     Tables {
         /// Fleets to take the mean of
@@ -29,15 +47,37 @@ pub(crate) enum Benchmark {
 /// # Errors
 /// It could not be built, or ended with an error.
 pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
-    let Benchmark::Tables {
-        trials,
-        slots,
-        json,
-    } = benchmark;
+    let (name, arguments, json) = match benchmark {
+        Benchmark::Probes {
+            backends,
+            interval,
+            probe,
+            seconds,
+            json,
+        } => {
+            let (backends, seconds) = (backends.to_string(), seconds.to_string());
+            let arguments = [
+                ("--backends", backends),
+                ("--interval", interval),
+                ("--probe", probe),
+                ("--seconds", seconds),
+            ];
+            ("probes", arguments.to_vec(), json)
+        }
+        Benchmark::Tables {
+            trials,
+            slots,
+            json,
+        } => {
+            let arguments = [("--trials", trials.to_string()), ("--slots", slots)];
+            ("tables", arguments.to_vec(), json)
+        }
+    };
     let mut command = workspace::cargo("bench");
-    command
-        .args(["--quiet", "--package", "lb-tests", "--bench", "tables"])
-        .args(["--", "--trials", &trials.to_string(), "--slots", &slots]);
+    command.args(["--quiet", "--package", "lb-tests", "--bench", name, "--"]);
+    for (flag, value) in arguments {
+        command.args([flag, &value]);
+    }
     if let Some(file) = json {
         // cargo runs benchmarks in the folder of their package.
         let file = path::absolute(&file).with_context(|| format!("finding {}", file.display()))?;

@@ -14,7 +14,7 @@ use crate::{
     demo, setup,
     shell::{self, AlreadySaid},
     test::{self, Report},
-    tidy,
+    tidy, torture,
     vm::{Extent, Kernel},
     workspace,
 };
@@ -47,6 +47,7 @@ pub(crate) fn run() -> Result<()> {
         step("doc", doc),
         step("test", || suites(&mut report)),
         step("kernels", || kernels(&mut untried)),
+        step("torture", torture),
         step("demo", demo_figures),
     ];
     println!("\n== summary ==");
@@ -156,6 +157,15 @@ fn kernels(untried: &mut Vec<String>) -> Result<()> {
         return Ok(());
     }
     report.verdict()
+}
+
+/// From a fresh seed, which a failure names; the suite of that name always has the same.
+fn torture() -> Result<()> {
+    torture::run(&torture::Options {
+        minutes: 1,
+        seed: None,
+        json: Some(figures("torture.json")?),
+    })
 }
 
 /// A file for figures, under the target directory.

@@ -5,7 +5,7 @@
 //! compares and arithmetic.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -60,6 +60,25 @@ pub(crate) fn build_all(options: Options) -> Result<()> {
         cargo.args(["--features", "log"]);
     }
     shell::run("building lbd and lbctl", &mut cargo)
+}
+
+/// Builds everything, and before it a daemon that takes itself for the next version of the ABI, for tests of upgrades.
+///
+/// # Errors
+/// As [`build_all`].
+pub(crate) fn build_with_next() -> Result<()> {
+    build_object(Options::default())?;
+    let mut cargo = workspace::cargo("build");
+    cargo
+        .args(["--release", "--package", "lb-userspace", "--bin", "lbd"])
+        .args(["--features", "next-abi"]);
+    shell::run("building lbd with the next ABI", &mut cargo)?;
+    // What is built next has the same name.
+    let (built, kept) = (workspace::release_binary("lbd"), workspace::next_daemon());
+    let directory = kept.parent().unwrap_or(&kept);
+    fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    fs::copy(&built, &kept).with_context(|| format!("copying lbd to {}", kept.display()))?;
+    build_all(Options::default())
 }
 
 /// Builds the object.

@@ -14,6 +14,7 @@ mod setup;
 mod shell;
 mod test;
 mod tidy;
+mod torture;
 mod verify;
 mod vm;
 mod workspace;
@@ -50,6 +51,8 @@ enum Task {
     Test(test::Options),
     /// Give random frames to the program and to its model, and compare (as root)
     Fuzz(fuzz::Options),
+    /// Do random operations and faults to a balancer under traffic, and look at all that must hold (as root)
+    Torture(torture::Options),
     /// Measure one part of the product
     #[command(subcommand)]
     Bench(bench::Benchmark),
@@ -90,6 +93,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Verify(options) => verify::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Torture(options) => torture::run(&options),
         Task::Bench(benchmark) => bench::run(benchmark),
         Task::Tidy => tidy::run(),
         Task::Deny => ci::deny(),

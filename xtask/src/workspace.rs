@@ -23,6 +23,11 @@ pub(crate) fn release_binary(name: &str) -> PathBuf {
     target().join("release").join(name)
 }
 
+/// The daemon that takes itself for the next version of the ABI.
+pub(crate) fn next_daemon() -> PathBuf {
+    target().join("next-abi/lbd")
+}
+
 /// `cargo SUBCOMMAND` in the workspace, with the compiler that runs this task. The daemon's build script
 /// finds the eBPF object by `LB_EBPF_OBJECT`: set for every command alike, so that none builds anew what
 /// another has built.

@@ -1,13 +1,14 @@
 //! Values as they are typed: checked here as far as no daemon is needed for it, sent as they were typed.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use humantime_serde::re::humantime;
 
 use crate::{
     config::spec::{QuicConfigSpec, TableSlotsSpec},
-    control::protocol::Receiver,
+    control::protocol::{EventKind, Receiver},
     model::{
-        Backend, ConfigId, ParseError, Prefix, ServerId, ServerIdLength, ServiceName, TableSlots,
-        Vip, Weight,
+        Backend, ConfigId, ParseError, Prefix, ServerId, ServerIdLength, ServiceName, SourceLimit,
+        TableSlots, Vip, Weight,
     },
 };
 
@@ -48,6 +49,30 @@ pub(super) fn weight(text: &str) -> Result<u32, String> {
     Weight::try_from(number)
         .map(Weight::get)
         .map_err(|error| error.to_string())
+}
+
+/// Packets of a source, in a second or at once.
+pub(super) fn packets(text: &str) -> Result<u32, String> {
+    let range = SourceLimit::RANGE;
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        format!(
+            "write a number of packets from {} to {}",
+            range.start(),
+            range.end()
+        )
+    })
+}
+
+/// Kinds of event, by their names.
+pub(super) fn event_kind() -> impl TypedValueParser<Value = EventKind> {
+    let names = EventKind::ALL.map(|(name, _)| name);
+    PossibleValuesParser::new(names).try_map(|text| {
+        let mut kinds = EventKind::ALL.into_iter();
+        kinds
+            .find_map(|(name, kind)| (name == text).then_some(kind))
+            .ok_or("no such kind of event")
+    })
 }
 
 pub(super) fn table_slots(text: &str) -> Result<TableSlotsSpec, String> {

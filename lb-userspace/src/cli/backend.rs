@@ -11,7 +11,7 @@ use crate::control::protocol::{
 pub(super) enum BackendCommand {
     /// Add a backend to a service
     Add(Add),
-    /// Change weight, mode or server ids
+    /// Change weight, mode, role or server ids
     Update(Update),
     /// Drain a backend, then remove it
     Remove(Remove),
@@ -55,6 +55,9 @@ pub(super) struct Add {
     /// What state it begins in [default: up]
     #[arg(long, value_parser = argument::STATES)]
     state: Option<String>,
+    /// When it takes new flows: as an ordinary backend, or only while too few of those can [default: ordinary]
+    #[arg(long, value_parser = ["ordinary", "fallback"])]
+    role: Option<String>,
     #[arg(help = "What QUIC connection ids call it, like 0a0b; may be given several times")]
     #[arg(long = "server-id", value_name = "HEX", value_delimiter = ',', value_parser = argument::server_id)]
     server_ids: Vec<String>,
@@ -62,7 +65,7 @@ pub(super) struct Add {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["weight", "mode", "server_ids", "no_server_ids"]))]
+    .args(["weight", "mode", "role", "server_ids", "no_server_ids"]))]
 pub(super) struct Update {
     #[command(flatten)]
     which: Which,
@@ -72,6 +75,9 @@ pub(super) struct Update {
     /// How packets reach it from now on
     #[arg(long, value_parser = argument::MODES)]
     mode: Option<String>,
+    /// When it takes new flows from now on
+    #[arg(long, value_parser = ["ordinary", "fallback"])]
+    role: Option<String>,
     /// Replaces what QUIC connection ids call it; may be given several times
     #[arg(long = "server-id", value_name = "HEX", value_delimiter = ',', value_parser = argument::server_id)]
     server_ids: Option<Vec<String>>,
@@ -130,6 +136,7 @@ impl BackendCommand {
                 weight: add.weight,
                 mode: add.mode,
                 state: add.state,
+                role: add.role,
                 server_ids: add.server_ids,
             }),
             Self::Update(update) => Call::BackendUpdate(BackendUpdate {
@@ -137,6 +144,7 @@ impl BackendCommand {
                 address: update.which.address,
                 weight: update.weight,
                 mode: update.mode,
+                role: update.role,
                 server_ids: update
                     .server_ids
                     .or_else(|| update.no_server_ids.then(Vec::new)),

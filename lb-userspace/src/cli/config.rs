@@ -6,10 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::failure::Failure;
-use crate::control::protocol::{Call, ConfigText, NoParams};
+use crate::control::protocol::{
+    Budget, Call, ConfigApply, ConfigDiff, ConfigGet, ConfigRollback, ConfigText, NoParams,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -18,37 +20,104 @@ pub(super) enum ConfigCommand {
         /// A TOML file, or - for standard input
         file: PathBuf,
     },
+    /// Show what applying a configuration would do: differences, steps, and what would move
+    Plan {
+        /// A TOML file, or - for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        limits: Limits,
+    },
     /// Replace everything by a configuration; if it has a fault, nothing changes
     Apply {
         /// A TOML file, or - for standard input
         file: PathBuf,
+        #[command(flatten)]
+        limits: Limits,
+    },
+    /// Show how a configuration differs from the running one
+    Diff {
+        /// A TOML file, or - for standard input; if absent, the file that lbd was started with
+        #[arg(conflicts_with = "number")]
+        file: Option<PathBuf>,
+        /// One that was applied before, by its number in the history
+        #[arg(long, value_name = "NUMBER")]
+        number: Option<u32>,
     },
     /// The running configuration, as it stands in a file
-    Get,
+    Get {
+        /// One that was applied before, by its number in the history
+        #[arg(long, value_name = "NUMBER")]
+        number: Option<u32>,
+    },
+    /// The configurations that were applied: when, how, by whom, and what each changed
+    History,
+    /// Go back to a configuration that was applied before
+    Rollback {
+        /// Its number in the history; if absent, the last one that differs from the running one
+        number: Option<u32>,
+        #[command(flatten)]
+        limits: Limits,
+    },
+}
+
+/// How much may move.
+#[derive(Debug, Args)]
+pub(super) struct Limits {
+    /// Refuse to move more than so many per cent of any service's slots
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(..=100))]
+    max_moved_slots: Option<u32>,
+    /// Refuse to move more than so many remembered flows
+    #[arg(long, value_name = "FLOWS")]
+    max_moved_flows: Option<u64>,
+}
+
+impl Limits {
+    fn budget(&self) -> Option<Budget> {
+        let budget = Budget {
+            moved_slots_percent: self.max_moved_slots,
+            moved_flows: self.max_moved_flows,
+        };
+        (budget != Budget::default()).then_some(budget)
+    }
 }
 
 impl ConfigCommand {
     pub(super) fn call(self, input: &mut dyn Read) -> Result<Call, Failure> {
+        let mut apply = |file, limits: &Limits| -> Result<ConfigApply, Failure> {
+            Ok(ConfigApply {
+                toml: Some(text_of(file, input)?),
+                budget: limits.budget(),
+                ..ConfigApply::default()
+            })
+        };
         Ok(match self {
-            Self::Check { file } => Call::ConfigCheck(text_of(file, input)?),
-            Self::Apply { file } => Call::ConfigApply(text_of(file, input)?),
-            Self::Get => Call::ConfigGet(NoParams {}),
+            Self::Plan { file, limits } => Call::ConfigPlan(apply(file, &limits)?),
+            Self::Apply { file, limits } => Call::ConfigApply(apply(file, &limits)?),
+            Self::Check { file } => Call::ConfigCheck(ConfigText {
+                toml: Some(text_of(file, input)?),
+                ..ConfigText::default()
+            }),
+            Self::Diff { file, number } => Call::ConfigDiff(ConfigDiff {
+                toml: file.map(|file| text_of(file, input)).transpose()?,
+                number,
+                ..ConfigDiff::default()
+            }),
+            Self::Get { number } => Call::ConfigGet(ConfigGet { number }),
+            Self::History => Call::ConfigHistory(NoParams {}),
+            Self::Rollback { number, limits } => Call::ConfigRollback(ConfigRollback {
+                number,
+                budget: limits.budget(),
+            }),
         })
     }
 }
 
-fn text_of(path: PathBuf, input: &mut dyn Read) -> Result<ConfigText, Failure> {
+fn text_of(path: PathBuf, input: &mut dyn Read) -> Result<String, Failure> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
         input.read_to_string(&mut text).map(|_| text)
     } else {
         fs::read_to_string(&path)
     };
-    match text {
-        Ok(text) => Ok(ConfigText {
-            toml: Some(text),
-            config: None,
-        }),
-        Err(source) => Err(Failure::Read { path, source }),
-    }
+    text.map_err(|source| Failure::Read { path, source })
 }

@@ -28,10 +28,14 @@ pub(super) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error("cannot write what was asked for")]
+    Write(#[source] io::Error),
     #[error("cannot print the answer")]
     Print(#[source] io::Error),
     #[error("the daemon's answer is not understood (are lbctl and lbd of the same version?)")]
     Answer(#[source] serde_json::Error),
+    #[error("if lbd does not run, `lbd detach` takes off what it has left")]
+    NobodyToDetach(#[source] ClientError),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -41,8 +45,8 @@ impl Failure {
         match self {
             // The reader of a pipe had enough, as in `lbctl status | head`.
             Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Read { .. } | Self::Print(_) | Self::Answer(_) => Exit::Failed,
-            Self::Client(error) => match error {
+            Self::Read { .. } | Self::Write(_) | Self::Print(_) | Self::Answer(_) => Exit::Failed,
+            Self::NobodyToDetach(error) | Self::Client(error) => match error {
                 ClientError::Unreachable { .. } => Exit::Unreachable,
                 ClientError::NotAllowed(_) => Exit::NotAllowed,
                 ClientError::Protocol { .. } => Exit::Failed,
@@ -65,7 +69,12 @@ impl Failure {
                 }
                 Ok(())
             }
-            Self::Read { .. } | Self::Print(_) | Self::Answer(_) | Self::Client(_) => {
+            Self::Read { .. }
+            | Self::Write(_)
+            | Self::Print(_)
+            | Self::Answer(_)
+            | Self::NobodyToDetach(_)
+            | Self::Client(_) => {
                 write!(errors, "lbctl: {self}")?;
                 let mut cause = self.source();
                 while let Some(error) = cause {

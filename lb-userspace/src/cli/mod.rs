@@ -1,6 +1,7 @@
 //! The commands of `lbctl`: arguments become one call, its answer becomes text.
 //!
-//! One file a noun: `service`, `backend`, `blocklist`, `config`. `output` draws the tables, `script` the
+//! One file a noun: `service`, `backend`, `blocklist`, `flows`, `config`. `watch` prints events; `output` draws the
+//! tables, `script` the
 //! shell script of `backend-setup`, `failure` knows the
 //! exit codes. Answers go to standard output, warnings and errors to standard error.
 
@@ -9,31 +10,41 @@ mod backend;
 mod blocklist;
 mod config;
 mod failure;
+mod flows;
 mod output;
+mod probe;
 mod script;
 mod service;
+mod watch;
 
 use std::{
     ffi::OsString,
     io::{self, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use serde_json::Value;
 
 use self::{
     backend::{BackendCommand, Setup},
     blocklist::BlocklistCommand,
     config::ConfigCommand,
     failure::{Exit, Failure},
+    flows::FlowsCommand,
     output::View,
     service::ServiceCommand,
+    watch::{Watch, watch},
 };
-use crate::control::{
-    client::{Client, DEFAULT_SOCKET},
-    protocol::{Call, Checked, NoParams},
+use crate::{
+    control::{
+        client::{Client, ClientError, DEFAULT_SOCKET},
+        protocol::{Call, NoParams, schema::schema},
+    },
+    manual,
 };
 
 /// Steers lbd, the load balancer's daemon, over its control socket.
@@ -60,6 +71,27 @@ struct Arguments {
     reason = "there is one of them, for as long as it takes to read a command line"
 )]
 enum Command {
+    #[command(flatten)]
+    Ask(Box<Question>),
+    /// Print events as they happen: health, publications, attachments, changes, errors
+    Watch(Watch),
+    /// Print the JSON Schema of the control socket and of the configuration file
+    Schema,
+    /// Print what a shell completes this program's commands by
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print this program's man page, or write the pages of all its commands
+    Man {
+        /// Where to write them, like /usr/local/share/man/man1
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Commands that are one call.
+#[derive(Debug, Subcommand)]
+enum Question {
     /// Versions of lbctl, the daemon, the protocol and the kernel
     Version,
     /// Interfaces, services and the health of every backend
@@ -70,9 +102,18 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Take the data plane off: traffic to all services ends, and so does lbd
+    ///
+    /// Packets go to the host's own stack again. What is wanted stays saved: the next start of lbd puts everything back.
+    /// Of an lbd that does not run, `lbd detach` takes off what it has left.
+    Detach {
+        /// Yes, traffic to all services is to end
+        #[arg(long, required = true)]
+        yes: bool,
+    },
     /// Services: what clients address
     #[command(subcommand)]
-    Service(ServiceCommand),
+    Service(Box<ServiceCommand>),
     /// Backends: who answers
     #[command(subcommand)]
     Backend(BackendCommand),
@@ -81,22 +122,27 @@ enum Command {
     /// The blocklist: sources whose packets are dropped
     #[command(subcommand)]
     Blocklist(BlocklistCommand),
+    /// Flows that are remembered, and who has them
+    #[command(subcommand)]
+    Flows(FlowsCommand),
     /// The configuration as a whole
     #[command(subcommand)]
     Config(ConfigCommand),
 }
 
-impl Command {
+impl Question {
     /// The call that the command makes; `input` is read if a file is named `-`.
     fn call(self, input: &mut dyn Read) -> Result<Call, Failure> {
         Ok(match self {
             Self::Version => Call::Version(NoParams {}),
             Self::Status => Call::Status(NoParams {}),
             Self::Stats { .. } => Call::Stats(NoParams {}),
+            Self::Detach { .. } => Call::Detach(NoParams {}),
             Self::Service(command) => command.call(),
             Self::Backend(command) => command.call(),
             Self::BackendSetup(setup) => setup.call(),
             Self::Blocklist(command) => command.call(),
+            Self::Flows(command) => command.call(),
             Self::Config(command) => command.call(input)?,
         })
     }
@@ -141,18 +187,63 @@ fn execute(arguments: impl IntoIterator<Item = OsString>, terminal: &mut Termina
     })
 }
 
-/// Makes the call and prints its answer.
+/// The definition of the command line.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Does what the command says.
 fn perform(arguments: Arguments, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    let Arguments {
+        socket,
+        json,
+        command,
+    } = arguments;
+    let output = &mut *terminal.output;
+    match command {
+        Command::Ask(question) => return ask(*question, &socket, json, terminal),
+        Command::Watch(wanted) => {
+            watch(Client::connect(&socket)?, wanted.wanted(), json, output)?;
+        }
+        Command::Schema => writeln!(output, "{:#}", schema()).map_err(Failure::Print)?,
+        Command::Completions { shell } => {
+            manual::completions(self::command(), shell, output).map_err(Failure::Print)?;
+        }
+        Command::Man { directory } => {
+            manual::pages(self::command(), directory.as_deref(), output).map_err(|error| {
+                if directory.is_some() {
+                    Failure::Write(error)
+                } else {
+                    Failure::Print(error)
+                }
+            })?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Makes a call and prints its answer.
+fn ask(
+    question: Question,
+    socket: &Path,
+    json: bool,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
     let view = View {
-        all_outcomes: matches!(arguments.command, Command::Stats { all: true }),
+        all_outcomes: matches!(question, Question::Stats { all: true }),
         now: terminal.now,
     };
-    let call = arguments.command.call(terminal.input)?;
-    let mut client = Client::connect(&arguments.socket)?;
+    let call = question.call(terminal.input)?;
+    let mut client = match (Client::connect(socket), &call) {
+        (Err(error @ ClientError::Unreachable { .. }), Call::Detach(_)) => {
+            return Err(Failure::NobodyToDetach(error));
+        }
+        (connected, _) => connected?,
+    };
     let answer = client.call(&call)?;
-    let is_invalid = matches!(call, Call::ConfigCheck(_))
-        && serde_json::from_value(answer.clone()).is_ok_and(|Checked { valid, .. }| !valid);
-    if arguments.json {
+    let exit = exit_of(&call, &answer);
+    if json {
         writeln!(terminal.output, "{answer:#}").map_err(Failure::Print)?;
     } else {
         let text = output::text(&call, answer, view).map_err(Failure::Answer)?;
@@ -165,11 +256,18 @@ fn perform(arguments: Arguments, terminal: &mut Terminal<'_>) -> Result<Exit, Fa
         }
     }
     terminal.output.flush().map_err(Failure::Print)?;
-    Ok(if is_invalid {
+    Ok(exit)
+}
+
+/// What an answer means that is no failure of the call.
+fn exit_of(call: &Call, answer: &Value) -> Exit {
+    if matches!(call, Call::ConfigCheck(_)) && answer["valid"] == false {
         Exit::InvalidConfig
+    } else if matches!(call, Call::ConfigPlan(_)) && answer.get("over_budget").is_some() {
+        Exit::Failed
     } else {
         Exit::Done
-    })
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Answers as text for people: lines and plain tables that can be piped.
 
+mod configuration;
+mod flows;
+
 use std::{
     fmt::{Display, Write as _},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -11,10 +14,10 @@ use serde_json::{Error, Value};
 
 use super::script::script;
 use crate::{
-    config::spec::{ConfigSpec, ServiceSpec, TableSlotsSpec},
+    config::spec::{ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{
-        API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, ServiceRows,
-        ServiceStatus, Stats, Status, TrafficCounts, Version,
+        API_VERSION, Applied, BackendRows, BackendStatus, Blocklist, Call, Checked, Detached,
+        ProbeCounts, ServiceRows, ServiceStatus, Stats, Status, TrafficCounts, Version,
     },
 };
 
@@ -57,8 +60,14 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         | Call::BackendDisable(_)
         | Call::BlocklistAdd(_)
         | Call::BlocklistRemove(_)
-        | Call::ConfigApply(_) => applied(read(answer)?),
+        | Call::ConfigApply(_)
+        | Call::ConfigRollback(_) => applied(read(answer)?),
         Call::ConfigCheck(_) => checked(&read(answer)?),
+        Call::ConfigPlan(_) => configuration::planned(&read(answer)?),
+        Call::ConfigDiff(_) => configuration::diff(&read(answer)?).into(),
+        Call::ConfigHistory(_) => configuration::history(&read(answer)?, view),
+        Call::FlowsList(_) => flows::list(&read(answer)?),
+        Call::FlowsCount(_) => flows::count(&read(answer)?).into(),
         Call::Version(_) => version(&read(answer)?).into(),
         Call::ServiceGet(_) => toml(&ConfigSpec {
             services: vec![read::<ServiceSpec>(answer)?],
@@ -72,6 +81,9 @@ pub(super) fn text(call: &Call, answer: Value, view: View) -> Result<Text, Error
         Call::BackendSetup(_) => script(&read(answer)?).into(),
         Call::Status(_) => status(&read(answer)?, view).into(),
         Call::Stats(_) => stats(&read(answer)?, view).into(),
+        // Watched, not asked for.
+        Call::EventsSubscribe(_) | Call::EventsUnsubscribe(_) => format!("{answer}\n").into(),
+        Call::Detach(_) => detached(&read(answer)?).into(),
     })
 }
 
@@ -105,6 +117,14 @@ fn applied(applied: Applied) -> Text {
     }
 }
 
+fn detached(detached: &Detached) -> String {
+    let from = match detached.interfaces.as_slice() {
+        [] => "no interface".to_owned(),
+        names => names.join(", "),
+    };
+    format!("taken off {from}; lbd has ended, and its next start puts everything back\n")
+}
+
 fn checked(checked: &Checked) -> Text {
     if checked.valid {
         return Text::from("valid\n".to_owned());
@@ -131,7 +151,8 @@ fn toml(config: &ConfigSpec) -> Result<String, Error> {
 }
 
 fn services(rows: &ServiceRows) -> String {
-    let mut table = Columns::new(&[
+    let has_quic = rows.services.iter().any(|it| !it.quic_lb.is_empty());
+    let mut columns = vec![
         "NAME",
         "VIPS",
         "MODE",
@@ -139,7 +160,9 @@ fn services(rows: &ServiceRows) -> String {
         "SOURCE RATE",
         "PROBE",
         "BACKENDS",
-    ]);
+    ];
+    columns.extend(has_quic.then_some("QUIC-LB"));
+    let mut table = Columns::new(&columns);
     for service in &rows.services {
         let slots = match &service.table_slots {
             None => "auto".to_owned(),
@@ -149,17 +172,35 @@ fn services(rows: &ServiceRows) -> String {
         let rate = service.source_rate;
         let rate = rate.map_or_else(|| "none".to_owned(), |rate| rate.to_string());
         let probe = service.probe.as_ref();
-        table.row([
-            &service.name as &dyn Display,
+        let probe = probe.map_or("none", |probe| probe.kind.as_str());
+        let quic = quic_configs(&service.quic_lb);
+        let cells: [&dyn Display; 8] = [
+            &service.name,
             &service.vips.join(","),
             &service.mode.as_deref().unwrap_or("l2"),
             &slots,
             &rate,
-            &probe.map_or("none", |probe| probe.kind.as_str()),
+            &probe,
             &service.backends.len(),
-        ]);
+            &quic,
+        ];
+        table.row(cells.into_iter().take(columns.len()));
     }
     table.text()
+}
+
+/// QUIC-LB configurations as they are typed: `0:2:length,1:3`.
+fn quic_configs(configs: &[QuicConfigSpec]) -> String {
+    let config = |config: &QuicConfigSpec| {
+        let length = if config.first_octet_encodes_cid_length {
+            ":length"
+        } else {
+            ""
+        };
+        format!("{}:{}{length}", config.config_id, config.server_id_length)
+    };
+    let configs: Vec<String> = configs.iter().map(config).collect();
+    configs.join(",")
 }
 
 fn blocklist(blocklist: &Blocklist) -> String {
@@ -261,10 +302,19 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
         ..
     } = service;
     let vips = service.vips.join(", ");
+    let quic = match service.quic_lb.as_slice() {
+        [] => String::new(),
+        configs => format!("; QUIC-LB {}", quic_configs(configs)),
+    };
     line(
         &mut text,
-        format_args!("service {name}: {vips}; {table_slots} slots of generation {generation}"),
+        format_args!(
+            "service {name}: {vips}; {table_slots} slots of generation {generation}{quic}"
+        ),
     );
+    if let Some(emergency) = &service.emergency {
+        line(&mut text, format_args!("{emergency}"));
+    }
     if service.backends.is_empty() {
         line(&mut text, format_args!("no backends"));
         return text;
@@ -312,7 +362,33 @@ fn stats(stats: &Stats, view: View) -> String {
     if !stats.services.is_empty() {
         text = text + "\n" + &traffic.text();
     }
+    if stats.probes != ProbeCounts::default() {
+        text = text + "\n" + &probes(&stats.probes);
+    }
     text
+}
+
+fn probes(counts: &ProbeCounts) -> String {
+    let ProbeCounts {
+        made,
+        failed,
+        impossible,
+        ..
+    } = counts;
+    let milliseconds = |us: u64| format!("{}.{} ms", us / 1_000, us % 1_000 / 100);
+    let (half, most) = (
+        milliseconds(counts.late_p50_us),
+        milliseconds(counts.late_p99_us),
+    );
+    let latest = milliseconds(counts.late_max_us);
+    let could_not = if *impossible > 0 {
+        format!(", {impossible} that this host could not make (see its log)")
+    } else {
+        String::new()
+    };
+    format!(
+        "{made} probes, of which {failed} failed{could_not}; later than due: half up to {half}, 99 % up to {most}, at most {latest}\n"
+    )
 }
 
 /// A table without borders: columns two spaces apart, numbers to the right.
@@ -320,7 +396,16 @@ struct Columns(Table);
 
 impl Columns {
     /// Headers of columns that hold numbers.
-    const NUMBERS: [&'static str; 6] = ["WEIGHT", "SLOTS", "BACKENDS", "PACKETS", "BYTES", "FLOWS"];
+    const NUMBERS: [&'static str; 8] = [
+        "WEIGHT",
+        "SLOTS",
+        "MOVED SLOTS",
+        "BACKENDS",
+        "PACKETS",
+        "BYTES",
+        "FLOWS",
+        "MOVED FLOWS",
+    ];
 
     fn new(headers: &[&str]) -> Self {
         let mut table = Table::new();

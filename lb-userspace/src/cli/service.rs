@@ -2,9 +2,9 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::argument;
+use super::{argument, probe::Probe};
 use crate::{
-    config::spec::{ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
+    config::spec::{QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{Call, NoParams, ServiceRef, ServiceRemove, ServiceUpdate},
 };
 
@@ -59,12 +59,14 @@ pub(super) struct Add {
     #[command(flatten)]
     limit: Limit,
     #[command(flatten)]
+    thresholds: Thresholds,
+    #[command(flatten)]
     probe: Probe,
 }
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["vips", "mode", "table_slots", "source_rate", "source_burst", "no_source_rate", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
+    .args(["vips", "mode", "table_slots", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
 pub(super) struct Update {
     /// Its name
     #[arg(value_parser = argument::service_name)]
@@ -80,6 +82,8 @@ pub(super) struct Update {
     table_slots: Option<TableSlotsSpec>,
     #[command(flatten)]
     limit: Limit,
+    #[command(flatten)]
+    thresholds: Thresholds,
     /// Take the limit of each source away
     #[arg(long, conflicts_with = "source_rate")]
     no_source_rate: bool,
@@ -96,54 +100,26 @@ pub(super) struct Update {
     no_probe: bool,
 }
 
+/// How few backends are too few.
+#[derive(Debug, Args)]
+struct Thresholds {
+    /// So many ordinary backends must be able to serve, or fallback ones serve too [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    min_healthy: Option<u32>,
+    /// So many per cent of the ordinary backends must not be down, or health is ignored [default: 0]
+    #[arg(long, value_name = "PERCENT")]
+    panic_threshold: Option<u32>,
+}
+
 /// How much each source may send.
 #[derive(Debug, Args)]
 struct Limit {
     /// Packets in a second that one source (an IPv4 address, an IPv6 /64) may send
-    #[arg(long, value_name = "PACKETS")]
+    #[arg(long, value_name = "PACKETS", value_parser = argument::packets)]
     source_rate: Option<u32>,
     /// Packets that one source may send at once, after a pause [default: as many as in a second]
-    #[arg(long, requires = "source_rate", value_name = "PACKETS")]
+    #[arg(long, requires = "source_rate", value_name = "PACKETS", value_parser = argument::packets)]
     source_burst: Option<u32>,
-}
-
-/// How backends are probed.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Probe")]
-struct Probe {
-    /// Probe the backends by a TCP handshake or an HTTP request
-    #[arg(long = "probe", value_parser = ["tcp", "http"])]
-    kind: Option<String>,
-    /// Probe the backend's own address, or the VIP on it, as clients' packets go [default: direct]
-    #[arg(long = "probe-via", requires = "kind", value_parser = ["direct", "vip"])]
-    via: Option<String>,
-    /// The port to try, if not the backend's own
-    #[arg(long = "probe-port", requires = "kind", value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
-    /// For http: what to ask for [default: /]
-    #[arg(long = "probe-path", requires = "kind", value_name = "PATH")]
-    path: Option<String>,
-    /// For http: the Host header [default: the backend's address]
-    #[arg(long = "probe-host", requires = "kind", value_name = "HOST")]
-    host: Option<String>,
-    /// For http: the status codes that are good, like 200 or 200-399 [default: 200-299]
-    #[arg(long = "probe-status", requires = "kind", value_name = "RANGE")]
-    status: Option<String>,
-    /// From one probe to the next [default: 2s]
-    #[arg(long = "probe-interval", requires = "kind", value_name = "TIME", value_parser = argument::duration)]
-    interval: Option<String>,
-    /// How long a probe may take [default: 1s]
-    #[arg(long = "probe-timeout", requires = "kind", value_name = "TIME", value_parser = argument::duration)]
-    timeout: Option<String>,
-    /// Successes in a row that make a backend healthy [default: 2]
-    #[arg(long, requires = "kind", value_name = "COUNT")]
-    rise: Option<u32>,
-    /// Failures in a row that make it unhealthy [default: 3]
-    #[arg(long, requires = "kind", value_name = "COUNT")]
-    fall: Option<u32>,
-    /// How much an interval may be shortened at random [default: 10]
-    #[arg(long = "probe-jitter", requires = "kind", value_name = "PERCENT")]
-    jitter: Option<u32>,
 }
 
 impl ServiceCommand {
@@ -157,6 +133,8 @@ impl ServiceCommand {
                 source_rate: add.limit.source_rate,
                 source_burst: add.limit.source_burst,
                 probe: add.probe.spec(),
+                min_healthy: add.thresholds.min_healthy,
+                panic_threshold: add.thresholds.panic_threshold,
                 quic_lb: add.quic_lb,
                 backends: Vec::new(),
             }),
@@ -167,6 +145,8 @@ impl ServiceCommand {
                 table_slots: update.table_slots,
                 probe: update.probe.spec(),
                 no_probe: update.no_probe,
+                min_healthy: update.thresholds.min_healthy,
+                panic_threshold: update.thresholds.panic_threshold,
                 quic_lb: update.quic_lb.or_else(|| update.no_quic_lb.then(Vec::new)),
                 source_rate: update.limit.source_rate,
                 source_burst: update.limit.source_burst,
@@ -176,23 +156,5 @@ impl ServiceCommand {
             Self::Get { name } => Call::ServiceGet(ServiceRef { name }),
             Self::List => Call::ServiceList(NoParams {}),
         }
-    }
-}
-
-impl Probe {
-    fn spec(self) -> Option<ProbeSpec> {
-        Some(ProbeSpec {
-            kind: self.kind?,
-            via: self.via,
-            port: self.port,
-            path: self.path,
-            host: self.host,
-            status: self.status,
-            interval: self.interval,
-            timeout: self.timeout,
-            rise: self.rise,
-            fall: self.fall,
-            jitter_percent: self.jitter,
-        })
     }
 }

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod configuration;
+mod detach;
+mod offline;
 mod quic;
 
 /// What a run left behind.
@@ -70,7 +73,10 @@ fn answer_once(path: &Path, answer: Value) -> JoinHandle<Value> {
 fn call_of(words: &str) -> Value {
     let arguments = ["lbctl"].into_iter().chain(words.split_whitespace());
     let arguments = Arguments::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}"));
-    let call = arguments.command.call(&mut b"[daemon]".as_slice()).unwrap();
+    let Command::Ask(question) = arguments.command else {
+        panic!("{words} is not one call");
+    };
+    let call = question.call(&mut b"[daemon]".as_slice()).unwrap();
     serde_json::to_value(call).unwrap()
 }
 
@@ -83,7 +89,7 @@ fn calls_are(rows: &[(&str, &str, Value)]) {
 }
 
 #[test]
-fn commands_on_services_and_the_whole_become_their_calls() {
+fn commands_on_services_become_their_calls() {
     calls_are(&[
         ("version", "version", json!({})),
         ("status", "status", json!({})),
@@ -105,6 +111,20 @@ fn commands_on_services_and_the_whole_become_their_calls() {
                     "interval": "500ms", "timeout": "200ms", "rise": 1, "fall": 4, "jitter_percent": 0, "via": "vip",
                 },
             }),
+        ),
+        (
+            "service add web --vip 192.0.2.10:443/tcp --probe grpc --probe-with tls=true --probe-with verify=false \
+             --probe-with grpc_service=a=b --probe-with hold_down=0s",
+            "service.add",
+            json!({
+                "name": "web", "vips": ["192.0.2.10:443/tcp"],
+                "probe": { "type": "grpc", "tls": true, "verify": false, "grpc_service": "a=b", "hold_down": "0s" },
+            }),
+        ),
+        (
+            "service update web --probe exec --probe-with command=/bin/check --probe-with command=--fast",
+            "service.update",
+            json!({ "name": "web", "probe": { "type": "exec", "command": ["/bin/check", "--fast"] } }),
         ),
         (
             "service add web --vip 192.0.2.10:443/tcp --source-rate 1000 --source-burst 5000",
@@ -156,17 +176,6 @@ fn commands_on_services_and_the_whole_become_their_calls() {
             json!({ "prefixes": ["203.0.113.0/24"] }),
         ),
         ("blocklist list", "blocklist.list", json!({})),
-        (
-            "config check -",
-            "config.check",
-            json!({ "toml": "[daemon]" }),
-        ),
-        (
-            "config apply -",
-            "config.apply",
-            json!({ "toml": "[daemon]" }),
-        ),
-        ("config get", "config.get", json!({})),
     ]);
 }
 
@@ -376,33 +385,6 @@ fn refusals_are_one_sentence_with_their_own_exit_code() {
         };
         assert_eq!(ran, expected, "{code}");
     }
-}
-
-#[test]
-fn every_fault_of_a_configuration_has_its_line() {
-    let faults = json!([
-        { "place": "service[0].vips", "line": 3, "column": 8, "message": "no VIP" },
-        { "place": "", "message": "two services `web`" },
-    ]);
-    let listed = "lbctl: line 3, column 8: service[0].vips: no VIP\nlbctl: two services `web`\n";
-    let error = json!({ "code": -32004, "message": "2 faults", "data": { "faults": faults } });
-    let (ran, request) = run_against("config apply -", &json!({ "error": error }));
-    assert_eq!(
-        (ran.exit, ran.errors.as_str()),
-        (Exit::InvalidConfig, listed)
-    );
-    assert_eq!(request["params"], json!({ "toml": "service = []" }));
-
-    let result = json!({ "valid": false, "faults": faults });
-    let (ran, _) = run_against("config check -", &json!({ "result": result }));
-    assert_eq!(
-        (ran.exit, ran.errors.as_str()),
-        (Exit::InvalidConfig, listed)
-    );
-    let (ran, _) = run_against("config check - --json", &json!({ "result": result }));
-    assert_eq!((ran.exit, ran.errors.as_str()), (Exit::InvalidConfig, ""));
-    let (ran, _) = run_against("config check -", &json!({ "result": { "valid": true } }));
-    assert_eq!((ran.exit, ran.output.as_str()), (Exit::Done, "valid\n"));
 }
 
 #[test]

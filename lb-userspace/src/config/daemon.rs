@@ -77,6 +77,8 @@ pub struct DaemonSettings {
     pub group: Option<String>,
     /// Group whose members may only read.
     pub read_only_group: Option<String>,
+    /// Who runs the commands of `exec` probes; `None`: nobody, they are not allowed.
+    pub exec_user: Option<String>,
 }
 
 impl Default for DaemonSettings {
@@ -97,6 +99,7 @@ impl Default for DaemonSettings {
             max_sources: 1 << 16,
             group: None,
             read_only_group: None,
+            exec_user: None,
         }
     }
 }
@@ -176,6 +179,7 @@ pub(super) fn settings(spec: &DaemonSpec, found: &mut Found) -> DaemonSettings {
         ),
         group: group(found, "group", spec.group.as_deref()),
         read_only_group: group(found, "read_only_group", spec.read_only_group.as_deref()),
+        exec_user: exec_user(spec, found),
     };
     if settings.group.is_some() && settings.group == settings.read_only_group {
         found.add(
@@ -249,6 +253,21 @@ fn aliases(texts: &[String], found: &mut Found) -> Aliases {
     aliases
 }
 
+/// Who runs commands, if anybody does. The names of users follow the rules of groups' names.
+fn exec_user(spec: &DaemonSpec, found: &mut Found) -> Option<String> {
+    let user = name(found, "exec_user", spec.exec_user.as_deref(), "a user");
+    if user.as_deref() == Some("root") {
+        let message = "root is no unprivileged user: write another, or leave it out for nobody";
+        found.add("daemon.exec_user", message);
+    }
+    if !spec.allow_exec_probes && user.is_some() {
+        let message = "nobody runs commands: take it out, or write allow_exec_probes = true";
+        found.add("daemon.exec_user", message);
+    }
+    spec.allow_exec_probes
+        .then(|| user.unwrap_or_else(|| "nobody".to_owned()))
+}
+
 /// As the kernel's `dev_valid_name` has it, and without control characters.
 fn is_interface_name(name: &str) -> bool {
     let forbidden = |c: char| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control();
@@ -278,14 +297,18 @@ fn size(
     }
 }
 
-fn group(found: &mut Found, field: &str, name: Option<&str>) -> Option<String> {
+fn group(found: &mut Found, field: &str, group: Option<&str>) -> Option<String> {
+    name(found, field, group, "a group")
+}
+
+fn name(found: &mut Found, field: &str, name: Option<&str>, whose: &str) -> Option<String> {
     let name = name?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$');
     if (1..=MAX_GROUP_NAME).contains(&name.len()) && name.chars().all(allowed) {
         return Some(name.to_owned());
     }
     let message = format!(
-        "{name:?} is not the name of a group: write 1 to {MAX_GROUP_NAME} letters, digits, `_`, `-` or `.`"
+        "{name:?} is not the name of {whose}: write 1 to {MAX_GROUP_NAME} letters, digits, `_`, `-` or `.`"
     );
     found.add(part("daemon", field), message);
     None

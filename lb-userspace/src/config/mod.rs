@@ -4,6 +4,7 @@
 //! faults, each with its place; [`text`] reads TOML and knows lines and columns.
 
 mod daemon;
+mod difference;
 mod fault;
 mod host;
 mod locate;
@@ -14,6 +15,7 @@ pub mod validate;
 mod write;
 
 pub use daemon::{DaemonSettings, Unmatched, XdpMode};
+pub use difference::{Difference, differences};
 pub use fault::{Fault, Faults};
 pub use host::Host;
 pub use snat::{PortRange, SnatSettings};

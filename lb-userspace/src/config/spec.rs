@@ -3,10 +3,15 @@
 //! Every leaf is a plain string or number, so that [`validate`](super::validate) can report every fault
 //! of a text at once. Unknown fields are refused by name.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod probe;
+
+pub use probe::ProbeSpec;
+
 /// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigSpec {
     /// Sources whose packets to VIP addresses are dropped, as prefixes or addresses.
@@ -21,7 +26,7 @@ pub struct ConfigSpec {
 }
 
 /// What is fixed when the daemon starts: `[daemon]`. Every field has a default; command-line flags win.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DaemonSpec {
     /// Interfaces to attach to.
@@ -71,10 +76,16 @@ pub struct DaemonSpec {
     /// Group whose members may only read; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only_group: Option<String>,
+    /// Whether probes of type `exec` may run commands on this host; default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_exec_probes: bool,
+    /// Who runs them; default `nobody`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_user: Option<String>,
 }
 
 /// Source ports and addresses of mode `snat`, and how long a flow keeps its own: `[daemon.snat]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SnatSpec {
     /// `FIRST-LAST`; default `10000-32767`. Each backend has all of them.
@@ -96,7 +107,7 @@ pub struct SnatSpec {
 }
 
 /// One service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
     /// The name, unique.
@@ -118,6 +129,12 @@ pub struct ServiceSpec {
     /// How backends are probed; absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeSpec>,
+    /// So many ordinary backends must be able to serve, or fallback backends serve too; default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_healthy: Option<u32>,
+    /// So many per cent of the ordinary backends must not be down, or health is ignored; default 0: it never is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_threshold: Option<u32>,
     /// What QUIC connection ids that name a backend look like, each configuration as `[[service.quic_lb]]`; without
     /// any, connection ids are not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -128,7 +145,7 @@ pub struct ServiceSpec {
 }
 
 /// `"auto"` or a number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected \"auto\" or a number of slots")]
 pub enum TableSlotsSpec {
     /// A word: only `auto` means something.
@@ -138,7 +155,7 @@ pub enum TableSlotsSpec {
 }
 
 /// One backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSpec {
     /// `ADDRESS:PORT`, unique in its service.
@@ -152,13 +169,16 @@ pub struct BackendSpec {
     /// `up` (default), `drain` or `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// `ordinary` (default), or `fallback`: takes new flows only while too few ordinary ones can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// What QUIC connection ids call it, in hexadecimal digits; unique in its service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_ids: Vec<String>,
 }
 
 /// A QUIC-LB configuration (draft-ietf-quic-load-balancers); names as in its YANG model.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuicConfigSpec {
     /// 0 to 6: the first three bits of its connection ids.
@@ -168,43 +188,4 @@ pub struct QuicConfigSpec {
     /// Whether the first octet of a connection id tells how many follow; default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_octet_encodes_cid_length: bool,
-}
-
-/// A probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProbeSpec {
-    /// `tcp` or `http`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// `direct` (default): to the backend's own address; `vip`: to the VIP, on that backend, as clients' packets go.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub via: Option<String>,
-    /// The port to try; if absent the backend's own, or the VIP's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// For `http`: the request target, default `/`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// For `http`: the `Host` header, default the backend's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// For `http`: the status codes that count as success, `"200"` or `"200-399"`; default `"200-299"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
-    /// Like `"2s"` or `"500ms"`; default 2 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<String>,
-    /// At most the interval; default 1 s, or the interval if that is shorter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<String>,
-    /// Successes in a row that make it up; default 2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rise: Option<u32>,
-    /// Failures in a row that make it down; default 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fall: Option<u32>,
-    /// 0 to 50 per cent; default 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jitter_percent: Option<u32>,
 }

@@ -1,19 +1,14 @@
 //! The way back: what an operator could have typed to get these services.
 
-use std::time::Duration;
-
-use humantime_serde::re::humantime;
-
-use super::spec::{
-    BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
-};
+use super::spec::{BackendSpec, ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec};
 use crate::{
     desired::Desired,
-    model::{
-        AdminState, Backend, Mode, Probe, ProbeKind, QuicLb, Service, StatusRange, TableSlots,
-        Weight,
-    },
+    model::{AdminState, Backend, Mode, QuicLb, Service, TableSlots, Thresholds, Weight},
 };
+
+mod probe;
+
+use probe::probe_spec_of;
 
 /// Blocklist and services as a configuration, without `[daemon]`. Removals under way are written as state `drain`.
 #[must_use]
@@ -30,6 +25,7 @@ pub fn config_spec_of(desired: &Desired) -> ConfigSpec {
 #[must_use]
 pub fn spec_of(service: &Service) -> ServiceSpec {
     let backends = service.backends.values();
+    let (thresholds, usual) = (service.thresholds, Thresholds::default());
     ServiceSpec {
         name: service.name.to_string(),
         vips: service.vips.iter().map(ToString::to_string).collect(),
@@ -41,11 +37,18 @@ pub fn spec_of(service: &Service) -> ServiceSpec {
         source_rate: service.source_limit.map(|limit| limit.rate),
         source_burst: service.source_limit.map(|limit| limit.burst),
         probe: service.probe.as_ref().map(probe_spec_of),
+        min_healthy: changed(thresholds.min_healthy, usual.min_healthy),
+        panic_threshold: changed(thresholds.panic_threshold, usual.panic_threshold),
         quic_lb: quic_specs_of(&service.quic_lb),
         backends: backends
             .map(|backend| backend_spec_of(backend, service.mode))
             .collect(),
     }
+}
+
+/// A value that is not the default.
+fn changed(value: u32, default: u32) -> Option<u32> {
+    (value != default).then_some(value)
 }
 
 fn backend_spec_of(backend: &Backend, default_mode: Mode) -> BackendSpec {
@@ -60,6 +63,7 @@ fn backend_spec_of(backend: &Backend, default_mode: Mode) -> BackendSpec {
         state: Some(backend.state)
             .filter(|state| *state != AdminState::default())
             .map(|state| state.to_string()),
+        role: (!backend.role.is_ordinary()).then(|| backend.role.to_string()),
         server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
     }
 }
@@ -73,37 +77,4 @@ fn quic_specs_of(quic_lb: &QuicLb) -> Vec<QuicConfigSpec> {
             first_octet_encodes_cid_length: config.first_octet_encodes_cid_length,
         })
         .collect()
-}
-
-fn probe_spec_of(probe: &Probe) -> ProbeSpec {
-    let text = |duration: Duration| Some(humantime::format_duration(duration).to_string());
-    let (kind, path, host, status) = match &probe.kind {
-        ProbeKind::Tcp => ("tcp", None, None, None),
-        ProbeKind::Http { path, host, status } => {
-            ("http", Some(path.clone()), host.clone(), Some(*status))
-        }
-    };
-    ProbeSpec {
-        kind: kind.to_owned(),
-        via: Some(probe.via)
-            .filter(|via| !via.is_default())
-            .map(|via| via.to_string()),
-        port: probe.port,
-        path,
-        host,
-        status: status.map(status_text),
-        interval: text(probe.interval),
-        timeout: text(probe.timeout),
-        rise: Some(probe.rise),
-        fall: Some(probe.fall),
-        jitter_percent: Some(probe.jitter_percent),
-    }
-}
-
-fn status_text(StatusRange { from, to }: StatusRange) -> String {
-    if from == to {
-        from.to_string()
-    } else {
-        format!("{from}-{to}")
-    }
 }

@@ -28,6 +28,8 @@ pub enum Right {
 pub struct Peer {
     /// Its effective user when it connected.
     pub uid: u32,
+    /// Its effective group then.
+    pub gid: u32,
     /// Its process when it connected, if that is in this PID namespace.
     pub pid: Option<i32>,
     /// What it may do; decided when it connects.
@@ -115,6 +117,7 @@ impl Access {
         });
         Peer {
             uid: credentials.uid(),
+            gid: credentials.gid(),
             pid: credentials.pid(),
             right,
         }

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::protocol::{
-    Call, ErrorCode, MAX_LINE_BYTES, RpcError,
-    wire::{self, Id, Response},
+    Call, ErrorCode, EventsSubscribe, MAX_LINE_BYTES, RpcError, Subscribed,
+    wire::{self, Id, Notification, Response},
 };
 use crate::config::Fault;
 
@@ -135,23 +135,22 @@ impl Client {
         serde_json::from_value(answer).map_err(|error| self.protocol(error.to_string()))
     }
 
+    /// Has events told on this connection, which is for nothing else from then on.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn subscribe(mut self, wanted: EventsSubscribe) -> Result<Events, ClientError> {
+        self.call_as::<Subscribed>(&Call::EventsSubscribe(wanted))?;
+        // The next event may be days away.
+        self.stream
+            .get_ref()
+            .set_read_timeout(None)
+            .map_err(|source| unreachable(&self.path, source))?;
+        Ok(Events(self))
+    }
+
     fn answer(&mut self) -> Result<Value, ClientError> {
-        let mut line = String::new();
-        match self.stream.read_line(&mut line) {
-            Ok(0) => {
-                let source = io::Error::other("it closed the connection without an answer");
-                return Err(unreachable(&self.path, source));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(self.protocol(error.to_string()));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let message = format!("no answer within {} s", PATIENCE.as_secs());
-                return Err(unreachable(&self.path, io::Error::other(message)));
-            }
-            Err(source) => return Err(unreachable(&self.path, source)),
-        }
+        let line = self.line()?;
         let response: Response =
             serde_json::from_str(&line).map_err(|error| self.protocol(error.to_string()))?;
         match response.outcome {
@@ -168,11 +167,50 @@ impl Client {
         }
     }
 
+    /// The next line.
+    fn line(&mut self) -> Result<String, ClientError> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line) {
+            Ok(0) => {
+                let source = io::Error::other("it closed the connection");
+                return Err(unreachable(&self.path, source));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(self.protocol(error.to_string()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let message = format!("no answer within {} s", PATIENCE.as_secs());
+                return Err(unreachable(&self.path, io::Error::other(message)));
+            }
+            Err(source) => return Err(unreachable(&self.path, source)),
+        }
+        Ok(line)
+    }
+
     fn protocol(&self, what: String) -> ClientError {
         ClientError::Protocol {
             path: self.path.clone(),
             what,
         }
+    }
+}
+
+/// What is told on a connection that has subscribed.
+#[derive(Debug)]
+pub struct Events(Client);
+
+impl Events {
+    /// Waits for the next event, however long it takes: the `params` of its notification, an
+    /// [`Event`](super::protocol::Event).
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when the daemon ends.
+    pub fn wait(&mut self) -> Result<Value, ClientError> {
+        let line = self.0.line()?;
+        let notification: Result<Notification<Value>, _> = serde_json::from_str(&line);
+        let notification = notification.map_err(|error| self.0.protocol(error.to_string()))?;
+        Ok(notification.params)
     }
 }
 

@@ -72,6 +72,9 @@ pub struct Lines<R> {
     /// So many bytes of the buffer are known to hold no newline.
     scanned: usize,
     patience: Patience,
+    /// When the line was begun that is being read or, before it is, when it began to be waited for; `None` until it is
+    /// waited for.
+    since: Option<Instant>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
@@ -82,23 +85,24 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             buffer: Vec::new(),
             scanned: 0,
             patience,
+            since: None,
         }
     }
 
     /// The next line that is not blank, without its newline and leading white space; `None` at the end of
-    /// the stream. The last line needs no newline.
+    /// the stream. The last line needs no newline. Nothing is lost if the future is dropped, and its time runs on.
     ///
     /// # Errors
-    /// See [`LineError`]; after one, the stream cannot be read on.
+    /// See [`LineError`]; after one, the stream cannot be read on, but after [`LineError::Idle`], whose time begins anew.
     pub async fn next(&mut self) -> Result<Option<String>, LineError> {
-        self.skip_blank();
-        let mut deadline = self.deadline();
         loop {
             if let Some(line) = self.take_line()? {
+                self.skip_blank();
+                self.since = None;
                 return text(line).map(Some);
             }
             let was_empty = self.buffer.is_empty();
-            let at_end = self.read_chunk(deadline).await? == 0;
+            let at_end = self.read_chunk().await? == 0;
             self.skip_blank();
             match (at_end, self.buffer.is_empty()) {
                 (true, true) => return Ok(None),
@@ -106,7 +110,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                     self.scanned = 0;
                     return text(std::mem::take(&mut self.buffer)).map(Some);
                 }
-                (false, is_empty) if was_empty && !is_empty => deadline = self.deadline(),
+                (false, is_empty) if was_empty && !is_empty => self.since = None,
                 (false, _) => {}
             }
         }
@@ -115,10 +119,6 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     /// The stream, for what comes after an error; what has been buffered is lost.
     pub fn into_reader(self) -> R {
         self.reader
-    }
-
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.allowed()
     }
 
     const fn allowed(&self) -> Duration {
@@ -155,12 +155,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     /// Reads what is there into the buffer: 0 at the end of the stream.
-    async fn read_chunk(&mut self, deadline: Instant) -> Result<usize, LineError> {
+    async fn read_chunk(&mut self) -> Result<usize, LineError> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let deadline = since + self.allowed();
         self.buffer.reserve(CHUNK_BYTES);
         let mut bounded = (&mut self.reader).take(CHUNK_BYTES as u64);
         match timeout_at(deadline, bounded.read_buf(&mut self.buffer)).await {
             Ok(read) => read.map_err(LineError::Read),
-            Err(_) if self.buffer.is_empty() => Err(LineError::Idle(self.patience.idle)),
+            Err(_) if self.buffer.is_empty() => {
+                self.since = None;
+                Err(LineError::Idle(self.patience.idle))
+            }
             Err(_) => Err(LineError::Unfinished(self.patience.unfinished)),
         }
     }

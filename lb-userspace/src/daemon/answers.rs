@@ -1,41 +1,44 @@
 //! What the control socket's calls read and change.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-};
-
 use lb_common::names::ABI_VERSION;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tracing::warn;
 
-use super::{change, core::Core, host::host, preflight};
+use super::{change, core::Core, preflight, reading::Reading};
 use crate::{
-    config::{Config, Fault, Faults, Host, spec::BackendSpec, text, validate},
-    control::protocol::{
-        API_VERSION, Applied, BackendAdd, BackendRows, Blocklist, Call, Checked, ConfigText,
-        ErrorCode, RpcError, ServiceRows, Version,
+    config::{Faults, spec::BackendSpec, validate},
+    control::{
+        access::Peer,
+        protocol::{
+            API_VERSION, Applied, BackendAdd, BackendRows, Call, ErrorCode, RpcError, ServiceRows,
+            Version,
+        },
     },
     dataplane::Dataplane,
     desired::{
-        Change, Desired, Refusal, RefusalKind,
+        Change, Refusal, RefusalKind,
         rules::{Breach, way_breach},
     },
     health::Target,
-    model::{AdminState, Service, ServiceName, Way, Ways},
-    neighbor,
-    plan::Serving,
-    state,
+    model::{AdminState, Service, ServiceName, Way},
+    plan::{NotServing, Serving},
 };
+
+/// What the core makes of a call.
+pub(super) enum Answer {
+    /// The answer.
+    Now(Value),
+    /// What is to be read for it, which takes longer than others should wait.
+    Beside(Reading),
+}
 
 impl Core {
     /// Answers one call.
-    pub(super) async fn answer(&mut self, call: Call) -> Result<Value, RpcError> {
+    pub(super) async fn answer(&mut self, call: Call, peer: Peer) -> Result<Answer, RpcError> {
         match call {
-            Call::Version(_) => value(&version()),
-            Call::ServiceGet(which) => value(&validate::spec_of(self.service(&which.name)?)),
-            Call::ServiceList(_) => value(&ServiceRows {
+            Call::Version(_) => now(&version()),
+            Call::ServiceGet(which) => now(&validate::spec_of(self.service(&which.name)?)),
+            Call::ServiceList(_) => now(&ServiceRows {
                 services: self
                     .desired
                     .services
@@ -43,17 +46,18 @@ impl Core {
                     .map(validate::spec_of)
                     .collect(),
             }),
-            Call::BackendList(which) => value(&BackendRows {
+            Call::BackendList(which) => now(&BackendRows {
                 backends: self.backend_rows(which.service.as_deref())?,
             }),
-            Call::BackendSetup(asked) => value(&self.backend_setup(&asked)?),
-            Call::ConfigCheck(config) => value(&self.check(&config).await?),
-            Call::ConfigGet(_) => value(&validate::config_spec_of(&self.desired)),
+            Call::BackendSetup(asked) => now(&self.backend_setup(&asked)?),
+            Call::ConfigCheck(config) => now(&self.check(&config).await?),
+            Call::ConfigGet(which) => now(&self.configuration(which.number)?),
             Call::Status(_) => {
                 self.look_at_interfaces().await;
-                value(&self.status())
+                now(&self.status())
             }
-            Call::Stats(_) => value(&self.stats()?),
+            Call::Stats(_) => now(&self.stats()?),
+            Call::Detach(_) => now(&self.detach()?),
             Call::ServiceAdd(spec) => {
                 let service = validate::service(&spec, "").map_err(faulty)?;
                 let name = service.name.clone();
@@ -108,62 +112,31 @@ impl Core {
             Call::BlocklistRemove(remove) => {
                 self.edit(Change::Unblock(change::prefixes(&remove)?)).await
             }
-            Call::BlocklistList(_) => value(&Blocklist {
-                prefixes: self
-                    .desired
-                    .blocklist
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            }),
-            Call::ConfigApply(config) => {
-                let names_daemon = names_daemon(&config);
-                let (config, digest) = load(&config)?;
-                // The file itself, applied over the socket, is not to be applied once more at the next start.
-                let digest = digest
-                    .filter(|digest| self.file_is(digest))
-                    .or_else(|| self.digest());
-                self.change(Change::Replace(config.desired), digest).await?;
-                let mut applied = self.applied(|_| true);
-                applied
-                    .warnings
-                    .extend(self.fixed(&config.daemon).filter(|_| names_daemon));
-                value(&applied)
-            }
+            Call::BlocklistList(_) => now(&self.blocklist()),
+            Call::EventsSubscribe(_) | Call::EventsUnsubscribe(_) => Err(RpcError::new(
+                ErrorCode::Internal,
+                "events are told by the connection that subscribes to them",
+            )),
+            Call::ConfigApply(apply) => now(&self.apply_config(&apply, peer).await?),
+            Call::ConfigDiff(diff) => now(&self.diff(&diff)?),
+            Call::ConfigHistory(_) => now(&self.history()),
+            Call::ConfigRollback(rollback) => now(&self.rollback(&rollback, peer).await?),
+            Call::ConfigPlan(plan) => Ok(Answer::Beside(self.plan_config(&plan)?)),
+            Call::FlowsList(list) => Ok(Answer::Beside(self.list_flows(&list)?)),
+            Call::FlowsCount(filter) => Ok(Answer::Beside(self.count_flows(&filter)?)),
         }
     }
 
     /// Makes a change to `service` over the socket; answers when it is in the kernel.
-    async fn make(&mut self, change: Change, service: &ServiceName) -> Result<Value, RpcError> {
+    async fn make(&mut self, change: Change, service: &ServiceName) -> Result<Answer, RpcError> {
         self.change(change, self.digest()).await?;
-        value(&self.applied(|concerned| concerned == service))
+        now(&self.applied(|concerned| concerned == service))
     }
 
     /// Makes a change to the blocklist over the socket; answers when it is in the kernel.
-    async fn edit(&mut self, change: Change) -> Result<Value, RpcError> {
+    async fn edit(&mut self, change: Change) -> Result<Answer, RpcError> {
         self.change(change, self.digest()).await?;
-        value(&self.applied(|_| false))
-    }
-
-    /// Every fault of a configuration, modes among them that routes and interfaces cannot serve as they are now; for one
-    /// that has none, what of it does not fit into the running maps.
-    async fn check(&mut self, config: &ConfigText) -> Result<Checked, RpcError> {
-        let mut host = host();
-        if let (Ok(config), _) = read(config, &host)? {
-            host.ways = ways_of(&config.desired).await;
-        }
-        let faults = match read(config, &host)?.0 {
-            Ok(config) => self
-                .shortages(&config.desired)
-                .into_iter()
-                .map(Fault::of_whole)
-                .collect(),
-            Err(Faults(faults)) => faults,
-        };
-        Ok(Checked {
-            valid: faults.is_empty(),
-            faults,
-        })
+        now(&self.applied(|_| false))
     }
 
     /// What was switched off is not brought back by the end of a drain.
@@ -186,13 +159,14 @@ impl Core {
         service: &str,
         address: &str,
         state: AdminState,
-    ) -> Result<Value, RpcError> {
+    ) -> Result<Answer, RpcError> {
         let service = change::service_name(service)?;
         let change = Change::UpdateBackend {
             service: service.clone(),
             address: change::backend_address(address)?,
             weight: None,
             mode: None,
+            role: None,
             server_ids: None,
             state: Some(state),
         };
@@ -201,7 +175,7 @@ impl Core {
 
     /// The answer to a change: what carries it, and which backends of the services concerned are to serve
     /// and do not.
-    fn applied(&self, concerned: impl Fn(&ServiceName) -> bool + Copy) -> Applied {
+    pub(super) fn applied(&self, concerned: impl Fn(&ServiceName) -> bool + Copy) -> Applied {
         let wanted = |target: &Target| {
             let service = self.desired.services.get(&target.service);
             let backend = service.and_then(|service| service.backends.get(&target.address));
@@ -212,6 +186,7 @@ impl Core {
             .serving
             .iter()
             .filter_map(|(target, serving)| match serving {
+                Serving::No(NotServing::Standby) => None,
                 Serving::No(why) if concerned(&target.service) && wanted(target) => {
                     Some(format!("no new flows go to backend {target}: {why}"))
                 }
@@ -244,9 +219,10 @@ impl Core {
                 if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip())
                     && !attached.contains(&hop.interface)
                 {
+                    let interface = self.edges.interfaces.name(hop.interface);
                     warnings.push(format!(
-                        "{} backend {} of {} is reached by interface number {}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
-                        backend.mode, backend.address, service.name, hop.interface
+                        "{} backend {} of {} is reached by interface {interface}, which lbd is not attached to: its replies cannot be turned back unless they come in by another one",
+                        backend.mode, backend.address, service.name
                     ));
                 }
             }
@@ -288,6 +264,10 @@ impl Core {
     }
 }
 
+fn now(answer: &impl Serialize) -> Result<Answer, RpcError> {
+    value(answer).map(Answer::Now)
+}
+
 fn version() -> Version {
     Version {
         daemon: env!("CARGO_PKG_VERSION").to_owned(),
@@ -297,7 +277,7 @@ fn version() -> Version {
     }
 }
 
-fn value(answer: &impl Serialize) -> Result<Value, RpcError> {
+pub(super) fn value(answer: &impl Serialize) -> Result<Value, RpcError> {
     serde_json::to_value(answer)
         .map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string()))
 }
@@ -321,59 +301,4 @@ pub(super) fn faulty(faults: Faults) -> RpcError {
         data: Some(json!({ "faults": faults.0 })),
         ..RpcError::new(ErrorCode::InvalidParams, messages.join("; "))
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn invalid_config(faults: Faults) -> RpcError {
-    let count = faults.0.len();
-    RpcError {
-        data: Some(json!({ "faults": faults.0 })),
-        ..RpcError::new(
-            ErrorCode::InvalidConfig,
-            format!("the configuration has faults ({count}), nothing has changed: see data.faults"),
-        )
-    }
-}
-
-/// The ways to all backends; none are known if the kernel cannot be asked.
-async fn ways_of(desired: &Desired) -> Ways {
-    let services = desired.services.values();
-    let backends = services.flat_map(|service| service.backends.keys());
-    let addresses: BTreeSet<IpAddr> = backends.map(SocketAddr::ip).collect();
-    neighbor::ways(addresses).await.unwrap_or_else(|error| {
-        warn!("modes are not checked against routes: {error}");
-        Ways::new()
-    })
-}
-
-fn read(
-    config: &ConfigText,
-    host: &Host,
-) -> Result<(Result<Config, Faults>, Option<String>), RpcError> {
-    match (&config.toml, &config.config) {
-        (Some(toml), None) => Ok((text::load(toml, host), Some(state::digest(toml)))),
-        (None, Some(spec)) => Ok((validate::config(spec, host), None)),
-        (Some(_), Some(_)) | (None, None) => Err(RpcError::new(
-            ErrorCode::InvalidParams,
-            "give either `toml`, a text, or `config`, an object",
-        )),
-    }
-}
-
-/// Whether a configuration says anything about what is fixed at start.
-fn names_daemon(config: &ConfigText) -> bool {
-    let in_text = config.toml.as_deref().map(text::read);
-    let in_text = in_text
-        .and_then(Result::ok)
-        .is_some_and(|spec| spec.daemon.is_some());
-    in_text
-        || config
-            .config
-            .as_ref()
-            .is_some_and(|spec| spec.daemon.is_some())
-}
-
-fn load(config: &ConfigText) -> Result<(Config, Option<String>), RpcError> {
-    let (config, digest) = read(config, &host())?;
-    Ok((config.map_err(invalid_config)?, digest))
 }

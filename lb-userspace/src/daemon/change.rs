@@ -69,6 +69,8 @@ pub(super) fn service_update(
         } else {
             source_limit.map(Some)
         },
+        min_healthy: update.min_healthy,
+        panic_threshold: update.panic_threshold,
         quic_lb: optional(update.quic_lb.as_deref(), "quic_lb", validate::quic_lb)?,
         probe: if update.no_probe {
             Some(None)
@@ -95,6 +97,7 @@ pub(super) fn backend_update(
         address: backend_address(&update.address)?,
         weight: optional(update.weight, "weight", validate::weight)?,
         mode: optional(update.mode.as_deref(), "mode", validate::mode)?,
+        role: optional(update.role.as_deref(), "role", validate::role)?,
         server_ids: optional(
             update.server_ids.as_deref(),
             "server_ids",

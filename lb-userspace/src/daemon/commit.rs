@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{error, info, warn};
 
 use super::{
     answers::refused,
@@ -14,9 +14,13 @@ use super::{
     saved,
 };
 use crate::{
+    config::validate::EXEC_NOT_ALLOWED,
     control::protocol::{ErrorCode, RpcError},
     dataplane::Dataplane,
     desired::{Change, Desired},
+    health::Target,
+    model::{Health, ProbeKind, Service},
+    neighbor::NextHops,
     plan::{self, Plan},
     reconcile::{PublishError, World},
     state::StateError,
@@ -34,7 +38,24 @@ impl Core {
     ) -> Result<(), RpcError> {
         let mut desired = self.desired.clone();
         desired.apply(change).map_err(refused)?;
+        self.refuse_exec(&desired)?;
         self.commit(desired, digest).await
+    }
+
+    /// Commands are run only if the file said so when the daemon started, whoever asks for them.
+    fn refuse_exec(&self, desired: &Desired) -> Result<(), RpcError> {
+        let is_exec = |service: &&Service| {
+            let kind = service.probe.as_ref().map(|probe| &probe.kind);
+            matches!(kind, Some(ProbeKind::Exec(_)))
+        };
+        let services = desired.services.values();
+        match services.into_iter().find(is_exec) {
+            Some(service) if self.settings.exec_user.is_none() => {
+                let message = format!("service `{}`: {EXEC_NOT_ALLOWED}", service.name);
+                Err(RpcError::new(ErrorCode::NotAllowed, message))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(super) async fn commit(
@@ -59,7 +80,7 @@ impl Core {
         };
         match published {
             Ok(plan) => {
-                self.adopt(plan);
+                self.follow(plan);
                 self.clean();
                 Ok(())
             }
@@ -70,7 +91,14 @@ impl Core {
                     error!(error = describe(&error), "cannot save the state");
                 }
                 self.reconcile();
-                Err(RpcError::new(code, format!("nothing has changed: {why}")))
+                let message = if self.failed.is_none() {
+                    format!("nothing has changed: {why}")
+                } else {
+                    format!(
+                        "{why}; what was done before could not be undone yet, and is being tried again: see status"
+                    )
+                };
+                Err(RpcError::new(code, message))
             }
         }
     }
@@ -96,21 +124,35 @@ impl Core {
             sources: self.edges.sources,
             probes: self.edges.paths.way(),
         };
-        self.edges.reconciler.publish(&self.desired, world)
+        let plan = self.edges.reconciler.publish(&self.desired, world)?;
+        self.edges.announcer.published(&plan);
+        Ok(plan)
     }
 
     /// What of `desired` does not fit into the maps.
-    pub(super) fn shortages(&mut self, desired: &Desired) -> Vec<String> {
-        let world = World {
-            health: &BTreeMap::new(),
-            next_hops: &self.next_hops,
-            interfaces: &self.edges.interfaces.indexes(),
+    pub(super) fn shortages(&self, desired: &Desired) -> Vec<String> {
+        let health = BTreeMap::new();
+        let interfaces = self.edges.interfaces.indexes();
+        let world = self.world(&health, &self.next_hops, &interfaces);
+        let (plan, _) = self.edges.reconciler.foresee(desired, world);
+        plan.shortages.iter().map(ToString::to_string).collect()
+    }
+
+    /// What is known of the world, with this health and these next hops.
+    pub(super) fn world<'a>(
+        &'a self,
+        health: &'a BTreeMap<Target, Health>,
+        next_hops: &'a NextHops,
+        interfaces: &'a BTreeSet<u32>,
+    ) -> World<'a> {
+        World {
+            health,
+            next_hops,
+            interfaces,
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
             probes: self.edges.paths.way(),
-        };
-        let plan = self.edges.reconciler.plan(desired, world);
-        plan.shortages.iter().map(ToString::to_string).collect()
+        }
     }
 
     /// Brings the kernel to what is wanted, as far as it goes; what fails is tried again.
@@ -130,11 +172,32 @@ impl Core {
             .publish_what_fits(&self.desired, world)
         {
             Ok(plan) => {
-                self.adopt(plan);
-                self.failed = None;
+                self.edges.announcer.published(&plan);
+                self.follow(plan);
+                let had_failed = self.failed.take();
                 self.clean();
+                if let (Some(had_failed), None) = (had_failed, &self.failed) {
+                    self.edges.announcer.recovered(&had_failed.why);
+                }
             }
             Err(error) => self.fail(describe(&error)),
+        }
+    }
+
+    /// Takes over a plan that has been published, and has probes go its ways; logs what it means for services in an emergency, and for those that
+    /// are no longer.
+    pub(super) fn follow(&mut self, plan: Plan) {
+        self.edges.prober.lead(&plan.paths);
+        let before = std::mem::replace(&mut self.plan, plan).emergencies;
+        for (service, emergency) in &self.plan.emergencies {
+            if before.get(service) != Some(emergency) {
+                warn!(%service, "{emergency}");
+            }
+        }
+        for service in before.keys() {
+            if !self.plan.emergencies.contains_key(service) {
+                info!(%service, "enough backends can serve again");
+            }
         }
     }
 
@@ -150,11 +213,7 @@ impl Core {
             .failed
             .as_ref()
             .map_or(first, |failed| (failed.pause * 2).min(longest));
-        error!(
-            why,
-            ?pause,
-            "not everything that is wanted is in the kernel; trying again"
-        );
+        self.edges.announcer.failed(&why, pause);
         self.failed = Some(Failed {
             why,
             pause,
@@ -167,6 +226,7 @@ impl Core {
         let failed = self.failed.iter().map(|failed| failed.why.clone());
         let shortages = self.plan.shortages.iter().map(ToString::to_string);
         failed
+            .chain(self.unpinned.clone())
             .chain(shortages)
             .chain(self.edges.interfaces.problems())
             .chain(self.path_problems())

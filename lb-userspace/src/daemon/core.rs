@@ -6,27 +6,34 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
-    commit::describe, event::Event, exit::Failure, interfaces::Interfaces, paths::Paths,
+    announce::{Announcer, SocketChange},
+    answers::Answer,
+    commit::describe,
+    event::Event,
+    exit::Failure,
+    interfaces::Interfaces,
+    paths::Paths,
+    reading::Readings,
     saved::Beginning,
 };
 use crate::{
-    config::{DaemonSettings, Faults, text},
-    dataplane::kernel::Kernel,
+    config::{DaemonSettings, Faults},
+    control::{protocol::HistoryOrigin, server::Request},
+    dataplane::{Dataplane, kernel::Kernel},
     desired::{Change, Desired},
-    health::{Observation, book::Book, machine::Machine, task::Prober},
+    health::{Observation, Target, book::Book, machine::Machine, task::Prober},
     model::ChosenSources,
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::Plan,
     reconcile::{Reconciler, World},
-    state,
+    state::{self, history::History},
 };
 
 /// A full pass reads everything from the kernel and heals what somebody else has changed.
@@ -34,6 +41,7 @@ const FULL_PASS: Duration = Duration::from_secs(30);
 
 /// What the core reaches the world by.
 pub(super) struct Edges {
+    pub(super) announcer: Announcer,
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
     pub(super) paths: Paths,
@@ -65,6 +73,22 @@ pub(super) struct Core {
     /// When everything is looked at anew.
     pub(super) next_full_pass: Instant,
     pub(super) started: Instant,
+    /// The configurations that were applied.
+    pub(super) history: History,
+    pub(super) readings: Readings,
+    /// Why pins that are gone could not be put back.
+    pub(super) unpinned: Option<String>,
+    /// Whether everything has been taken out of the kernel.
+    pub(super) is_detached: bool,
+}
+
+/// How the core has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to stop; the data plane goes on.
+    Stopped,
+    /// A client has had everything taken out of the kernel.
+    Detached,
 }
 
 /// A publication that failed.
@@ -77,6 +101,7 @@ pub(super) struct Failed {
 impl Core {
     pub(super) fn new(edges: Edges) -> Self {
         let now = Instant::now();
+        let history = History::open(&edges.state_dir);
         Self {
             edges,
             desired: Desired::default(),
@@ -88,6 +113,10 @@ impl Core {
             failed: None,
             next_full_pass: now + FULL_PASS,
             started: now,
+            history,
+            readings: Readings::default(),
+            unpinned: None,
+            is_detached: false,
         }
     }
 
@@ -130,13 +159,16 @@ impl Core {
             .reconciler
             .clean(&plan)
             .map_err(anyhow::Error::from)?;
-        self.adopt(plan);
+        self.follow(plan);
         self.save().map_err(anyhow::Error::from)?;
+        if let Some(before) = beginning.replaces {
+            self.keep(&before, HistoryOrigin::Start, None, None);
+        }
         Ok(())
     }
 
     /// Takes events until one says stop.
-    pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Event>) {
+    pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Event>) -> End {
         loop {
             let wake = self.wake();
             let event = tokio::select! {
@@ -146,9 +178,21 @@ impl Core {
             };
             match event {
                 Event::Call(request) => {
-                    let answer = self.answer(request.call).await;
+                    let Request { call, peer, answer } = *request;
+                    let change = SocketChange::of(&call, peer);
+                    let answered = self.answer(call, peer).await;
+                    if let (Some(change), Ok(_)) = (change, &answered) {
+                        self.edges.announcer.changed(&change, self.generation());
+                    }
                     // The client may have given up; the change stands all the same.
-                    let _ = request.answer.send(answer);
+                    match answered {
+                        Ok(Answer::Now(value)) => drop(answer.send(Ok(value))),
+                        Ok(Answer::Beside(reading)) => self.read(reading, answer),
+                        Err(error) => drop(answer.send(Err(error))),
+                    }
+                    if self.is_detached {
+                        return End::Detached;
+                    }
                 }
                 Event::Observed(observation) => self.observed(&observation),
                 Event::NextHops(next_hops) => {
@@ -169,7 +213,7 @@ impl Core {
                 Event::Reload => self.reload().await,
                 Event::Stop => {
                     info!("stopping");
-                    return;
+                    return End::Stopped;
                 }
             }
         }
@@ -209,13 +253,28 @@ impl Core {
             return;
         }
         let mut desired = self.desired.clone();
+        let mut removed = Vec::new();
         for change in due {
+            if let Change::RemoveBackend {
+                service, address, ..
+            } = &change
+            {
+                removed.push(Target {
+                    service: service.clone(),
+                    address: *address,
+                });
+            }
             if let Err(refusal) = desired.apply(change) {
                 warn!(%refusal, "a removal that was due is no longer possible");
             }
         }
-        if let Err(error) = self.commit(desired, self.digest.clone()).await {
-            self.fail(format!("remove backends that have drained: {error}"));
+        match self.commit(desired, self.digest.clone()).await {
+            Ok(()) => {
+                for target in removed {
+                    self.edges.announcer.drained(&target, self.generation());
+                }
+            }
+            Err(error) => self.fail(format!("remove backends that have drained: {error}")),
         }
     }
 
@@ -230,9 +289,12 @@ impl Core {
         }
     }
 
-    /// Follows the interfaces as they are now. Attaching does not make the kernel tell of a change, so the
+    /// Follows the interfaces as they are now, and sees to the pins. Attaching does not make the kernel tell of a change, so the
     /// mode of those just attached to is asked for once more.
     pub(super) async fn look_at_interfaces(&mut self) {
+        let attachments = self.edges.interfaces.attachments_mut();
+        let mended = self.edges.reconciler.dataplane().mend(attachments);
+        self.unpinned = mended.err().map(|error| format!("{error:#}"));
         for _ in 0..2 {
             match neighbor::links().await {
                 Ok(links) => {
@@ -252,12 +314,12 @@ impl Core {
         let transition = self.book.observe(observation);
         let target = &observation.target;
         let machine = self.book.entry(target);
-        self.edges
-            .prober
-            .hurry(target, machine.is_some_and(Machine::pending));
+        if let Some(machine) = machine {
+            self.edges.prober.attend(target, machine.interest());
+        }
         if let Some(transition) = transition {
             let reason = machine.map(Machine::reason).unwrap_or_default();
-            info!(service = %target.service, backend = %target.address, from = %transition.from, to = %transition.to, reason, "health");
+            self.edges.announcer.health(target, transition, reason);
             self.reconcile();
         }
     }
@@ -265,35 +327,31 @@ impl Core {
     async fn reload(&mut self) {
         let file = self.edges.file.display().to_string();
         match self.apply_file().await {
-            Ok(warning) => {
-                info!(file, generation = self.plan.generation, "reloaded");
-                if let Some(warning) = warning {
+            Ok(warnings) => {
+                self.edges.announcer.reloaded(&file, self.generation());
+                for warning in warnings {
                     warn!(file, "{warning}");
                 }
             }
             Err(error) => {
-                error!(file, "reload failed; nothing has changed");
-                match error.downcast::<Faults>() {
-                    Ok(Faults(faults)) => faults.iter().for_each(|fault| error!(file, "{fault}")),
-                    Err(error) => error!(file, "{error:#}"),
-                }
+                let faults = match error.downcast::<Faults>() {
+                    Ok(Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
+                    Err(error) => vec![format!("{error:#}")],
+                };
+                self.edges.announcer.not_reloaded(&file, &faults);
             }
         }
-    }
-
-    /// Applies the file as a whole; a file with faults changes nothing. Answers what will not take effect now.
-    async fn apply_file(&mut self) -> Result<Option<String>> {
-        let text = fs::read_to_string(&self.edges.file).context("read the file")?;
-        let config = text::load(&text, &super::host::host())?;
-        self.change(Change::Replace(config.desired), Some(state::digest(&text)))
-            .await?;
-        Ok(self.fixed(&config.daemon))
     }
 
     /// A warning, if `settings` differ from what was fixed at start.
     pub(super) fn fixed(&self, settings: &DaemonSettings) -> Option<String> {
         (*settings != self.settings)
             .then(|| "[daemon] differs from what lbd was started with: it takes effect with the next start, sizes (max_*) after `lbd detach`".to_owned())
+    }
+
+    /// The last publication.
+    pub(super) fn generation(&self) -> u32 {
+        self.edges.reconciler.dataplane().actual().generation
     }
 
     /// The digest of the file that what is wanted goes back to.

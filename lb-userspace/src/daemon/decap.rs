@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{
+    announce::Announcer,
     exit::Failure,
     interfaces::{self, Interfaces},
     options::DecapOptions,
@@ -22,6 +23,7 @@ use super::{
     start::explain_load,
 };
 use crate::{
+    control::feed::Feed,
     dataplane::{
         Pins,
         decap::{Decap, DecapRules},
@@ -91,7 +93,12 @@ async fn attach(
     // Before the program takes over from another one, whose lists are full.
     follow_addresses(&mut decap, &options.to).await?;
     let names = options.interfaces.iter().cloned();
-    let mut interfaces = Interfaces::new(attachments, options.xdp_mode.into(), names);
+    let mut interfaces = Interfaces::new(
+        Announcer::new(Feed::default()),
+        attachments,
+        options.xdp_mode.into(),
+        names,
+    );
     interfaces.attach_all(links)?;
     Ok((decap, interfaces))
 }

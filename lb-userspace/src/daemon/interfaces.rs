@@ -6,9 +6,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use lb_common::vlan::VlanDevice;
 use tracing::{info, warn};
 
+use super::announce::Announcer;
 use crate::{
     config::XdpMode,
-    control::protocol::InterfaceStatus,
+    control::protocol::{AttachmentState, InterfaceStatus},
     dataplane::{
         attach::{AttachError, AttachMode, Attached, Attachments},
         ledger::Ledger,
@@ -18,12 +19,15 @@ use crate::{
 
 /// The interfaces of one instance.
 pub(super) struct Interfaces {
+    announcer: Announcer,
     attachments: Attachments,
     mode: XdpMode,
     /// By name: those that are wanted.
     wanted: BTreeMap<String, State>,
     /// How frames for VLAN devices leave, and for those that carry some.
     vlans: BTreeMap<u32, VlanDevice>,
+    /// Names of all the host's interfaces, by index.
+    names: BTreeMap<u32, String>,
 }
 
 /// What is known of one wanted interface.
@@ -44,11 +48,13 @@ enum State {
 
 impl Interfaces {
     pub(super) fn new(
+        announcer: Announcer,
         attachments: Attachments,
         mode: XdpMode,
         names: impl IntoIterator<Item = String>,
     ) -> Self {
         Self {
+            announcer,
             attachments,
             mode,
             wanted: names
@@ -56,6 +62,7 @@ impl Interfaces {
                 .map(|name| (name, State::Missing))
                 .collect(),
             vlans: BTreeMap::new(),
+            names: BTreeMap::new(),
         }
     }
 
@@ -97,12 +104,9 @@ impl Interfaces {
             let link = links.iter().find(|link| link.name == *name);
             let next = match (link, &*state) {
                 (None, State::Missing) => State::Missing,
-                (None, State::Attached { .. } | State::Failed { .. }) => {
-                    warn!(
-                        interface = name,
-                        "the interface is gone; waiting for it to come back"
-                    );
-                    self.attachments.gone(name);
+                (None, State::Attached { index, .. } | State::Failed { index, .. }) => {
+                    self.announcer.attachment(name, AttachmentState::Gone, None);
+                    self.attachments.gone(name, *index);
                     State::Missing
                 }
                 (Some(link), State::Attached { index, .. })
@@ -120,14 +124,19 @@ impl Interfaces {
                     }
                 }
                 // It has come (back), or somebody has taken the program off it.
-                (Some(link), _) => {
+                (Some(link), before) => {
+                    if let State::Attached { index, .. } = before
+                        && *index != link.index
+                    {
+                        self.attachments.gone(name, *index);
+                    }
                     if link.kind.is_none() && self.vlans.contains_key(&link.index) {
                         info!(
                             interface = name,
                             "it carries VLAN devices: if the card takes tags off by itself, see to it that it does not (`ethtool -K {name} rxvlan off rx-vlan-stag-hw-parse off`)"
                         );
                     }
-                    attach(&mut self.attachments, self.mode, link)
+                    attach(&self.announcer, &mut self.attachments, self.mode, link)
                 }
             };
             *state = next;
@@ -135,8 +144,16 @@ impl Interfaces {
         vlans || before != self.indexes()
     }
 
-    /// Notes the VLAN devices among `links`; whether that is a change.
+    /// The name of an interface of the host; its number, if it has gone.
+    pub(super) fn name(&self, index: u32) -> String {
+        let name = self.names.get(&index).cloned();
+        name.unwrap_or_else(|| format!("number {index}"))
+    }
+
+    /// Notes the names of `links` and the VLAN devices among them; whether these have changed.
     pub(super) fn look_at_vlans(&mut self, links: &[Link]) -> bool {
+        let named = links.iter().map(|link| (link.index, link.name.clone()));
+        self.names = named.collect();
         let vlans = neighbor::vlan::devices(links);
         let changed = self.vlans != vlans;
         self.vlans = vlans;
@@ -252,7 +269,12 @@ pub(super) fn check(names: &[String], links: &[Link]) -> Result<()> {
     Ok(())
 }
 
-fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
+fn attach(
+    announcer: &Announcer,
+    attachments: &mut Attachments,
+    mode: XdpMode,
+    link: &Link,
+) -> State {
     let Link { index, name, .. } = link;
     let attached = match mode {
         XdpMode::Native => attachments.attach(name, *index, AttachMode::Native),
@@ -273,22 +295,19 @@ fn attach(attachments: &mut Attachments, mode: XdpMode, link: &Link) -> State {
     };
     match attached.with_context(|| format!("attach to {name}")) {
         Ok(how) => {
-            let how = match how {
-                Attached::Adopted => "took over the link of an earlier process",
-                Attached::New => "attached",
+            let state = match how {
+                Attached::Adopted => AttachmentState::Adopted,
+                Attached::New => AttachmentState::Attached,
             };
-            info!(interface = name, index, "{how}");
+            announcer.attachment(name, state, None);
             State::Attached {
                 index: *index,
                 xdp: link.xdp,
             }
         }
         Err(error) => {
-            warn!(
-                interface = name,
-                error = format!("{error:#}"),
-                "cannot attach"
-            );
+            let reason = Some(format!("{error:#}"));
+            announcer.attachment(name, AttachmentState::Failed, reason);
             State::Failed {
                 index: *index,
                 why: format!("{:#}", error.root_cause()),

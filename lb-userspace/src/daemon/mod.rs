@@ -7,29 +7,38 @@
 //! | `exit` | how it ends |
 //! | `event` | everything that can happen |
 //! | `core` | the state, and what each event does to it |
+//! | `announce` | what is said of it: to the log, and to who has subscribed to events |
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `paths` | the interface of probes that go the way of clients' packets |
+//! | `detach` | the end of the data plane, by a client's call |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
+//! | `configuration`, `forecast` | configurations as a whole; what one would do |
+//! | `reading` | what is answered beside the core: the flow tables |
 //! | `setup` | what a backend's host needs, from what is known of the way to it |
 //! | `host` | this host, asked for what a configuration must agree with |
 //! | `saved` | what to start with, and what is kept for the next start |
 //! | `start` | wiring and shutdown |
 
+mod announce;
 mod answers;
 mod change;
 mod commit;
+mod configuration;
 mod core;
 mod decap;
+mod detach;
 mod event;
 pub mod exit;
+mod forecast;
 mod host;
 mod interfaces;
 mod options;
 mod paths;
 mod preflight;
+mod reading;
 mod report;
 mod saved;
 mod setup;

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use lb_common::decap::GUE_PORT;
 
 use crate::{config::XdpMode, model::Prefix};
@@ -38,6 +39,16 @@ pub enum Command {
         /// Directory of the instance's pins in a BPF file system.
         #[arg(long, value_name = "DIR", default_value = BPFFS)]
         bpffs: PathBuf,
+    },
+    /// Print what a shell completes this program's commands by.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print this program's man page, or write the pages of all its commands.
+    Man {
+        /// Where to write them, like /usr/local/share/man/man1.
+        directory: Option<PathBuf>,
     },
 }
 
@@ -145,5 +156,18 @@ impl From<XdpModeOption> for XdpMode {
             XdpModeOption::Native => Self::Native,
             XdpModeOption::Generic => Self::Generic,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::manual::tests::assert_is_told_whole;
+
+    #[test]
+    fn every_command_has_its_man_page_and_completions() {
+        assert_is_told_whole(&Options::command());
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     health::Target,
     model::{Aliases, Health, ProbeWay, Via},
     neighbor::{self, Link},
-    plan::{self, Plan},
+    plan,
 };
 
 /// The interface of probes of one instance.
@@ -68,7 +68,7 @@ impl Core {
         let attachments = edges.interfaces.attachments_mut();
         let cable = match edges.paths.open.take() {
             Some(open) if open.cable.is_cut() => {
-                attachments.gone(open.cable.name());
+                attachments.gone(open.cable.name(), open.cable.index());
                 None
             }
             Some(open) if open.mode == mode => {
@@ -88,7 +88,7 @@ impl Core {
         attachments.count_for(name, index)?;
         let kernel = edges.reconciler.dataplane();
         let program = kernel
-            .attach_probe(index, mode)
+            .attach_probe(index, mode, attachments)
             .with_context(|| format!("attach to {name}, the interface of probes"))?;
         let Aliases { v4, v6 } = edges.paths.aliases;
         info!(interface = name, ?mode, %v4, %v6, "probes go to VIPs by an interface of their own");
@@ -107,7 +107,8 @@ impl Core {
             warn!("the interface of probes is gone; making another one");
             let gone = self.edges.paths.open.take();
             if let Some(Open { cable, .. }) = gone {
-                self.edges.interfaces.attachments_mut().gone(cable.name());
+                let attachments = self.edges.interfaces.attachments_mut();
+                attachments.gone(cable.name(), cable.index());
             }
         }
         if let Err(error) = self.open_paths().await {
@@ -144,11 +145,5 @@ impl Core {
             }
         }
         problems
-    }
-
-    /// Takes `plan` for what is in the kernel from here on.
-    pub(super) fn adopt(&mut self, plan: Plan) {
-        self.edges.prober.lead(&plan.paths);
-        self.plan = plan;
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Result;
@@ -14,12 +14,13 @@ use lb_common::{
 
 use super::core::Core;
 use crate::{
+    config::validate,
     control::protocol::{
-        BackendStatus, BackendTraffic, Counted, ErrorCode, InterfaceLedger, RpcError,
-        ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
+        BackendStatus, BackendTraffic, Blocklist, Counted, ErrorCode, InterfaceLedger, ProbeCounts,
+        RpcError, ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
     },
     dataplane::{Dataplane, ServiceId},
-    health::{Target, machine::Machine},
+    health::{Target, lateness::Counts, machine::Machine},
     model::{Backend, Service, Vip},
     plan::Serving,
 };
@@ -55,6 +56,7 @@ impl Core {
                 mode: backend.mode,
                 state: backend.state,
                 removing: backend.remove_at.is_some(),
+                role: backend.role,
                 health: self.book.health(&target),
                 health_since_ms: machine.and_then(Machine::since).map(milliseconds),
                 health_reason: machine.map_or("no probe", Machine::reason).to_owned(),
@@ -67,6 +69,13 @@ impl Core {
         service.backends.values().map(row).collect()
     }
 
+    pub(super) fn blocklist(&self) -> Blocklist {
+        let prefixes = self.desired.blocklist.iter();
+        Blocklist {
+            prefixes: prefixes.map(ToString::to_string).collect(),
+        }
+    }
+
     pub(super) fn status(&self) -> Status {
         let actual = self.edges.reconciler.dataplane().actual();
         let errors = self.problems();
@@ -76,8 +85,14 @@ impl Core {
             ServiceStatus {
                 name: service.name.to_string(),
                 vips: service.vips.iter().map(Vip::to_string).collect(),
+                quic_lb: validate::spec_of(service).quic_lb,
                 table_slots: published.map_or(0, |entry| entry.region.slots),
                 generation: published.map_or(0, |entry| entry.generation),
+                emergency: self
+                    .plan
+                    .emergencies
+                    .get(&service.name)
+                    .map(ToString::to_string),
                 backends: self.backends_of(service),
             }
         };
@@ -145,6 +160,7 @@ impl Core {
         Ok(Stats {
             generation: actual.generation,
             services,
+            probes: probe_counts(self.edges.prober.counts()),
             ..counted
         })
     }
@@ -173,6 +189,18 @@ impl Core {
     }
 }
 
+fn probe_counts(counts: Counts) -> ProbeCounts {
+    let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    ProbeCounts {
+        made: counts.made,
+        failed: counts.failed,
+        impossible: counts.impossible,
+        late_p50_us: microseconds(counts.late_p50),
+        late_p99_us: microseconds(counts.late_p99),
+        late_max_us: microseconds(counts.late_max),
+    }
+}
+
 fn add(counts: &mut TrafficCounts, packets: u64, bytes: u64, flows: u64) {
     counts.packets += packets;
     counts.bytes += bytes;
@@ -187,7 +215,7 @@ const fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-fn milliseconds(at: SystemTime) -> u64 {
+pub(super) fn milliseconds(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -23,6 +23,8 @@ pub(super) struct Beginning {
     pub(super) generation: u32,
     /// Digest of the file that `desired` goes back to.
     pub(super) digest: Option<String>,
+    /// If the file is applied now: what was wanted before.
+    pub(super) replaces: Option<Desired>,
 }
 
 /// Reads the file and the saved state. Changes over the socket survive a restart; a file that was edited since
@@ -40,24 +42,25 @@ pub(super) fn beginning(
         None => (DaemonSettings::default(), None),
     };
     let generation = saved.as_ref().map_or(0, |saved| saved.generation);
-    let desired = match (saved, from_file) {
-        (Some(saved), None) => saved.desired,
-        (Some(saved), Some(_)) if saved.file_digest == digest => saved.desired,
-        (Some(_), Some(desired)) => {
+    let (desired, replaces) = match (saved, from_file) {
+        (Some(saved), None) => (saved.desired, None),
+        (Some(saved), Some(_)) if saved.file_digest == digest => (saved.desired, None),
+        (Some(saved), Some(desired)) => {
             warn!(file = %config.display(), "the file was edited since it was last applied: applying it, in place of the saved state");
-            desired
+            (desired, Some(saved.desired))
         }
         (None, Some(desired)) => {
             info!(file = %config.display(), "applying the file");
-            desired
+            (desired, Some(Desired::default()))
         }
-        (None, None) => Desired::default(),
+        (None, None) => (Desired::default(), None),
     };
     Ok(Beginning {
         settings,
         desired,
         generation,
         digest,
+        replaces,
     })
 }
 

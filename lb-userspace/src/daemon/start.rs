@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use clap::CommandFactory as _;
 use lb_common::settings::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -17,7 +18,8 @@ use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    core::{Core, Edges},
+    announce::Announcer,
+    core::{Core, Edges, End},
     decap,
     event::Event,
     exit::{ExitCode, Failure},
@@ -31,10 +33,15 @@ use crate::{
     config::{DaemonSettings, Unmatched},
     control::{
         access::Access,
+        feed::Feed,
         server::{self, Limits},
     },
-    dataplane::{Capacity, Dataplane, Pins, kernel::Kernel},
-    health::task::Prober,
+    dataplane::{
+        Capacity, Dataplane, Pins,
+        kernel::{Kernel, Origin},
+    },
+    health::{probe::ExecUser, task::Prober},
+    manual,
     neighbor::{self, InterfaceEvents, Link, Resolver},
     plan,
     reconcile::Reconciler,
@@ -78,6 +85,24 @@ pub fn run(options: Options) -> Result<(), Failure> {
             let _lock = preflight::lock(pins.root())?;
             Ok(pins.remove()?)
         }
+        Command::Completions { shell } => printed(manual::completions(
+            Options::command(),
+            shell,
+            &mut io::stdout(),
+        )),
+        Command::Man { directory } => printed(manual::pages(
+            Options::command(),
+            directory.as_deref(),
+            &mut io::stdout(),
+        )),
+    }
+}
+
+/// Whoever closes the pipe has read enough.
+fn printed(printed: io::Result<()>) -> Result<(), Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow!(error).into()),
+        _ => Ok(()),
     }
 }
 
@@ -132,7 +157,12 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         .await
         .map_err(|error| anyhow!(error))?;
 
-    let begun = begin(&options, beginning, &pins, names, &links, &events).await;
+    let feed = Feed::default();
+    let announcer = Announcer::new(feed.clone());
+    let begun = begin(
+        &options, beginning, &pins, names, &links, &events, announcer,
+    )
+    .await;
     let mut core = begun.inspect_err(|_| {
         // Nobody listens on it any more; if it stays, the next start takes it away.
         let _ = fs::remove_file(&options.socket);
@@ -144,6 +174,7 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
         access,
         Limits::default(),
         requests,
+        feed,
         stopping,
     ));
     forward(calls, events.clone(), |request| {
@@ -151,16 +182,18 @@ async fn serve(options: RunOptions) -> Result<(), Failure> {
     });
     tokio::spawn(watch_interfaces(interface_events, events.clone()));
     info!("ready");
-    core.run(queue).await;
+    let end = core.run(queue).await;
 
     let _ = shutdown.send(true);
     drop(core);
     let _ = server.await;
-    if options.detach_on_stop {
-        pins.remove()?;
-        info!("stopped; the data plane is off");
-    } else {
-        info!("stopped; the data plane goes on");
+    match end {
+        End::Stopped if options.detach_on_stop => {
+            pins.remove()?;
+            info!("stopped; the data plane is off");
+        }
+        End::Stopped => info!("stopped; the data plane goes on"),
+        End::Detached => info!("the data plane is off, as a client has asked"),
     }
     Ok(())
 }
@@ -185,10 +218,11 @@ async fn begin(
     names: Vec<String>,
     links: &[Link],
     events: &mpsc::Sender<Event>,
+    announcer: Announcer,
 ) -> Result<Core, Failure> {
     let settings = &beginning.settings;
     info!("loading the program: the kernel's verifier takes some seconds");
-    let (mut kernel, mut attachments, adopted) = Kernel::load(
+    let (mut kernel, mut attachments, origin) = Kernel::load(
         pins,
         program_settings(settings),
         plan::features(&beginning.desired),
@@ -196,7 +230,7 @@ async fn begin(
         beginning.generation,
     )
     .map_err(explain_load)?;
-    if adopted {
+    if origin != Origin::Made {
         info!("took over the maps of an earlier process");
         kernel.hand_over(&mut attachments).map_err(explain_load)?;
     }
@@ -208,15 +242,18 @@ async fn begin(
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let (observations, observed) = mpsc::channel(QUEUE);
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
+    let exec_user = settings.exec_user.as_deref().map(ExecUser::named);
+    let exec_user = exec_user.transpose().context("find who runs exec probes")?;
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
-        interfaces: Interfaces::new(attachments, mode, names),
+        interfaces: Interfaces::new(announcer.clone(), attachments, mode, names),
         paths: Paths::new(settings.probe_aliases),
+        announcer,
         sources: crate::model::ChosenSources {
             tunnel: settings.tunnel_sources,
             snat: settings.snat.sources,
         },
-        prober: Prober::new(observations),
+        prober: Prober::new(observations, exec_user),
         resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
         next_hop_updates,
         file: options.config_file().0,
@@ -224,11 +261,15 @@ async fn begin(
     });
     forward(observed, events.clone(), Event::Observed);
     if let Err(failure) = core.begin(beginning, links).await {
-        if !adopted {
-            pins.remove()?;
+        match origin {
+            Origin::Made => pins.remove()?,
+            Origin::Adopted => {}
+            Origin::Older(_) => pins.discard()?,
         }
         return Err(failure);
     }
+    pins.settle()
+        .context("take the maps of other versions away")?;
     Ok(core)
 }
 

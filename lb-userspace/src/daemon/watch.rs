@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::core::Core;
 use crate::{
     dataplane::Dataplane,
+    desired::Desired,
     health::Target,
     model::{Health, Probe},
     neighbor::{NextHops, Unresolved},
@@ -105,19 +106,35 @@ impl Core {
     }
 
     pub(super) fn health(&self) -> BTreeMap<Target, Health> {
-        let mut health = BTreeMap::new();
-        for service in self
-            .desired
-            .services
-            .values()
-            .filter(|service| service.probe.is_some())
-        {
-            for address in service.backends.keys() {
-                let target = Target::of(service, *address);
-                let concluded = self.book.health(&target);
-                health.insert(target, concluded);
-            }
-        }
-        health
+        let probed = targets(&self.desired);
+        let concluded = |target: Target| {
+            let health = self.book.health(&target);
+            (target, health)
+        };
+        probed.map(concluded).collect()
     }
+
+    /// The health that the backends of `desired` would begin with.
+    pub(super) fn health_of(&self, desired: &Desired) -> BTreeMap<Target, Health> {
+        let serving = self.serving();
+        let probed = targets(desired).map(|target| {
+            let health = match self.book.entry(&target) {
+                Some(machine) => machine.health(),
+                None if serving.contains(&target) => Health::Up,
+                None => Health::Unknown,
+            };
+            (target, health)
+        });
+        probed.collect()
+    }
+}
+
+/// The backends that are probed.
+fn targets(desired: &Desired) -> impl Iterator<Item = Target> {
+    let services = desired.services.values();
+    let probed = services.filter(|service| service.probe.is_some());
+    probed.flat_map(|service| {
+        let backends = service.backends.keys();
+        backends.map(|address| Target::of(service, *address))
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, mem,
+    fs, io, mem,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::{
     ledger::{Ledger, Ledgers},
-    load::Pins,
+    pins::Pins,
 };
 
 /// How the program is to be attached.
@@ -96,6 +96,8 @@ pub struct Attachments {
     ebpf: Ebpf,
     program: &'static str,
     links: PathBuf,
+    /// By interface. A program stays where it is as long as its link is held or pinned.
+    held: BTreeMap<u32, FdLink>,
     ledgers: Ledgers,
 }
 
@@ -110,6 +112,7 @@ impl Attachments {
             ebpf,
             program,
             links: pins.links(),
+            held: BTreeMap::new(),
             ledgers,
         })
     }
@@ -159,7 +162,8 @@ impl Attachments {
         let pin = self.links.join(index.to_string());
         let program = program(&mut self.ebpf, self.program)?;
         if pin.exists() {
-            if adopt(program, &pin)? {
+            if let Some(link) = adopt(program, &pin)? {
+                self.held.insert(index, link);
                 return Ok(Attached::Adopted);
             }
             // The interface that the link was for is gone, and its index was given out again.
@@ -172,8 +176,10 @@ impl Attachments {
             .take_link(id)?
             .try_into()
             .context("this kernel has no links for XDP programs: 5.10 or newer is needed")?;
-        link.pin(&pin)
+        let link = link
+            .pin(&pin)
             .with_context(|| format!("pin the link at {}", pin.display()))?;
+        self.held.insert(index, link.into());
         Ok(Attached::New)
     }
 
@@ -202,18 +208,52 @@ impl Attachments {
         for index in self.pinned()? {
             let pin = self.links.join(index.to_string());
             // The interface of a link may be gone; who attaches next looks after that.
-            adopt(program(&mut self.ebpf, self.program)?, &pin)?;
+            if let Some(link) = adopt(program(&mut self.ebpf, self.program)?, &pin)? {
+                self.held.insert(index, link);
+            }
         }
         Ok(())
+    }
+
+    /// Pins links again whose pins somebody has taken away; the directory is there.
+    ///
+    /// # Errors
+    /// The kernel refused; the program is off the interface then.
+    pub(super) fn mend(&mut self) -> Result<()> {
+        for (index, link) in mem::take(&mut self.held) {
+            let pin = self.links.join(index.to_string());
+            let link = if pin.exists() {
+                link
+            } else {
+                let pinned = link.pin(&pin);
+                pinned
+                    .with_context(|| format!("pin the link at {}", pin.display()))?
+                    .into()
+            };
+            self.held.insert(index, link);
+        }
+        Ok(())
+    }
+
+    /// Whether the pin of a link is gone.
+    pub(super) fn lacks_pin(&self) -> bool {
+        let is_pinned = |index: &u32| self.links.join(index.to_string()).exists();
+        !self.held.keys().all(is_pinned)
     }
 
     /// Takes the program off interface `index`.
     ///
     /// # Errors
     /// The pin could not be removed.
-    pub fn detach(&self, index: u32) -> Result<()> {
+    pub fn detach(&mut self, index: u32) -> Result<()> {
+        self.held.remove(&index);
         let pin = self.links.join(index.to_string());
-        fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))
+        match fs::remove_file(&pin) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", pin.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Gives the interface `name`, which has this index and another program, a ledger.
@@ -224,9 +264,21 @@ impl Attachments {
         self.ledgers.grant(name, index)
     }
 
-    /// Notes that the interface `name` is gone. Its ledger waits for one of the same name.
-    pub fn gone(&mut self, name: &str) {
+    /// Takes the program off all interfaces, as far as pins do not keep it there.
+    pub fn let_go(&mut self) {
+        self.held.clear();
+    }
+
+    /// Notes that the interface `name` is gone, which had this index. Its ledger waits for one of the same name.
+    pub fn gone(&mut self, name: &str, index: u32) {
         self.ledgers.release(name);
+        if let Err(error) = self.detach(index) {
+            warn!(
+                interface = name,
+                error = format!("{error:#}"),
+                "its link is left behind"
+            );
+        }
     }
 
     /// Each interface's ledger, by name: also of those that the program was attached to once.
@@ -253,16 +305,16 @@ pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp>
     Ok(program.try_into()?)
 }
 
-/// Replaces the program of the link pinned at `pin`; `false` if the link's interface is gone.
-fn adopt(program: &mut Xdp, pin: &Path) -> Result<bool> {
+/// Replaces the program of the link pinned at `pin`; none if the link's interface is gone.
+fn adopt(program: &mut Xdp, pin: &Path) -> Result<Option<FdLink>> {
     let link: FdLink = PinnedLink::from_pin(pin)
         .with_context(|| format!("open the link pinned at {}", pin.display()))?
         .into();
     let link =
         XdpLink::try_from(link).with_context(|| format!("{} is not an XDP link", pin.display()))?;
     match program.attach_to_link(link) {
-        Ok(_) => Ok(true),
-        Err(error) if errno(&error) == Some(Errno::NOLINK) => Ok(false),
+        Ok(id) => Ok(Some(program.take_link(id)?.try_into()?)),
+        Err(error) if errno(&error) == Some(Errno::NOLINK) => Ok(None),
         Err(error) => {
             Err(error).with_context(|| format!("replace the program of the link {}", pin.display()))
         }
@@ -273,7 +325,7 @@ fn adopt(program: &mut Xdp, pin: &Path) -> Result<bool> {
 fn errno(error: &ProgramError) -> Option<Errno> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
             return Errno::from_io_error(error);
         }
         source = error.source();

@@ -15,10 +15,7 @@ use lb_common::{
 use rustix::process::{Resource, getrlimit};
 
 use super::{
-    attach::Attachments,
-    kernel::{absent_is_fine, take},
-    load::{self, Pins},
-    prefixes::Prefixes,
+    attach::Attachments, kernel::absent_is_fine, load, pins::Pins, prefixes::Prefixes, source::take,
 };
 use crate::model::Prefix;
 

@@ -1,5 +1,8 @@
 //! The data plane in this kernel: typed maps, and what they hold.
 
+mod anchor;
+mod heritage;
+
 use std::{collections::BTreeSet, io, os::fd::AsFd, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
@@ -19,18 +22,24 @@ use rustix::{
     io::Errno,
     thread::{MembarrierCommand, membarrier},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
-    Actual, Capacity, Dataplane, DataplaneError, Features, Region, Step, abi,
+    Actual, Capacity, Dataplane, DataplaneError, Features, FlowTables, Region, Step, abi,
     arena::Arena,
     attach::{AttachMode, Attachments},
-    load::{self, Pins},
+    load,
     paths::PathMaps,
+    pins::Pins,
     prefixes::Prefixes,
     probe::ProbeProgram,
+    selftest,
+    source::{MapSource, take},
     vips::VipMaps,
 };
+use anchor::Anchors;
+use heritage::Older;
+pub use heritage::Origin;
 
 /// The maps of one instance.
 pub struct Kernel {
@@ -42,65 +51,111 @@ pub struct Kernel {
     vlans: HashMap<MapData, u32, VlanDevice>,
     blocklist: Prefixes,
     paths: PathMaps,
+    flows: FlowTables,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
     pins: Pins,
+    anchors: Anchors,
     settings: Settings,
     /// What the program that is loaded does.
     features: Features,
 }
 
 impl Kernel {
-    /// Loads the program and creates or adopts the maps pinned under `pins`.
+    /// Loads the program and creates or adopts the maps pinned under `pins`. If an older version has left its maps,
+    /// they are taken over: until [`Pins::settle`] the older program goes on over them.
     ///
     /// The program does what `features` says, and no more. Publications are numbered from `generation` on, or
     /// from the last one that the maps tell of.
     ///
-    /// Returns the maps, the program ready to be attached, and whether maps were adopted.
+    /// Returns the maps, the program ready to be attached, and where the maps are from.
     ///
     /// # Errors
-    /// Says which part the kernel refused.
+    /// Says which part the kernel refused, or why the maps of another version cannot be taken over. Maps that were made
+    /// are gone again.
     pub fn load(
         pins: &Pins,
         settings: Settings,
         features: Features,
         wanted: Capacity,
         generation: u32,
-    ) -> Result<(Self, Attachments, bool)> {
-        let settings_now = with(settings, features);
-        let loaded = load::load(pins, settings_now, wanted, load::BALANCER)?;
+    ) -> Result<(Self, Attachments, Origin)> {
+        let origin = heritage::origin(pins)?;
+        let loaded = Self::load_from(origin, pins, (settings, features), wanted, generation);
+        match (loaded, origin) {
+            (Ok((kernel, attachments)), _) => Ok((kernel, attachments, origin)),
+            (Err(error), Origin::Adopted) => Err(error),
+            (Err(error), Origin::Made | Origin::Older(_)) => {
+                if let Err(left) = pins.discard() {
+                    warn!(error = format!("{left:#}"), "maps are left behind");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn load_from(
+        origin: Origin,
+        pins: &Pins,
+        (settings, features): (Settings, Features),
+        wanted: Capacity,
+        generation: u32,
+    ) -> Result<(Self, Attachments)> {
+        let older = match origin {
+            Origin::Made | Origin::Adopted => None,
+            Origin::Older(version) => Some(Older::open(pins, version)?),
+        };
+        let wanted = older.as_ref().map_or(wanted, Older::capacity);
+        let loaded = load::load(pins, with(settings, features), wanted, load::BALANCER)?;
         let mut ebpf = loaded.ebpf;
-        let Some(Map::Array(tables)) = ebpf.take_map(names::TABLES) else {
+        let mut kernel = Self {
+            anchors: Anchors::open(pins)?,
+            settings,
+            features,
+            ..Self::over(&mut ebpf, pins, loaded.capacity, generation)?
+        };
+        if let Some(older) = older {
+            kernel.fill(older.actual()).context("fill the new maps")?;
+        }
+        kernel.refresh().context("read the adopted maps")?;
+        kernel.test(&mut ebpf, loaded.program, features)?;
+        Ok((kernel, Attachments::new(ebpf, loaded.program, pins)?))
+    }
+
+    /// Over maps of this size, which have not been read yet.
+    fn over(
+        maps: &mut impl MapSource,
+        pins: &Pins,
+        capacity: Capacity,
+        generation: u32,
+    ) -> Result<Self> {
+        let Map::Array(tables) = maps.map(names::TABLES)? else {
             bail!("map {} is not an array", names::TABLES);
         };
-        let arena = Arena::new(&tables.fd().as_fd(), abi::elements(loaded.capacity.slots))
+        let arena = Arena::new(&tables.fd().as_fd(), abi::elements(capacity.slots))
             .context("map the arena")?;
-        let mut kernel = Self {
-            vips: VipMaps::take(&mut ebpf)?,
-            backends: take(&mut ebpf, names::BACKENDS)?,
-            servers: take(&mut ebpf, names::SERVER_IDS)?,
-            traffic: take(&mut ebpf, names::TRAFFIC)?,
-            devices: take(&mut ebpf, names::DEVICES)?,
-            vlans: take(&mut ebpf, names::VLANS)?,
-            blocklist: Prefixes::take(&mut ebpf, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
-            paths: PathMaps::take(&mut ebpf)?,
+        Ok(Self {
+            vips: VipMaps::take(maps)?,
+            backends: take(maps, names::BACKENDS)?,
+            servers: take(maps, names::SERVER_IDS)?,
+            traffic: take(maps, names::TRAFFIC)?,
+            devices: take(maps, names::DEVICES)?,
+            vlans: take(maps, names::VLANS)?,
+            blocklist: Prefixes::take(maps, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
+            paths: PathMaps::take(maps)?,
+            flows: FlowTables::take(maps, capacity.flows)?,
             arena,
-            capacity: loaded.capacity,
+            capacity,
             actual: Actual {
                 generation,
                 ..Actual::default()
             },
             pins: pins.clone(),
-            settings,
-            features,
-        };
-        kernel.refresh().context("read the adopted maps")?;
-        Ok((
-            kernel,
-            Attachments::new(ebpf, loaded.program, pins)?,
-            loaded.adopted,
-        ))
+            anchors: Anchors::default(),
+            settings: Settings::DEFAULT,
+            features: Features::NONE,
+        })
     }
 
     /// Sees to it that the program on every link does what `features` says before anything is published that needs it:
@@ -114,9 +169,11 @@ impl Kernel {
             return Ok(());
         }
         let features = self.features.with(features);
-        load::check_pins(&self.pins)?;
+        self.mend(attachments)?;
         let settings = with(self.settings, features);
-        let mut ebpf = load::load(&self.pins, settings, self.capacity, load::BALANCER)?.ebpf;
+        let loaded = load::load(&self.pins, settings, self.capacity, load::BALANCER)?;
+        let mut ebpf = loaded.ebpf;
+        self.test(&mut ebpf, loaded.program, features)?;
         // The program holds its maps, and they are open here already.
         for name in names::MAPS {
             drop(ebpf.take_map(name));
@@ -127,6 +184,12 @@ impl Kernel {
         #[cfg(feature = "log")]
         super::log::follow(attachments)?;
         Ok(())
+    }
+
+    /// Whether the program that is loaded does what `features` says.
+    #[must_use]
+    pub const fn has(&self, features: Features) -> bool {
+        self.features.has(features)
     }
 
     /// Puts the loaded program on the links that an earlier process left, if the maps are to hold more than theirs looks
@@ -147,12 +210,32 @@ impl Kernel {
     ///
     /// # Errors
     /// The kernel refused.
-    pub fn attach_probe(&self, index: u32, mode: AttachMode) -> Result<ProbeProgram> {
-        load::check_pins(&self.pins)?;
+    pub fn attach_probe(
+        &self,
+        index: u32,
+        mode: AttachMode,
+        attachments: &mut Attachments,
+    ) -> Result<ProbeProgram> {
+        self.mend(attachments)?;
         // It has nothing to do but what needs them.
         let settings = with(self.settings, Features::REPLIES);
         let loaded = load::load(&self.pins, settings, self.capacity, load::PROBE)?;
         ProbeProgram::attach(loaded, index, mode)
+    }
+
+    /// The flow tables, to be read on another thread: that takes its time.
+    #[must_use]
+    pub fn flows(&self) -> FlowTables {
+        self.flows.with_seed(self.settings.hash_seed)
+    }
+
+    /// Has `program` of `ebpf`, which does what `features` says, pass its self-test over these maps.
+    fn test(&mut self, ebpf: &mut Ebpf, program: &'static str, features: Features) -> Result<()> {
+        let before = self.actual.clone();
+        selftest::run(self, ebpf, program, &with(self.settings, features))?;
+        // The maps hold what they held.
+        self.actual = before;
+        Ok(())
     }
 
     fn read(&self) -> Result<Actual> {
@@ -331,15 +414,4 @@ pub(super) fn absent_is_fine(removed: Result<(), MapError>) -> Result<(), MapErr
         }
         other => other,
     }
-}
-
-/// Takes a map out of the loaded object, typed.
-pub(super) fn take<M>(ebpf: &mut Ebpf, name: &str) -> Result<M>
-where
-    M: TryFrom<Map, Error = MapError>,
-{
-    let map = ebpf
-        .take_map(name)
-        .with_context(|| format!("the eBPF object has no map {name}"))?;
-    M::try_from(map).with_context(|| format!("map {name} is not of the expected type"))
 }

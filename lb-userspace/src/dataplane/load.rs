@@ -1,9 +1,6 @@
 //! Loads the programs and creates or adopts the pinned maps.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -11,127 +8,16 @@ use aya::{
     maps::{MapData, MapError},
     programs::{ProgramError, Xdp},
 };
-use lb_common::{
-    names::{self, ABI_VERSION},
-    settings::Settings,
-    table::SLOTS_PER_ELEMENT,
-};
+use lb_common::{names, settings::Settings, table::SLOTS_PER_ELEMENT};
 use rustix::process::{Resource, getrlimit};
 
-use super::{Capacity, abi};
+use super::{Capacity, abi, pins::Pins};
 
 /// The eBPF object that was built with this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
 
-/// What the names of directories of maps begin with; the ABI's version follows.
-const MAPS: &str = "maps-v";
-
-/// The type of a BPF file system, as statfs(2) gives it.
-const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 /// Redirect targets; more interfaces than that on one host are refused by the map.
 const MAX_DEVICES: u32 = 256;
-
-/// Where an instance has its pins in bpffs.
-#[derive(Clone, Debug)]
-pub struct Pins {
-    root: PathBuf,
-}
-
-impl Pins {
-    /// The pins under `root`, a directory in a mounted bpffs; it is created with its parents.
-    ///
-    /// # Errors
-    /// `root` is not in a bpffs, or cannot be created.
-    pub fn at(root: &Path) -> Result<Self> {
-        let existing = root
-            .ancestors()
-            .find(|path| path.exists())
-            .unwrap_or(Path::new("/"));
-        let file_system = rustix::fs::statfs(existing)
-            .with_context(|| format!("look at the file system of {}", existing.display()))?;
-        if file_system.f_type & 0xffff_ffff != BPF_FS_MAGIC {
-            bail!(
-                "{} is not in a BPF file system: mount one (`mount -t bpf bpf /sys/fs/bpf`) or name another place with --bpffs",
-                root.display()
-            );
-        }
-        let pins = Self {
-            root: root.to_owned(),
-        };
-        for directory in [pins.maps(), pins.links()] {
-            fs::create_dir_all(&directory)
-                .with_context(|| format!("create {}", directory.display()))?;
-        }
-        Ok(pins)
-    }
-
-    /// The instance's directory.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Maps of this ABI.
-    #[must_use]
-    pub fn maps(&self) -> PathBuf {
-        self.root.join(format!("{MAPS}{ABI_VERSION}"))
-    }
-
-    /// Links, each named after the index of its interface.
-    #[must_use]
-    pub fn links(&self) -> PathBuf {
-        self.root.join("links")
-    }
-
-    /// The directories that there are of maps, those of other ABIs among them.
-    fn maps_of_all(&self) -> Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(&self.root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(|| format!("read {}", self.root.display()))?,
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.with_context(|| format!("read {}", self.root.display()))?;
-            if entry.file_name().to_string_lossy().starts_with(MAPS) {
-                found.push(entry.path());
-            }
-        }
-        Ok(found)
-    }
-
-    /// Takes everything away: programs whose links are pinned here are detached.
-    ///
-    /// # Errors
-    /// A file or directory could not be removed.
-    pub fn remove(&self) -> Result<()> {
-        let maps = self.maps_of_all()?;
-        for directory in [self.links()].into_iter().chain(maps) {
-            let entries = match fs::read_dir(&directory) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                entries => entries.with_context(|| format!("read {}", directory.display()))?,
-            };
-            for entry in entries {
-                let path = entry?.path();
-                fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
-            }
-            fs::remove_dir(&directory)
-                .with_context(|| format!("remove {}", directory.display()))?;
-        }
-        match fs::remove_dir(&self.root) {
-            // The root may be where the file system is mounted, have been made by somebody else, or hold the
-            // pins of `decap`.
-            Err(error)
-                if !matches!(
-                    error.kind(),
-                    io::ErrorKind::ResourceBusy | io::ErrorKind::DirectoryNotEmpty
-                ) =>
-            {
-                Err(error).with_context(|| format!("remove {}", self.root.display()))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-}
 
 /// The loaded object: maps and the program, not yet attached.
 pub(super) struct Loaded {
@@ -140,8 +26,6 @@ pub(super) struct Loaded {
     pub(super) program: &'static str,
     /// Sizes of the maps as they are: those of adopted maps may differ from what was asked for.
     pub(super) capacity: Capacity,
-    /// Whether maps were there already.
-    pub(super) adopted: bool,
 }
 
 /// A program in both its forms: the name of the one for jumbo frames, and of the other.
@@ -204,27 +88,7 @@ pub(super) fn load(
         ebpf,
         program,
         capacity,
-        adopted,
     })
-}
-
-/// Whether all maps are still pinned under `pins`: loading would make those anew that are not, and a program over them
-/// would see nothing of what is published.
-///
-/// # Errors
-/// Names one that is missing.
-pub(super) fn check_pins(pins: &Pins) -> Result<()> {
-    let maps = pins.maps();
-    for name in names::MAPS {
-        let pin = maps.join(name);
-        if !pin.exists() {
-            bail!(
-                "the pinned map {} is gone, and a program over a new one would not see what is published: restart lbd",
-                pin.display()
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Loads the form of a program that takes `jumbo` frames, or the `plain` one where the kernel has only that; answers the
@@ -261,7 +125,7 @@ pub(super) fn object() -> Result<&'static [u8]> {
 }
 
 /// The sizes of the maps pinned under `maps`.
-fn pinned_capacity(maps: &Path) -> Result<Capacity> {
+pub(super) fn pinned_capacity(maps: &Path) -> Result<Capacity> {
     Ok(Capacity {
         slots: max_entries(maps, names::TABLES)? * SLOTS_PER_ELEMENT,
         backends: max_entries(maps, names::BACKENDS)?,

@@ -9,6 +9,7 @@ mod arena;
 pub mod attach;
 pub mod decap;
 mod features;
+mod flows;
 pub mod kernel;
 pub mod ledger;
 mod load;
@@ -17,8 +18,11 @@ pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
 mod paths;
+mod pins;
 mod prefixes;
 pub mod probe;
+mod selftest;
+mod source;
 mod vips;
 
 use std::{
@@ -41,7 +45,8 @@ use crate::{
 
 pub use actual::Actual;
 pub use features::Features;
-pub use load::Pins;
+pub use flows::{FlowTables, RememberedFlow};
+pub use pins::Pins;
 
 /// The number of a service in the maps, from 1 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::Result;
 use aya::{
-    Ebpf, Pod,
+    Pod,
     maps::{HashMap, MapData, MapError},
 };
 use lb_common::{
@@ -16,7 +16,8 @@ use lb_common::{
 
 use super::{
     PathEntry,
-    kernel::{absent_is_fine, take},
+    kernel::absent_is_fine,
+    source::{MapSource, take},
 };
 
 type Paths<A> = HashMap<MapData, A, Path<A>>;
@@ -28,11 +29,11 @@ pub(super) struct PathMaps {
 }
 
 impl PathMaps {
-    /// Takes them out of the loaded object.
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self> {
+    /// Takes them out of `maps`.
+    pub(super) fn take(maps: &mut impl MapSource) -> Result<Self> {
         Ok(Self {
-            v4: take(ebpf, names::PATHS_V4)?,
-            v6: take(ebpf, names::PATHS_V6)?,
+            v4: take(maps, names::PATHS_V4)?,
+            v6: take(maps, names::PATHS_V6)?,
         })
     }
 

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::Result;
 use aya::{
-    Ebpf, Pod,
+    Pod,
     maps::{LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use lb_common::family::{Address4, Address6};
 
-use super::kernel::take;
+use super::source::{MapSource, take};
 use crate::model::Prefix;
 
 /// What counts is that a key is there.
@@ -22,11 +22,11 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// Takes the tries with these names, of IPv4 and of IPv6, out of the loaded object.
-    pub(super) fn take(ebpf: &mut Ebpf, [v4, v6]: [&str; 2]) -> Result<Self> {
+    /// Takes the tries with these names, of IPv4 and of IPv6, out of `maps`.
+    pub(super) fn take(maps: &mut impl MapSource, [v4, v6]: [&str; 2]) -> Result<Self> {
         Ok(Self {
-            v4: take(ebpf, v4)?,
-            v6: take(ebpf, v6)?,
+            v4: take(maps, v4)?,
+            v6: take(maps, v6)?,
         })
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use aya::{
-    Ebpf, Pod,
+    Pod,
     maps::{HashMap, LpmTrie, MapData, MapError, lpm_trie::Key as PrefixKey},
 };
 use lb_common::{
@@ -16,7 +16,8 @@ use lb_common::{
 use super::{
     Actual, VipEntry,
     abi::{self, Key, VipKey},
-    kernel::{absent_is_fine, take},
+    kernel::absent_is_fine,
+    source::{MapSource, take},
 };
 use crate::model::{Prefix, Vip};
 
@@ -32,13 +33,13 @@ pub(super) struct VipMaps {
 }
 
 impl VipMaps {
-    /// Takes them out of the loaded object.
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self> {
+    /// Takes them out of `maps`.
+    pub(super) fn take(maps: &mut impl MapSource) -> Result<Self> {
         Ok(Self {
-            vips_v4: take(ebpf, names::VIPS_V4)?,
-            vips_v6: take(ebpf, names::VIPS_V6)?,
-            prefixes_v4: take(ebpf, names::VIP_PREFIXES_V4)?,
-            prefixes_v6: take(ebpf, names::VIP_PREFIXES_V6)?,
+            vips_v4: take(maps, names::VIPS_V4)?,
+            vips_v6: take(maps, names::VIPS_V6)?,
+            prefixes_v4: take(maps, names::VIP_PREFIXES_V4)?,
+            prefixes_v6: take(maps, names::VIP_PREFIXES_V6)?,
         })
     }
 

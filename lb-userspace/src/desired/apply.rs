@@ -33,6 +33,8 @@ impl Desired {
                 mode,
                 table_slots,
                 probe,
+                min_healthy,
+                panic_threshold,
                 source_limit,
                 quic_lb,
             } => self.revise(&name, |service| {
@@ -40,6 +42,9 @@ impl Desired {
                 service.mode = mode.unwrap_or(service.mode);
                 service.table_slots = table_slots.unwrap_or(service.table_slots);
                 service.probe = probe.unwrap_or_else(|| service.probe.take());
+                let thresholds = &mut service.thresholds;
+                thresholds.min_healthy = min_healthy.unwrap_or(thresholds.min_healthy);
+                thresholds.panic_threshold = panic_threshold.unwrap_or(thresholds.panic_threshold);
                 service.source_limit = source_limit.unwrap_or(service.source_limit);
                 service.quic_lb = quic_lb.unwrap_or(service.quic_lb);
                 Ok(())
@@ -54,11 +59,13 @@ impl Desired {
                 weight,
                 mode,
                 state,
+                role,
                 server_ids,
             } => self.revise(&service, |service| {
                 let backend = backend_mut(service, address)?;
                 backend.weight = weight.unwrap_or(backend.weight);
                 backend.mode = mode.unwrap_or(backend.mode);
+                backend.role = role.unwrap_or(backend.role);
                 if let Some(server_ids) = server_ids {
                     backend.server_ids = server_ids;
                 }

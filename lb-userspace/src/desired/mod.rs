@@ -19,8 +19,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Backend, Mode, Prefix, Probe, QuicLb, ServerId, Service, ServiceName, SourceLimit,
-    TableSlots, Vip, Weight,
+    AdminState, Backend, Mode, Prefix, Probe, QuicLb, Role, ServerId, Service, ServiceName,
+    SourceLimit, TableSlots, Vip, Weight,
 };
 
 /// All that the operator wants.
@@ -51,6 +51,10 @@ pub enum Change {
         table_slots: Option<TableSlots>,
         /// Replaces the probe; `Some(None)` takes it away.
         probe: Option<Option<Probe>>,
+        /// Replaces how many ordinary backends must be able to serve.
+        min_healthy: Option<u32>,
+        /// Replaces how many per cent of them must not be down.
+        panic_threshold: Option<u32>,
         /// Replaces the limit of each source; `Some(None)` takes it away.
         source_limit: Option<Option<SourceLimit>>,
         /// Replaces the QUIC-LB configurations; without any, connection ids are not read.
@@ -82,6 +86,8 @@ pub enum Change {
         mode: Option<Mode>,
         /// Replaces the state, and calls off a removal under way.
         state: Option<AdminState>,
+        /// Replaces the role.
+        role: Option<Role>,
         /// Replaces the QUIC server ids.
         server_ids: Option<BTreeSet<ServerId>>,
     },

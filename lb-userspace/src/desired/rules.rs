@@ -5,19 +5,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    ops::RangeInclusive,
-    time::Duration,
 };
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, ProbeKind, Protocol, ServerId, Service, SourceLimit,
-    StatusRange, TableSlots, Vip, Way,
+    AdminState, Backend, Mode, Probe, Protocol, ServerId, Service, SourceLimit, TableSlots, Vip,
+    Way,
 };
 
+mod probe;
 mod quic;
+mod thresholds;
 mod via;
 
+pub use probe::{PROBE_INTERVAL, ProbeBreach, probe_breaches};
 pub use quic::quic_breaches;
+pub use thresholds::threshold_breaches;
 pub use via::via_breaches;
 
 /// The most VIPs of a service.
@@ -26,18 +28,6 @@ pub const MAX_VIPS: usize = 64;
 pub const MAX_BACKENDS: usize = 10_000;
 /// The most QUIC server ids of a backend.
 pub const MAX_SERVER_IDS: usize = 16;
-/// How often a backend may be probed.
-pub const PROBE_INTERVAL: RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_hours(1);
-/// The shortest time that a probe may be given.
-pub const MIN_PROBE_TIMEOUT: Duration = Duration::from_millis(1);
-/// Successes or failures in a row until a conclusion.
-pub const PROBE_STREAK: RangeInclusive<u32> = 1..=100;
-/// The most jitter, in per cent of the interval.
-pub const MAX_JITTER_PERCENT: u32 = 50;
-/// The longest request target or `Host` header, in bytes.
-pub const MAX_HTTP_TEXT: usize = 1_024;
-
 /// What every link carries that IPv6 packets go over, in bytes (RFC 8200 section 5).
 pub const MIN_IPV6_MTU: u16 = 1_280;
 
@@ -58,6 +48,8 @@ pub enum Part {
     QuicLb,
     /// A field of the probe, by its name in a file.
     Probe(&'static str),
+    /// How few backends are too few, by the name of the field.
+    Thresholds(&'static str),
     /// How many packets a source may send in a second.
     SourceRate,
     /// How many packets a source may send at once.
@@ -154,16 +146,16 @@ pub enum Breach {
     },
     #[error("{0} server ids are too many: a backend has at most {MAX_SERVER_IDS}")]
     TooManyServerIds(usize),
-    #[error("port 0: write a port from 1 to 65535, or leave it out to probe the backend's own")]
-    ProbePort,
-    #[error(
-        "a probe speaks TCP, and all VIPs of the service are SCTP, so nobody answers it at the backend's own port: name a port where something listens by TCP, or take the probe out"
-    )]
-    ProbeOfSctp,
+    #[error(transparent)]
+    Probe(#[from] ProbeBreach),
     #[error(
         "probes go to the VIP (via = \"vip\") only on backends in modes l2, ipip and gue, and the service has none: leave via out, or use such a mode"
     )]
     ViaWithoutDirect,
+    #[error(
+        "probes of type {0} do not go to the VIP (via = \"vip\"), for they speak to no port of it: leave via out, or write type = \"tcp\", \"http\", \"https\", \"grpc\", \"udp\" or \"dns\""
+    )]
+    ViaOfType(&'static str),
     #[error(
         "probes of {protocol} cannot go to the VIP (via = \"vip\") on backend {backend}: the service has no VIP of its IP version and that protocol that names a port; add one, write the probe's port, or leave via out"
     )]
@@ -171,31 +163,10 @@ pub enum Breach {
         backend: SocketAddr,
         protocol: Protocol,
     },
-    #[error("the interval {0:?} is out of range: write 10ms to 1h")]
-    ProbeInterval(Duration),
-    #[error("the timeout {0:?} is too short: write at least 1ms")]
-    ProbeTimeout(Duration),
-    #[error(
-        "the timeout {timeout:?} is longer than the interval {interval:?}: a probe must end before the next begins"
-    )]
-    TimeoutAboveInterval {
-        timeout: Duration,
-        interval: Duration,
-    },
-    #[error("{0} in a row is out of range: write 1 to 100")]
-    ProbeStreak(u32),
-    #[error("a jitter of {0} % is out of range: write 0 to {MAX_JITTER_PERCENT}")]
-    ProbeJitter(u32),
-    #[error(
-        "{0:?} is not a request target: write a path that begins with `/`, without spaces or `#`, at most {MAX_HTTP_TEXT} characters"
-    )]
-    ProbePath(String),
-    #[error(
-        "{0:?} is not a `Host` header: write a host name or address, at most {MAX_HTTP_TEXT} characters"
-    )]
-    ProbeHost(String),
-    #[error("status codes {} to {} are not a range: write a lowest and a highest from 100 to 599, like \"200-399\"", .0.from, .0.to)]
-    ProbeStatus(StatusRange),
+    #[error("{0} healthy backends at least are out of range: write 0 to {MAX_BACKENDS}")]
+    MinHealthy(u32),
+    #[error("a panic threshold of {0} % is out of range: write 0 to 100")]
+    PanicThreshold(u32),
     #[error("{0} packets in a second are out of range: write {low} to {high}", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
     SourceRate(u32),
     #[error("{0} packets at once are out of range: write {low} to {high}, or leave it out for as many as in a second", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
@@ -214,6 +185,7 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         backends,
         table_slots,
         probe,
+        thresholds,
         source_limit,
         quic_lb,
         mode,
@@ -223,8 +195,10 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
     found.extend(quic_breaches(vips, backends, quic_lb));
     found.extend(via_breaches(vips, *mode, backends, probe.as_ref()));
     let probe = probe.iter().flat_map(probe_breaches);
-    found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach)));
+    found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach.into())));
     found.extend(source_limit.iter().flat_map(limit_breaches));
+    let thresholds = threshold_breaches(*thresholds).into_iter();
+    found.extend(thresholds.map(|(field, breach)| (Part::Thresholds(field), breach)));
     found
 }
 
@@ -257,8 +231,8 @@ pub fn layout_breaches(
         found.extend(breach.map(|breach| (Part::Backend(*key), breach)));
     }
     let is_sctp = !vips.is_empty() && vips.iter().all(|vip| vip.protocol == Protocol::Sctp);
-    if is_sctp && probe.is_some_and(|probe| probe.port.is_none()) {
-        found.push((Part::Probe("port"), Breach::ProbeOfSctp));
+    if is_sctp && probe.is_some_and(|probe| probe.port.is_none() && probe.kind.has_port()) {
+        found.push((Part::Probe("port"), ProbeBreach::OfSctp.into()));
     }
     found
 }
@@ -337,86 +311,6 @@ pub fn way_breach(backend: &Backend, vips: &BTreeSet<Vip>, way: Way) -> Option<B
             })
         }
     }
-}
-
-/// Every rule that `probe` breaks, with the name of the field.
-#[must_use]
-pub fn probe_breaches(probe: &Probe) -> Vec<(&'static str, Breach)> {
-    let Probe {
-        kind,
-        via: _,
-        port,
-        interval,
-        timeout,
-        rise,
-        fall,
-        jitter_percent,
-    } = probe;
-    let (interval, timeout) = (*interval, *timeout);
-    let mut found = match kind {
-        ProbeKind::Tcp => Vec::new(),
-        ProbeKind::Http { path, host, status } => http_breaches(path, host.as_deref(), *status),
-    };
-    let mut rule = |holds: bool, field, breach| {
-        if !holds {
-            found.push((field, breach));
-        }
-    };
-    rule(*port != Some(0), "port", Breach::ProbePort);
-    rule(
-        PROBE_INTERVAL.contains(&interval),
-        "interval",
-        Breach::ProbeInterval(interval),
-    );
-    rule(
-        timeout >= MIN_PROBE_TIMEOUT,
-        "timeout",
-        Breach::ProbeTimeout(timeout),
-    );
-    rule(
-        timeout <= interval,
-        "timeout",
-        Breach::TimeoutAboveInterval { timeout, interval },
-    );
-    for (field, streak) in [("rise", *rise), ("fall", *fall)] {
-        rule(
-            PROBE_STREAK.contains(&streak),
-            field,
-            Breach::ProbeStreak(streak),
-        );
-    }
-    rule(
-        *jitter_percent <= MAX_JITTER_PERCENT,
-        "jitter_percent",
-        Breach::ProbeJitter(*jitter_percent),
-    );
-    found
-}
-
-/// What goes into a request is kept to visible ASCII: nothing typed here can add a line to it
-/// (RFC 9112, section 3.2; RFC 9110, section 7.2).
-fn http_breaches(
-    path: &str,
-    host: Option<&str>,
-    status: StatusRange,
-) -> Vec<(&'static str, Breach)> {
-    let visible = |text: &str| {
-        (1..=MAX_HTTP_TEXT).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-    };
-    let mut found = Vec::new();
-    if !(visible(path) && path.starts_with('/') && !path.contains('#')) {
-        found.push(("path", Breach::ProbePath(path.to_owned())));
-    }
-    if let Some(host) = host
-        && (!visible(host) || host.contains(['/', '?', '#', '@']))
-    {
-        found.push(("host", Breach::ProbeHost(host.to_owned())));
-    }
-    let codes = 100..=599;
-    if !(codes.contains(&status.from) && codes.contains(&status.to) && status.from <= status.to) {
-        found.push(("status", Breach::ProbeStatus(status)));
-    }
-    found
 }
 
 /// Those of `claims` whose key was claimed before: the key, by whom first, and by whom again.

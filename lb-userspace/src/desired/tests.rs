@@ -31,6 +31,7 @@ fn backend(text: &str, mode: Mode) -> Backend {
         weight: Weight::default(),
         mode,
         state: AdminState::Up,
+        role: Role::Ordinary,
         server_ids: BTreeSet::new(),
         remove_at: None,
     }
@@ -44,6 +45,7 @@ fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
         mode: Mode::Nat,
         table_slots: TableSlots::Auto,
         probe: None,
+        thresholds: crate::model::Thresholds::default(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
@@ -71,6 +73,8 @@ fn update(service: &str) -> Change {
         probe: None,
         source_limit: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
     }
 }
 
@@ -81,6 +85,7 @@ fn set_state(service: &str, backend: &str, state: AdminState) -> Change {
         weight: None,
         mode: None,
         state: Some(state),
+        role: None,
         server_ids: None,
     }
 }
@@ -236,6 +241,8 @@ fn tables_cannot_shrink_below_the_number_of_backends() {
         probe: None,
         source_limit: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
     };
     let words = "1021 slots is too small for 1023 backends";
     assert_refused(&desired, shrink, RefusalKind::Invalid, words);
@@ -250,6 +257,8 @@ fn with_vips(service: &str, texts: &[&str]) -> Change {
         probe: None,
         source_limit: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
     }
 }
 
@@ -264,6 +273,7 @@ fn modes_are_held_to_the_ip_version_when_they_change() {
         weight: None,
         mode: Some(Mode::Nat),
         state: None,
+        role: None,
         server_ids: None,
     };
     let refusal = desired.apply(nat).unwrap_err();
@@ -360,6 +370,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             weight: Weight::default(),
             mode,
             state,
+            role: Role::Ordinary,
             server_ids: BTreeSet::new(),
             remove_at: at,
         });
@@ -371,6 +382,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             mode,
             table_slots: TableSlots::Auto,
             probe: None,
+            thresholds: crate::model::Thresholds::default(),
             source_limit: None,
             quic_lb: QuicLb::default(),
             backends,
@@ -388,6 +400,8 @@ fn any_change() -> impl Strategy<Value = Change> {
                     probe: None,
                     source_limit: None,
                     quic_lb: None,
+                    min_healthy: None,
+                    panic_threshold: None,
                 }
             }
         ),
@@ -405,6 +419,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                 weight: None,
                 mode,
                 state,
+                role: None,
                 server_ids: None,
             }),
         (name(), address(), at()).prop_map(|(service, address, at)| {

@@ -4,11 +4,13 @@
 //! |---|---|---|---|
 //! | unknown | up | down | unknown |
 //! | up | up | down | up |
-//! | down | up | down | down |
+//! | down | up, unless it is held down | down | down |
 
 use std::time::SystemTime;
 
-use super::Attempt;
+use humantime_serde::re::humantime::format_rfc3339_seconds;
+
+use super::{Attempt, Interest, damping::Damping};
 use crate::model::{Health, Probe};
 
 /// A change of health.
@@ -28,6 +30,7 @@ pub struct Machine {
     health: Health,
     since: Option<SystemTime>,
     row: Row,
+    damping: Damping,
     /// Why `health` is what it is.
     conclusion: String,
     /// `conclusion`, or how far the row against it has come.
@@ -68,13 +71,15 @@ impl Machine {
             health: initial,
             since: None,
             row: Row::Empty,
+            damping: Damping::new(probe),
             conclusion: conclusion.to_owned(),
             reason: conclusion.to_owned(),
         }
     }
 
-    /// Takes `rise` and `fall` from `probe`; health and results stay.
+    /// Takes all that is about results in a row from `probe`; health and results stay.
     pub fn retune(&mut self, probe: &Probe) {
+        self.damping.retune(probe);
         self.rise = probe.rise;
         self.fall = probe.fall;
     }
@@ -110,6 +115,15 @@ impl Machine {
             };
             return None;
         }
+        let held = self.damping.held_until(now);
+        if let Some(until) = held.filter(|_| self.health == Health::Down && means == Health::Up) {
+            self.reason = format!(
+                "probes succeed, but it is held down until {}: it went down {} times, each time soon after it had come up",
+                format_rfc3339_seconds(until),
+                self.damping.falls()
+            );
+            return None;
+        }
         self.conclusion = format!("{needed} of {needed} probes {}{}", what.0, what.1);
         self.reason.clone_from(&self.conclusion);
         self.conclude(means, now)
@@ -119,6 +133,9 @@ impl Machine {
         let from = std::mem::replace(&mut self.health, to);
         if from == to {
             return None;
+        }
+        if (from, to) == (Health::Up, Health::Down) {
+            self.damping.fall(self.since, now);
         }
         self.since = Some(now);
         Some(Transition { from, to })
@@ -144,15 +161,24 @@ impl Machine {
     }
 
     /// Whether a change is being confirmed: there is no conclusion yet, or the last result speaks
-    /// against it.
+    /// against it. One that is held down is in no hurry.
     #[must_use]
     pub const fn pending(&self) -> bool {
         match (self.health, self.row) {
-            (Health::Unknown, _)
-            | (Health::Up, Row::Failures(_))
-            | (Health::Down, Row::Successes(_)) => true,
+            (Health::Unknown, _) | (Health::Up, Row::Failures(_)) => true,
+            (Health::Down, Row::Successes(count)) => count < self.rise,
             (Health::Up, Row::Empty | Row::Successes(_))
             | (Health::Down, Row::Empty | Row::Failures(_)) => false,
+        }
+    }
+
+    /// Which results still matter.
+    #[must_use]
+    pub const fn interest(&self) -> Interest {
+        match (self.health, self.row) {
+            _ if self.pending() => Interest::Soon,
+            (Health::Up, Row::Successes(count)) if count >= self.rise => Interest::Failures,
+            _ => Interest::All,
         }
     }
 }

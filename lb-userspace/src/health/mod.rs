@@ -13,6 +13,9 @@ use std::{
 use crate::model::{Service, ServiceName};
 
 pub mod book;
+mod chance;
+mod damping;
+pub mod lateness;
 pub mod machine;
 pub mod probe;
 pub mod schedule;
@@ -86,4 +89,16 @@ pub struct Observation {
     pub attempt: Attempt,
     /// When it was over.
     pub at: SystemTime,
+}
+
+/// Which results of a target's probes matter, in the order of urgency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interest {
+    /// Failures alone: a success changes nothing that is known.
+    Failures,
+    /// All.
+    #[default]
+    All,
+    /// All, and sooner than usual: a change of health is being confirmed.
+    Soon,
 }

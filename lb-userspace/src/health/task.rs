@@ -1,10 +1,6 @@
 //! The tasks that probe, one for each target: none waits for another.
 
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasher, Hasher, RandomState},
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -14,17 +10,18 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    Endpoint, Observation, Target,
-    probe::{self, Failure},
+    Endpoint, Interest, Observation, Target, chance,
+    lateness::{Counts, Outcome, Tally},
+    probe::{self, ExecUser, Failure},
     schedule,
 };
 use crate::model::{Probe, Via};
 
-/// Probes a set of targets for as long as it lives, and sends every result. When this host itself could
+/// Probes a set of targets for as long as it lives, and sends the results that matter. When this host itself could
 /// not probe there is none, only a line in the log.
 #[derive(Debug)]
 pub struct Prober {
-    results: mpsc::Sender<Observation>,
+    edge: Edge,
     watched: BTreeMap<Target, Watched>,
     paths: watch::Sender<Paths>,
     /// Owns the tasks: dropping it stops them all.
@@ -34,20 +31,33 @@ pub struct Prober {
 /// Where targets that are probed by their VIP are reached; those that are not there are not probed.
 pub type Paths = BTreeMap<Target, Endpoint>;
 
+/// What every task needs.
+#[derive(Clone, Debug)]
+struct Edge {
+    results: mpsc::Sender<Observation>,
+    tally: Arc<Tally>,
+    /// Who runs commands; without, nobody does.
+    exec_user: Option<ExecUser>,
+}
+
 #[derive(Debug)]
 struct Watched {
     probe: Probe,
-    /// Whether a change of its health is being confirmed.
-    pending: watch::Sender<bool>,
+    interest: watch::Sender<Interest>,
     task: AbortHandle,
 }
 
 impl Prober {
-    /// A prober without targets. When `results` is full its tasks wait: nothing is lost, nothing piles up.
+    /// A prober without targets, which runs commands as `exec_user`, or none. When `results` is full its tasks wait:
+    /// nothing is lost, nothing piles up.
     #[must_use]
-    pub fn new(results: mpsc::Sender<Observation>) -> Self {
+    pub fn new(results: mpsc::Sender<Observation>, exec_user: Option<ExecUser>) -> Self {
         Self {
-            results,
+            edge: Edge {
+                results,
+                tally: Arc::default(),
+                exec_user,
+            },
             watched: BTreeMap::new(),
             paths: watch::Sender::new(Paths::new()),
             tasks: JoinSet::new(),
@@ -85,28 +95,34 @@ impl Prober {
         });
     }
 
-    /// Probes `target` faster while a change of its health is `pending`; see
-    /// [`schedule::next_delay`]. Cheap, and without effect if nothing changes.
-    pub fn hurry(&mut self, target: &Target, pending: bool) {
+    /// Which results of `target` matter from now on; see [`schedule::next_delay`]. Cheap, and without effect if nothing
+    /// changes.
+    pub fn attend(&mut self, target: &Target, interest: Interest) {
         if let Some(watched) = self.watched.get(target) {
             watched
-                .pending
-                .send_if_modified(|current| std::mem::replace(current, pending) != pending);
+                .interest
+                .send_if_modified(|current| std::mem::replace(current, interest) != interest);
         }
     }
 
+    /// What has come of all probes so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.edge.tally.counts()
+    }
+
     fn start(&mut self, target: Target, probe: Probe) -> Watched {
-        let (pending, confirming) = watch::channel(false);
+        let (interest, wanted) = watch::channel(Interest::default());
         let task = probe_forever(
             target,
             probe.clone(),
             self.paths.subscribe(),
-            confirming,
-            self.results.clone(),
+            wanted,
+            self.edge.clone(),
         );
         Watched {
             probe,
-            pending,
+            interest,
             task: self.tasks.spawn(task),
         }
     }
@@ -116,17 +132,28 @@ async fn probe_forever(
     target: Target,
     probe: Probe,
     mut paths: watch::Receiver<Paths>,
-    mut confirming: watch::Receiver<bool>,
-    results: mpsc::Sender<Observation>,
+    mut wanted: watch::Receiver<Interest>,
+    edge: Edge,
 ) {
-    let mut begin = Instant::now() + schedule::first_delay(&target, probe.interval);
-    sleep_until(begin).await;
+    let mut due = Instant::now() + schedule::first_delay(&target, probe.interval);
+    sleep_until(due).await;
     let mut warned = false;
+    // Whether the result before was a failure: then the success after it matters, whatever was said before it.
+    let mut failed = true;
     loop {
+        // To wait until the way is known is not to be late.
+        let late = Instant::now() - due;
         let Some(endpoint) = reached(&target, &probe, &mut paths).await else {
             return;
         };
-        let attempt = probe::attempt(&probe, endpoint).await;
+        let begin = Instant::now();
+        edge.tally.began(late);
+        let attempt = probe::attempt(&probe, &target, endpoint, edge.exec_user).await;
+        edge.tally.ended(match &attempt {
+            Ok(_) => Outcome::Succeeded,
+            Err(Failure::Local(_)) => Outcome::Impossible,
+            Err(_) => Outcome::Failed,
+        });
         if let Err(failure @ Failure::Local(_)) = attempt {
             // No result: a balancer that runs out of descriptors must not take its backends down.
             if !warned {
@@ -135,16 +162,19 @@ async fn probe_forever(
             warned = true;
         } else {
             warned = false;
-            let observation = Observation {
-                target: target.clone(),
-                attempt: attempt.map_err(|failure| failure.to_string()),
-                at: SystemTime::now(),
-            };
-            if results.send(observation).await.is_err() {
-                return;
+            let failed_before = std::mem::replace(&mut failed, attempt.is_err());
+            if failed || failed_before || *wanted.borrow() != Interest::Failures {
+                let observation = Observation {
+                    target: target.clone(),
+                    attempt: attempt.map_err(|failure| failure.to_string()),
+                    at: SystemTime::now(),
+                };
+                if edge.results.send(observation).await.is_err() {
+                    return;
+                }
             }
         }
-        begin = next(begin, &probe, &mut confirming).await;
+        due = next(begin, &probe, &mut wanted).await;
     }
 }
 
@@ -163,24 +193,20 @@ async fn reached(
     }
 }
 
-/// Waits for the next probe after the one that began at `last`; answers when it begins. The answer to a
-/// result, that a change is being confirmed, comes while this waits: the time is worked out anew then.
-async fn next(last: Instant, probe: &Probe, confirming: &mut watch::Receiver<bool>) -> Instant {
-    let chance = chance();
+/// Waits for the next probe after the one that began at `last`; answers when it was due. The answer to a result, that a
+/// change is being confirmed, comes while this waits: the time is worked out anew then.
+async fn next(last: Instant, probe: &Probe, wanted: &mut watch::Receiver<Interest>) -> Instant {
+    let chance = schedule::fraction(chance::bits());
     loop {
-        let pending = *confirming.borrow_and_update();
-        let begin = last + schedule::next_delay(probe, pending, chance);
+        let called = Instant::now();
+        let is_pending = *wanted.borrow_and_update() == Interest::Soon;
+        let due = last + schedule::next_delay(probe, is_pending, chance);
         tokio::select! {
-            () = sleep_until(begin) => return Instant::now(),
-            Ok(()) = confirming.changed() => {}
+            // What is due at once because of new interest is not late.
+            () = sleep_until(due) => return due.max(called),
+            Ok(()) = wanted.changed() => {}
         }
     }
-}
-
-/// A random number in [0, 1): the standard library seeds each `RandomState` differently, which is random
-/// enough to keep probes apart.
-fn chance() -> f64 {
-    schedule::fraction(RandomState::new().build_hasher().finish())
 }
 
 #[cfg(test)]

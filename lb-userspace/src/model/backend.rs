@@ -8,13 +8,25 @@ use std::{
     time::SystemTime,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ParseError, ServerId, vip::unicast_endpoint};
 
 /// How packets reach a backend.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -96,7 +108,18 @@ impl fmt::Display for Mode {
 
 /// What the operator wants of a backend, whatever its health.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum AdminState {
@@ -115,6 +138,50 @@ impl fmt::Display for AdminState {
             Self::Up => "up",
             Self::Drain => "drain",
             Self::Down => "down",
+        })
+    }
+}
+
+/// When a backend takes new flows.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// While it is healthy.
+    #[default]
+    Ordinary,
+    /// Only while too few ordinary ones can.
+    Fallback,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 2] = [Self::Ordinary, Self::Fallback];
+
+    /// Whether nothing else was asked for.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        *self == Self::Ordinary
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ordinary => "ordinary",
+            Self::Fallback => "fallback",
         })
     }
 }
@@ -174,6 +241,9 @@ pub struct Backend {
     pub mode: Mode,
     /// What the operator wants of it.
     pub state: AdminState,
+    /// When it takes new flows.
+    #[serde(default, skip_serializing_if = "Role::is_ordinary")]
+    pub role: Role,
     /// What QUIC connection ids call it; no other backend of its service has any of them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub server_ids: BTreeSet<ServerId>,

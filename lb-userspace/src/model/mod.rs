@@ -5,23 +5,32 @@
 
 mod alias;
 mod backend;
+mod check;
+mod dns;
 mod limit;
 mod prefix;
 mod probe;
 mod quic;
 mod service;
 mod source;
+mod thresholds;
 mod vip;
 mod way;
 
 pub use alias::{AliasPrefix, Aliases, ProbeWay};
-pub use backend::{AdminState, Backend, Mode, Weight};
+pub use backend::{AdminState, Backend, Mode, Role, Weight};
+pub use check::{
+    DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Method, Payload, ProbeKind, StatusRange, Tls, Trust,
+    UdpCheck,
+};
+pub use dns::{DnsName, RecordType};
 pub use limit::SourceLimit;
 pub use prefix::Prefix;
-pub use probe::{Health, Probe, ProbeKind, StatusRange, Via};
+pub use probe::{Health, Probe, Via};
 pub use quic::{ConfigId, QuicConfig, QuicLb, ServerId, ServerIdLength};
 pub use service::{Service, ServiceName, TableSlots};
 pub use source::{ChosenSources, Source, Sources};
+pub use thresholds::Thresholds;
 pub use vip::{Protocol, Vip};
 pub use way::{Way, Ways};
 

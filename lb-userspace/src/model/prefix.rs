@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ParseError;
@@ -10,7 +11,9 @@ use super::ParseError;
 /// A prefix without bits beyond its length: `10.0.0.0/24`, `2001:db8::/32`.
 ///
 /// In order, a prefix stands before those that it contains, and all of these before any other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct Prefix(IpNet);
 

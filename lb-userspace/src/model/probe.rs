@@ -7,37 +7,10 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Protocol, Vip};
-
-/// What is tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum ProbeKind {
-    /// A TCP handshake.
-    Tcp,
-    /// An HTTP/1.1 GET request (RFC 9110); redirects are not followed.
-    Http {
-        /// The request target; begins with `/`.
-        path: String,
-        /// The `Host` header; the backend's address if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// The status codes that count as success.
-        status: StatusRange,
-    },
-}
-
-impl ProbeKind {
-    /// What it speaks to the backend.
-    #[must_use]
-    pub const fn protocol(&self) -> Protocol {
-        match self {
-            Self::Tcp | Self::Http { .. } => Protocol::Tcp,
-        }
-    }
-}
+use super::{ProbeKind, Vip};
 
 /// Which way a probe goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,23 +44,6 @@ impl fmt::Display for Via {
     }
 }
 
-/// A range of HTTP status codes, both ends included; within 100 to 599.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusRange {
-    /// The lowest.
-    pub from: u16,
-    /// The highest.
-    pub to: u16,
-}
-
-impl StatusRange {
-    /// Whether `status` is in the range.
-    #[must_use]
-    pub const fn contains(self, status: u16) -> bool {
-        self.from <= status && status <= self.to
-    }
-}
-
 /// How a service's backends are probed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
@@ -112,10 +68,25 @@ pub struct Probe {
     pub fall: u32,
     /// Each interval is shortened by a random part of up to so many per cent; 0 to 50.
     pub jitter_percent: u32,
+    /// How long a backend is held down that goes down again before it has been up for `hold_down_max`; twice as long
+    /// each further time. Zero: it never is.
+    #[serde(with = "humantime_serde", default = "hold_down")]
+    pub hold_down: Duration,
+    /// The longest time that it is held down; at least `hold_down`, at most a day.
+    #[serde(with = "humantime_serde", default = "hold_down_max")]
+    pub hold_down_max: Duration,
+}
+
+const fn hold_down() -> Duration {
+    Duration::from_secs(10)
+}
+
+const fn hold_down_max() -> Duration {
+    Duration::from_mins(5)
 }
 
 impl Probe {
-    /// `kind` with the defaults: every 2 s, 1 s time-out, 2 up, 3 down, 10 % jitter.
+    /// `kind` with the defaults: every 2 s, 1 s time-out, 2 up, 3 down, 10 % jitter, held down for 10 s to 5 min.
     #[must_use]
     pub const fn new(kind: ProbeKind) -> Self {
         Self {
@@ -127,19 +98,23 @@ impl Probe {
             rise: 2,
             fall: 3,
             jitter_percent: 10,
+            hold_down: hold_down(),
+            hold_down_max: hold_down_max(),
         }
     }
 
     /// Which of `vips` is probed on a backend with the address `backend`: the first that speaks the probe's protocol
     /// and has the backend's IP version, so that this host has an address to be answered at; of a prefix its first
-    /// address. Where the probe names a port, any VIP of that version will do if none speaks its protocol.
+    /// address. Where the probe names a port, any VIP of that version will do if none speaks its protocol. None for a
+    /// probe that speaks no such protocol.
     #[must_use]
     pub fn vip_for(&self, vips: &BTreeSet<Vip>, backend: IpAddr) -> Option<SocketAddr> {
+        let protocol = self.kind.protocol()?;
         let of_version = || {
             let vips = vips.iter();
             vips.filter(|vip| vip.addresses.is_ipv4() == backend.is_ipv4())
         };
-        let mut speaking = of_version().filter(|vip| vip.protocol == self.kind.protocol());
+        let mut speaking = of_version().filter(|vip| vip.protocol == protocol);
         let vip = if self.port.is_some() {
             speaking.next().or_else(|| of_version().next())
         } else {
@@ -152,7 +127,18 @@ impl Probe {
 
 /// What probing has concluded about a backend. A backend without a probe is taken to be up.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Health {

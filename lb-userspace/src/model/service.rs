@@ -7,12 +7,17 @@ use std::{
     str::FromStr,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Mode, ParseError, Probe, QuicLb, ServerId, SourceLimit, Via, Vip};
+use super::{
+    Backend, Mode, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds, Via, Vip,
+};
 
 /// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct ServiceName(String);
 
@@ -158,6 +163,9 @@ pub struct Service {
     /// How backends are probed; without one they are taken to be up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
+    /// How few backends are too few.
+    #[serde(default, skip_serializing_if = "Thresholds::is_default")]
+    pub thresholds: Thresholds,
     /// How much one source may send; without, as much as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_limit: Option<SourceLimit>,

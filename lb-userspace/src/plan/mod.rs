@@ -4,6 +4,8 @@
 //! under way may still use is overwritten: a table goes into a free region of the arena, and what it replaces is cleaned
 //! up after a grace period.
 
+mod emergency;
+pub mod impact;
 mod numbers;
 mod paths;
 mod planner;
@@ -23,10 +25,11 @@ use crate::{
     dataplane::{Actual, Capacity, Features, Step},
     desired::Desired,
     health::{Endpoint, Target},
-    model::{ChosenSources, Health, Mode, Prefix, ProbeWay},
+    model::{ChosenSources, Health, Mode, Prefix, ProbeWay, ServiceName},
     neighbor::{NextHops, Unresolved},
 };
 
+pub use self::emergency::Emergency;
 use self::planner::Planner;
 pub use self::tables::Tables;
 
@@ -66,6 +69,8 @@ pub struct Plan {
     pub serving: BTreeMap<Target, Serving>,
     /// Where probes of backends connect that are probed by their VIP.
     pub paths: BTreeMap<Target, Endpoint>,
+    /// The services that have too few backends left, and who serves there.
+    pub emergencies: BTreeMap<ServiceName, Emergency>,
     /// What is wanted and does not fit.
     pub shortages: Vec<Shortage>,
 }
@@ -98,6 +103,8 @@ pub enum NotServing {
     HealthUnknown,
     /// Probes fail.
     Unhealthy,
+    /// It is a fallback backend, and enough others can serve.
+    Standby,
     /// The kernel has not been asked for its next hop yet.
     NextHopPending,
     /// It has no next hop.
@@ -119,6 +126,7 @@ impl fmt::Display for NotServing {
             Self::Disabled => f.write_str("disabled"),
             Self::HealthUnknown => f.write_str("health not known yet"),
             Self::Unhealthy => f.write_str("unhealthy"),
+            Self::Standby => f.write_str("standing by: enough ordinary backends can serve"),
             Self::NextHopPending => f.write_str("its next hop is being looked up"),
             Self::Unresolved(why) => why.fmt(f),
             Self::BehindGateway => f.write_str(

@@ -9,7 +9,8 @@ use std::{
 use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 
 use super::{
-    Input, NotServing, Plan, Serving, Shortage, Tables,
+    Emergency, Input, NotServing, Plan, Serving, Shortage, Tables,
+    emergency::{Candidate, emergency},
     paths::{Numbered, Paths},
     regions::Regions,
     servers::Servers,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     dataplane::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry},
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Protocol, QuicLb, Service, Source, Vip},
+    model::{AdminState, Backend, Health, Mode, Protocol, QuicLb, Role, Service, Source, Vip},
     neighbor::{NextHop, Unresolved},
 };
 
@@ -83,9 +84,15 @@ impl<'a> Planner<'a> {
     pub(super) fn service(&mut self, id: ServiceId, service: &Service, tables: &mut Tables) {
         let mut members = Members::default();
         let mut serving = Vec::new();
+        let emergency = self.emergency(id, service);
+        if let Some(emergency) = emergency {
+            self.plan
+                .emergencies
+                .insert(service.name.clone(), emergency);
+        }
         for backend in service.backends.values() {
             let target = Target::of(service, backend.address);
-            let number = self.backend(id, service, backend, &target);
+            let number = self.backend(id, service, backend, &target, emergency);
             members.push(backend, number.as_ref().ok().copied());
             match number {
                 Ok(number) => serving.push((target, number)),
@@ -95,13 +102,9 @@ impl<'a> Planner<'a> {
             }
         }
         let slots = service.table_slots.slots(service.backends.len());
-        let table = tables.table(id, slots, members);
-        let mut counts: BTreeMap<BackendId, u32> = BTreeMap::new();
-        for slot in table.iter() {
-            *counts.entry(slot.backend()).or_default() += 1;
-        }
+        let computed = tables.table(id, slots, members);
         for (target, number) in serving {
-            let slots = counts.get(&number).copied().unwrap_or_default();
+            let slots = computed.shares.get(&number).copied().unwrap_or_default();
             self.plan.serving.insert(target, Serving::Slots(slots));
         }
         let vips: Vec<Vip> = service
@@ -112,7 +115,7 @@ impl<'a> Planner<'a> {
         if vips.is_empty() {
             return;
         }
-        if let Some(region) = self.region(service, &table) {
+        if let Some(region) = self.region(service, &computed.table) {
             self.publish(id, &vips, region, service);
         }
     }
@@ -124,22 +127,25 @@ impl<'a> Planner<'a> {
         service: &Service,
         backend: &Backend,
         target: &Target,
+        emergency: Option<Emergency>,
     ) -> Result<BackendId, NotServing> {
-        let health = self.input.health.get(target).copied().unwrap_or(Health::Up);
+        let health = match (emergency, backend.role) {
+            (Some(Emergency::Panic), Role::Ordinary) => Health::Up,
+            _ => self.health(target),
+        };
         let serves = match (backend.state, health) {
             (AdminState::Down, _) => Err(NotServing::Disabled),
             (AdminState::Drain, _) => Err(NotServing::Draining),
             (AdminState::Up, Health::Down) => Err(NotServing::Unhealthy),
             (AdminState::Up, Health::Unknown) => Err(NotServing::HealthUnknown),
+            (AdminState::Up, Health::Up)
+                if backend.role == Role::Fallback && emergency != Some(Emergency::Fallback) =>
+            {
+                Err(NotServing::Standby)
+            }
             (AdminState::Up, Health::Up) => Ok(()),
         };
-        let known = self
-            .known
-            .get(&(id, backend.address, backend.mode))
-            .copied();
-        let before = known
-            .and_then(|id| self.input.actual.backends.get(&id))
-            .copied();
+        let (known, before) = self.before(id, backend);
         let way = self.way(backend, before);
         let own = way.as_ref().ok().and_then(|(hop, _)| hop.source);
         let why_not = serves.err().or(way.clone().err());
@@ -181,6 +187,34 @@ impl<'a> Planner<'a> {
             self.write_backend(number, entry);
         }
         why_not.map_or(Ok(number), Err)
+    }
+
+    /// What probing has concluded; a backend that nobody probes is taken to be up.
+    fn health(&self, target: &Target) -> Health {
+        self.input.health.get(target).copied().unwrap_or(Health::Up)
+    }
+
+    /// The number and the entry that a backend has in the kernel.
+    fn before(
+        &self,
+        service: ServiceId,
+        backend: &Backend,
+    ) -> (Option<BackendId>, Option<BackendEntry>) {
+        let key = (service, backend.address, backend.mode);
+        let number = self.known.get(&key).copied();
+        let entry = number.and_then(|number| self.input.actual.backends.get(&number));
+        (number, entry.copied())
+    }
+
+    /// Whether too few backends of `service` are left.
+    fn emergency(&self, id: ServiceId, service: &Service) -> Option<Emergency> {
+        let candidate = |backend: &Backend| {
+            let health = self.health(&Target::of(service, backend.address));
+            let (_, before) = self.before(id, backend);
+            Candidate::new(backend, health, self.way(backend, before).is_ok())
+        };
+        let candidates: Vec<Candidate> = service.backends.values().map(candidate).collect();
+        emergency(service.thresholds, &candidates)
     }
 
     /// Gives a backend its QUIC server ids, whether or not it serves: connections that it has go on.

@@ -26,42 +26,46 @@ impl Members {
 }
 
 /// The last table of each service, with what it was made from. Of a service whose backends only come and go, the base
-/// is kept.
-#[derive(Debug, Default)]
+/// is kept. A copy shares them all.
+#[derive(Clone, Debug, Default)]
 pub struct Tables {
-    computed: BTreeMap<ServiceId, Computed>,
+    computed: BTreeMap<ServiceId, Arc<Computed>>,
 }
 
+/// A table, with what it was made from.
 #[derive(Debug)]
-struct Computed {
-    slots: u32,
+pub(super) struct Computed {
     members: Members,
-    base: maglev::Base,
-    table: Arc<[Slot]>,
+    base: Arc<maglev::Base>,
+    /// The size that was asked for.
+    slots: u32,
+    /// The slots; none if nobody takes new flows.
+    pub(super) table: Arc<[Slot]>,
+    /// By backend: how many of the slots it has.
+    pub(super) shares: BTreeMap<BackendId, u32>,
 }
 
 impl Tables {
-    /// The table of `slots` slots over `members`; empty if none of them takes new flows.
+    /// The table of `slots` slots over `members`.
     pub(super) fn table(
         &mut self,
         service: ServiceId,
         slots: u32,
         members: Members,
-    ) -> Arc<[Slot]> {
+    ) -> Arc<Computed> {
         let known = self.computed.remove(&service);
         let computed = match known.filter(|known| known.slots == slots) {
             Some(known) if known.members == members => known,
             Some(known) if known.members.configured == members.configured => {
-                Computed::new(slots, members, known.base)
+                Arc::new(Computed::new(slots, members, Arc::clone(&known.base)))
             }
             _ => {
                 let base = maglev::Base::of(&members.configured, slots);
-                Computed::new(slots, members, base)
+                Arc::new(Computed::new(slots, members, Arc::new(base)))
             }
         };
-        let table = Arc::clone(&computed.table);
-        self.computed.insert(service, computed);
-        table
+        self.computed.insert(service, Arc::clone(&computed));
+        computed
     }
 
     /// Forgets all services but `services`.
@@ -72,17 +76,26 @@ impl Tables {
 }
 
 impl Computed {
-    fn new(slots: u32, members: Members, base: maglev::Base) -> Self {
+    fn new(slots: u32, members: Members, base: Arc<maglev::Base>) -> Self {
         let pairs = members.configured.iter().zip(&members.serving);
         let weights: Vec<u32> = pairs
             .map(|(member, serving)| serving.map_or(0, |_| member.weight))
             .collect();
+        let owners = base.pinned(&weights);
+        let mut counts = vec![0; members.serving.len()];
+        for place in &owners {
+            if let Some(count) = counts.get_mut(*place as usize) {
+                *count += 1;
+            }
+        }
+        let shares = members.serving.iter().copied().zip(counts);
+        let shares = shares.filter_map(|(id, count)| Some((id?, count)));
         let id = |place: u32| members.serving.get(place as usize).copied().flatten();
-        let owners = base.pinned(&weights).into_iter();
-        let table = owners.map(|place| Slot::new(id(place).unwrap_or_default()));
+        let slot = |place| Slot::new(id(place).unwrap_or_default());
         Self {
             slots,
-            table: table.collect(),
+            table: owners.into_iter().map(slot).collect(),
+            shares: shares.collect(),
             members,
             base,
         }

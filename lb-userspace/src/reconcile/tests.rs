@@ -94,6 +94,7 @@ fn web(backends: &[&str]) -> Service {
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        role: crate::model::Role::Ordinary,
         server_ids: BTreeSet::new(),
         remove_at: None,
     });
@@ -103,6 +104,7 @@ fn web(backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        thresholds: crate::model::Thresholds::default(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),
@@ -203,6 +205,58 @@ fn a_failed_change_is_undone_by_publishing_what_was_wanted_before() {
         assert!(lab.plan().is_empty(), "after {works} steps");
         assert_eq!(lab.reconciler.dataplane().actual.backends, before);
     }
+}
+
+#[test]
+fn a_change_that_fails_and_cannot_be_undone_at_once_is_undone_later_from_wherever_it_stands() {
+    let mut stuck = 0;
+    for works in 0.. {
+        for undone in 0.. {
+            let mut lab = Lab::new(Capacity::default());
+            lab.want(web(&[ONE]));
+            lab.publish().unwrap();
+            let before = lab.reconciler.dataplane().actual.clone();
+            lab.want(web(&[TWO]));
+            lab.fail_after(Some(works));
+            if lab.publish().is_ok() {
+                assert!(stuck > 3, "undoing failed {stuck} times");
+                return;
+            }
+            lab.want(web(&[ONE]));
+            lab.fail_after(Some(undone));
+            let is_undone = lab.publish_what_fits().is_ok();
+            lab.fail_after(None);
+            let plan = lab.publish_what_fits().unwrap();
+            lab.reconciler.clean(&plan).unwrap();
+            assert!(
+                lab.plan().is_empty(),
+                "after {works} steps and {undone} back"
+            );
+            let after = &lab.reconciler.dataplane().actual;
+            assert_eq!(after.backends, before.backends);
+            assert_eq!(after.addresses, before.addresses);
+            assert!(after.vips.keys().eq(before.vips.keys()));
+            if is_undone {
+                break;
+            }
+            stuck += 1;
+        }
+    }
+}
+
+#[test]
+fn what_is_foreseen_is_what_then_is() {
+    let mut lab = Lab::new(Capacity::default());
+    lab.want(web(&[ONE]));
+    lab.publish().unwrap();
+    lab.want(web(&[ONE, TWO]));
+    let (desired, world, reconciler) = lab.parts();
+    let (plan, foreseen) = reconciler.foresee(desired, world);
+    let before = lab.done().len();
+    assert_eq!(lab.publish().unwrap(), plan);
+    assert_eq!(lab.done()[before..], plan.publish);
+    lab.reconciler.clean(&plan).unwrap();
+    assert_eq!(lab.reconciler.dataplane().actual, foreseen);
 }
 
 #[test]

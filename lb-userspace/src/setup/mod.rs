@@ -9,6 +9,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::step::{Step, TunnelKind};
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// What takes the outer headers off on a backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Receiver {
     /// `lbd decap`: only from listed balancers, only to VIPs.
@@ -54,7 +55,7 @@ pub struct Site<'a> {
 }
 
 /// What a backend's host needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Setup {
     /// The service's name.
     pub service: ServiceName,
@@ -76,7 +77,7 @@ pub struct Setup {
 }
 
 /// What fits into a tunnel; all in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Room {
     /// The largest IP packet that the balancer's interface to the backend carries.
     pub mtu: u16,

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Prefix;
 
 /// One thing that a backend's host needs. `the interface` is the one that has the backend's address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// A setting of the kernel (`sysctl`) has `value`, or one of those in `or`, which do as well.
@@ -108,7 +109,7 @@ impl Step {
 }
 
 /// The types of the kernel's tunnel devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TunnelKind {
     /// IPv4 in IPv4 (RFC 2003).

@@ -1,31 +1,26 @@
-//! What must survive a restart, on disk: one JSON file that is replaced whole.
+//! What must survive a restart, on disk: one JSON file that is replaced whole, and the [`history`] of configurations.
 //!
-//! A crash at any moment leaves the old file or the new one. What cannot be read is never overwritten:
-//! the daemon stops and says what to do with it.
+//! A state that cannot be read is never overwritten: the daemon stops and says what to do with it.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, Permissions},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::file::refused;
 use crate::{desired::Desired, maglev::stable_hash};
+
+mod file;
+pub mod history;
 
 /// The version of the file's layout: raised when an older daemon could not read it rightly.
 pub const VERSION: u32 = 2;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "state.json";
-
-/// Where the next file is written before it takes the name of the present one.
-const NEXT_FILE: &str = ".state.json.next";
-
-const FILE_MODE: u32 = 0o640;
-const DIRECTORY_MODE: u32 = 0o750;
 
 /// What survives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +75,14 @@ pub enum StateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of the history is not one that this daemon wrote.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A newer daemon wrote the file.
     #[error(
         "the saved state {} has version {found}, this daemon knows versions up to {VERSION}: start the newer daemon, or move the file away to start from the configuration file alone",
@@ -105,35 +108,52 @@ pub fn digest(text: &str) -> String {
 /// # Errors
 /// The file cannot be read, is not a saved state, or holds what cannot be wanted. It is left as it is.
 pub fn load(directory: &Path) -> Result<Option<Saved>, StateError> {
-    /// The one field that every version has.
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-
     let path = directory.join(FILE);
     let text = match std::fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(refused("read", &path)(source)),
     };
-    let corrupt = |reason: String| StateError::Corrupt {
-        path: path.clone(),
-        reason,
-    };
-    let unreadable = |error: serde_json::Error| corrupt(error.to_string());
-    let Versioned { version: found } = serde_json::from_slice(&text).map_err(unreadable)?;
-    if found > VERSION {
-        return Err(StateError::Newer { path, found });
+    match parse(&text) {
+        Ok(saved) => Ok(Some(saved)),
+        Err(Unusable::Corrupt(reason)) => Err(StateError::Corrupt { path, reason }),
+        Err(Unusable::Newer(found)) => Err(StateError::Newer { path, found }),
     }
-    let mut saved: Value = serde_json::from_slice(&text).map_err(unreadable)?;
+}
+
+/// Why a text is no saved state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is not one that this daemon wrote, for this reason.
+    Corrupt(String),
+    /// It has this version, which is newer than [`VERSION`].
+    Newer(u32),
+}
+
+/// Reads the text of a saved state, of this version or an earlier one.
+///
+/// # Errors
+/// See [`Unusable`].
+pub fn parse(text: &[u8]) -> Result<Saved, Unusable> {
+    /// The one field that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+
+    let corrupt = |error: serde_json::Error| Unusable::Corrupt(error.to_string());
+    let Versioned { version: found } = serde_json::from_slice(text).map_err(corrupt)?;
+    if found > VERSION {
+        return Err(Unusable::Newer(found));
+    }
+    let mut saved: Value = serde_json::from_slice(text).map_err(corrupt)?;
     if found == 1 {
         upgrade_1(&mut saved);
     }
-    let saved: Saved = serde_json::from_value(saved).map_err(unreadable)?;
+    let saved: Saved = serde_json::from_value(saved).map_err(corrupt)?;
     match saved.desired.check().first() {
-        Some(refusal) => Err(corrupt(refusal.to_string())),
-        None => Ok(Some(saved)),
+        Some(refusal) => Err(Unusable::Corrupt(refusal.to_string())),
+        None => Ok(saved),
     }
 }
 
@@ -150,47 +170,10 @@ fn upgrade_1(saved: &mut Value) {
 /// # Errors
 /// The file system refused; what was saved before is still there.
 pub fn save(directory: &Path, saved: &Saved) -> Result<(), StateError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIRECTORY_MODE)
-        .create(directory)
-        .map_err(refused("make the state directory", directory))?;
-    let path = directory.join(FILE);
-    let next = directory.join(NEXT_FILE);
-    write_synced(&next, saved).map_err(refused("write", &next))?;
-    std::fs::rename(&next, &path).map_err(refused("replace", &path))?;
-    // The new name itself is on the disk only when the directory is.
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(refused("sync", directory))
-}
-
-/// Writes a file of its own: one left by a crash is taken away, never written through.
-fn write_synced(path: &Path, saved: &Saved) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut text = serde_json::to_vec_pretty(saved)?;
+    let text = serde_json::to_vec_pretty(saved).map_err(io::Error::from);
+    let mut text = text.map_err(refused("write", &directory.join(FILE)))?;
     text.push(b'\n');
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)?;
-    // The mode above is subject to the umask; this one is not.
-    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
-    file.write_all(&text)?;
-    file.sync_all()
-}
-
-fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
-    let path = path.to_owned();
-    move |source| StateError::Io {
-        action,
-        path,
-        source,
-    }
+    file::replace(directory, FILE, &text)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     time::{Duration, SystemTime},
 };
 
@@ -13,6 +14,9 @@ use crate::{
     config::{Host, spec::ConfigSpec, validate},
     desired::Change,
 };
+
+/// Where the next file is written before it takes the name of the present one.
+const NEXT_FILE: &str = ".state.json.next";
 
 /// Two services, one with a backend that is being removed.
 fn saved(generation: u32) -> Saved {

@@ -47,8 +47,8 @@ struct Selection {
     arguments: &'static [&'static str],
 }
 
-/// Every suite. The last four load programs and make namespaces.
-const SUITES: [Selection; 8] = [
+/// Every suite. The last five load programs and make namespaces.
+const SUITES: [Selection; 9] = [
     suite("lb-common", &["--package", "lb-common"]),
     suite("lb-ebpf", &["--package", "lb-ebpf", "--lib"]),
     suite("lb-userspace", &["--package", "lb-userspace"]),
@@ -60,6 +60,7 @@ const SUITES: [Selection; 8] = [
     ),
     suite("fuzz", &["--package", "lb-tests", "--test", "fuzz"]),
     suite("netns", &["--package", "lb-tests", "--test", "netns"]),
+    suite("torture", &["--package", "lb-tests", "--test", "torture"]),
 ];
 
 const fn suite(name: &'static str, arguments: &'static [&'static str]) -> Selection {
@@ -92,7 +93,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn counted(options: &Options) -> Result<Report> {
     if !shell::is_root() {
         bail!(
-            "the suites abi, dataplane, fuzz and netns load programs and make namespaces: run this as root, \
+            "the suites abi, dataplane, fuzz, netns and torture load programs and make namespaces: run this as root, \
              or a crate's own tests by `cargo test -p lb-userspace`"
         );
     }
@@ -113,7 +114,7 @@ pub(crate) fn counted(options: &Options) -> Result<Report> {
 
 /// Runs every suite on this kernel.
 fn here(options: &Options) -> Result<Report> {
-    ebpf::build_all(ebpf::Options::default())?;
+    ebpf::build_with_next()?;
     let before = Leftovers::observe();
     let mut suites = BTreeMap::new();
     for selection in &SUITES {
@@ -163,7 +164,8 @@ fn command(selection: &Selection, filter: Option<&str>) -> Command {
         .args(["--show-output"])
         .args(filter)
         .env("LBD", workspace::release_binary("lbd"))
-        .env("LBCTL", workspace::release_binary("lbctl"));
+        .env("LBCTL", workspace::release_binary("lbctl"))
+        .env("LBD_NEXT", workspace::next_daemon());
     command
 }
 
@@ -180,7 +182,7 @@ mod tests {
             "{line}"
         );
         assert!(line.ends_with(" restart"), "{line}");
-        for name in ["LBD", "LBCTL", "LB_EBPF_OBJECT"] {
+        for name in ["LBD", "LBCTL", "LBD_NEXT", "LB_EBPF_OBJECT"] {
             let value = command
                 .get_envs()
                 .find(|(it, _)| *it == name)

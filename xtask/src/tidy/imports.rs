@@ -35,6 +35,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "config::spec",
             "control::client",
             "control::protocol",
+            "manual",
             "model",
         ],
     ),

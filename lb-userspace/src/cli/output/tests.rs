@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::control::protocol::{BackendList, ConfigText, NoParams, ServiceRef};
+use crate::control::protocol::{
+    BackendList, ConfigApply, ConfigGet, ConfigText, FlowFilter, FlowList, NoParams, ServiceRef,
+};
 
 /// 2001-09-09, and 100,000 s after it.
 const BEGIN_MS: u64 = 1_000_000_000_000;
@@ -210,7 +212,11 @@ fn a_service_and_a_configuration_are_shown_as_a_file_that_can_be_applied() {
     assert_eq!(shown(&get, service.clone(), false), expected);
     let config = json!({ "service": [service] });
     assert_eq!(
-        shown(&Call::ConfigGet(NoParams {}), config.clone(), false),
+        shown(
+            &Call::ConfigGet(ConfigGet::default()),
+            config.clone(),
+            false
+        ),
         expected
     );
     let read: ConfigSpec = toml::from_str(&expected).unwrap();
@@ -225,6 +231,93 @@ fn versions_of_both_ends_are_shown() {
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(shown(&Call::Version(NoParams {}), answer, false), expected);
+}
+
+#[test]
+fn a_plan_shows_differences_steps_and_what_moves() {
+    let answer = json!({
+        "changes": true,
+        "differences": [
+            { "place": "service[web].backend[10.0.0.12:80]", "before": { "address": "10.0.0.12:80" } },
+            { "place": "service[web].backend[10.0.0.11:80].weight", "before": 1, "after": 2 },
+        ],
+        "steps": ["write a table of 1021 slots at 1024", "publish 192.0.2.10:80/tcp with 1021 slots"],
+        "services": [{
+            "name": "web", "slots": 1021, "moved_slots": 511, "flows": 40, "moved_flows": 19,
+            "added": ["10.0.0.13:80"], "removed": ["10.0.0.12:80"],
+        }],
+        "flows": 60, "moved_flows": 19,
+        "over_budget": ["19 flows would move, 5 are allowed"],
+    });
+    let expected = plain(
+        r#"
+    - service[web].backend[10.0.0.12:80] {"address":"10.0.0.12:80"}
+    ~ service[web].backend[10.0.0.11:80].weight 1 -> 2
+
+    steps:
+       1. write a table of 1021 slots at 1024
+       2. publish 192.0.2.10:80/tcp with 1021 slots
+
+    SERVICE  SLOTS   MOVED SLOTS  FLOWS  MOVED FLOWS  COME AND GO
+    web       1021  511 (50.0 %)     40           19  +10.0.0.13:80 -10.0.0.12:80
+
+    19 of 60 remembered flows would move
+"#,
+    );
+    let call = Call::ConfigPlan(ConfigApply::default());
+    assert_eq!(shown(&call, answer, false), expected);
+    let idle = json!({ "changes": false, "differences": [], "steps": [], "services": [], "flows": 9, "moved_flows": 0 });
+    assert_eq!(shown(&call, idle, false), "nothing to do\n");
+}
+
+#[test]
+fn the_history_tells_when_how_and_by_whom() {
+    let differences = |count: usize| vec![json!({ "place": "blocklist[a]", "after": "a" }); count];
+    let answer = json!({
+        "changed_since": true,
+        "entries": [
+            { "number": 12, "at_ms": BEGIN_MS, "origin": "rollback", "of": 3, "uid": 1000, "pid": 7,
+              "generation": 40, "differences": differences(12) },
+            { "number": 11, "at_ms": BEGIN_MS, "origin": "start", "generation": 38, "differences": [] },
+        ],
+    });
+    let shown = shown(&Call::ConfigHistory(NoParams {}), answer, false);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(
+        lines[0],
+        "12: rollback to 3 by uid 1000, 1d3h ago, generation 40"
+    );
+    assert_eq!(lines[1], "    + blocklist[a] \"a\"");
+    assert_eq!(
+        lines[11..],
+        ["    and 2 more", "11: start, 1d3h ago, generation 38"]
+    );
+}
+
+#[test]
+fn flows_are_listed_and_counted() {
+    let answer = json!({ "more": true, "flows": [{
+        "source": "198.51.100.7:4000", "destination": "192.0.2.10:80", "protocol": "tcp",
+        "service": "web", "backend": "10.0.0.11:80",
+    }] });
+    let expected = plain(
+        "
+    PROTOCOL  SOURCE             DESTINATION    SERVICE  BACKEND
+    tcp       198.51.100.7:4000  192.0.2.10:80  web      10.0.0.11:80
+",
+    );
+    let call = Call::FlowsList(FlowList::default());
+    assert_eq!(shown(&call, answer, false), expected);
+    let answer = json!({ "flows": 3, "backends": [{ "service": "web", "backend": "10.0.0.11:80", "flows": 3 }] });
+    let expected = plain(
+        "
+    SERVICE  BACKEND       FLOWS
+    web      10.0.0.11:80      3
+    all                        3
+",
+    );
+    let call = Call::FlowsCount(FlowFilter::default());
+    assert_eq!(shown(&call, answer, false), expected);
 }
 
 #[test]
@@ -250,7 +343,7 @@ fn of_many_warnings_the_first_are_shown_and_the_others_counted() {
     let remarks = |count: usize| {
         let warnings: Vec<String> = (0..count).map(|it| it.to_string()).collect();
         let answer = json!({ "generation": 2, "warnings": warnings });
-        let call = Call::ConfigApply(ConfigText::default());
+        let call = Call::ConfigApply(ConfigApply::default());
         text(&call, answer, view).unwrap().remarks
     };
     assert_eq!(remarks(20).last().unwrap(), "warning: 19");
@@ -270,4 +363,40 @@ fn ages_have_two_units_at_most() {
     ] {
         assert_eq!(age(Duration::from_secs(seconds)), expected);
     }
+}
+
+#[test]
+fn quic_configurations_are_shown_as_they_are_typed_where_there_are_any() {
+    let quic = json!([
+        { "config_id": 0, "server_id_length": 2, "first_octet_encodes_cid_length": true },
+        { "config_id": 1, "server_id_length": 3 },
+    ]);
+    let listed = json!({ "services": [
+        { "name": "web", "vips": ["192.0.2.10:443/udp"], "quic_lb": quic },
+        { "name": "dns", "vips": ["192.0.2.53:53/udp"] },
+    ] });
+    let expected = plain(
+        "
+    NAME  VIPS                MODE  SLOTS  SOURCE RATE  PROBE  BACKENDS  QUIC-LB
+    web   192.0.2.10:443/udp  l2     auto  none         none          0  0:2:length,1:3
+    dns   192.0.2.53:53/udp   l2     auto  none         none          0
+",
+    );
+    assert_eq!(
+        shown(&Call::ServiceList(NoParams {}), listed, false),
+        expected
+    );
+
+    let status = json!({
+        "generation": 1, "uptime_ms": 0, "in_sync": true, "interfaces": [],
+        "services": [{
+            "name": "web", "vips": ["192.0.2.10:443/udp"], "table_slots": 1021, "generation": 1,
+            "backends": [], "quic_lb": quic,
+        }],
+    });
+    let text = shown(&Call::Status(NoParams {}), status, false);
+    assert!(
+        text.contains("1021 slots of generation 1; QUIC-LB 0:2:length,1:3\n"),
+        "{text}"
+    );
 }

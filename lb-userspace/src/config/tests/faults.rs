@@ -82,7 +82,12 @@ fn every_fault_is_reported_at_once_with_its_place() {
             ("service[0].vips[2]", 10, 51, "`ü` is not a VIP"),
             ("service[0].table_slots", 12, 15, "\"auto\" or a number"),
             ("service[0].adress", 13, 1, "unknown field `adress`"),
-            ("service[0].probe.path", 14, 32, "a tcp probe has no path"),
+            (
+                "service[0].probe.path",
+                14,
+                32,
+                "probes of type tcp have no path: take it out, or write type = \"http\" or \"https\"",
+            ),
             (
                 "service[0].probe.timeout",
                 14,

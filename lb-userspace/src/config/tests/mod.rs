@@ -1,6 +1,7 @@
 //! What is valid is read as meant, and nothing else is.
 
 mod faults;
+mod probes;
 mod quic;
 mod round_trip;
 mod snat;
@@ -129,19 +130,30 @@ fn aliases_of_one_version_leave_those_of_the_other_as_they_are() {
 
 #[test]
 fn probes_by_the_vip_are_read_and_refused_in_their_place() {
-    let text = |mode: &str, via: &str| {
+    let text = |mode: &str, kind: &str, via: &str| {
         format!(
-            "[[service]]\nname = 'web'\nvips = ['192.0.2.1:80/tcp']\nmode = '{mode}'\nprobe = {{ type = 'tcp', via = '{via}' }}"
+            "[[service]]\nname = 'web'\nvips = ['192.0.2.1:80/tcp']\nmode = '{mode}'\nprobe = {{ type = '{kind}', via = '{via}' }}"
         )
     };
-    let config = text::load(&text("gue", "vip"), &Host::default()).unwrap();
+    let config = text::load(&text("gue", "tcp", "vip"), &Host::default()).unwrap();
     let service = config.desired.services.values().next().unwrap();
     assert_eq!(service.probe.as_ref().unwrap().via, Via::Vip);
-    for (mode, via, words) in [
-        ("nat", "vip", "only on backends in modes l2, ipip and gue"),
-        ("l2", "path", "not one of: direct, vip"),
+    for (mode, kind, via, words) in [
+        (
+            "nat",
+            "tcp",
+            "vip",
+            "only on backends in modes l2, ipip and gue",
+        ),
+        ("l2", "tcp", "path", "not one of: direct, vip"),
+        (
+            "l2",
+            "icmp",
+            "vip",
+            "probes of type icmp do not go to the VIP",
+        ),
     ] {
-        let faults = faults(&text(mode, via));
+        let faults = faults(&text(mode, kind, via));
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert_eq!(faults[0].0, "service[0].probe.via", "{faults:?}");
         assert!(faults[0].3.contains(words), "{faults:?}");
@@ -230,7 +242,7 @@ fn single_values_are_validated_in_their_place() {
     };
     assert_eq!(backend(&spec, Mode::Nat, "").unwrap().mode, Mode::Nat);
     let spec = spec::ProbeSpec {
-        kind: "icmp".to_owned(),
+        kind: "carrier pigeon".to_owned(),
         ..Default::default()
     };
     assert_eq!(place(probe(&spec, "probe").unwrap_err()), ["probe.type"]);

@@ -48,46 +48,35 @@ fn any_backend() -> impl Strategy<Value = Backend> {
             weight: weight.try_into().unwrap(),
             mode: if nat { Mode::Nat } else { Mode::L2 },
             state,
+            role: if nat { Role::Fallback } else { Role::Ordinary },
             server_ids: BTreeSet::new(),
             remove_at: None,
         })
 }
 
 fn any_probe() -> impl Strategy<Value = Probe> {
-    let kind = prop_oneof![
-        Just(ProbeKind::Tcp),
-        (
-            "/[a-z?=%]{0,9}",
-            prop::option::of("[a-z.]{1,9}"),
-            100..=599_u16,
-            0..100_u16
-        )
-            .prop_map(|(path, host, from, more)| {
-                let status = StatusRange {
-                    from,
-                    to: (from + more).min(599),
-                };
-                ProbeKind::Http { path, host, status }
-            }),
-    ];
+    let kind = super::probes::any_kind();
     let timing = (
         10_000..3_600_000_u64,
         1_000..3_600_000_u64,
         1..=100_u32,
         1..=100_u32,
         0..=50_u32,
+        (0..400_u64, 400..86_400_u64),
     );
     let via = prop::sample::select(Via::ALL.to_vec());
     (kind, prop::option::of(1..u16::MAX), via, timing).prop_map(
-        |(kind, port, via, (interval, timeout, rise, fall, jitter_percent))| Probe {
+        |(kind, port, via, (interval, timeout, rise, fall, jitter_percent, hold_down))| Probe {
+            port: port.filter(|_| kind.has_port() || matches!(kind, ProbeKind::Exec(_))),
             kind,
             via,
-            port,
             interval: Duration::from_micros(interval),
             timeout: Duration::from_micros(timeout.min(interval)),
             rise,
             fall,
             jitter_percent,
+            hold_down: Duration::from_secs(hold_down.0),
+            hold_down_max: Duration::from_secs(hold_down.1),
         },
     )
 }
@@ -103,12 +92,15 @@ fn any_service() -> impl Strategy<Value = Service> {
         any::<bool>(),
         table_slots,
         prop::option::of(any_probe()),
-        prop::option::of((SourceLimit::RANGE, SourceLimit::RANGE)),
+        (
+            prop::option::of((SourceLimit::RANGE, SourceLimit::RANGE)),
+            (0..=10_000_u32, 0..=100_u32),
+        ),
         prop::collection::vec(any_backend(), 0..8),
         quic_lb(),
     )
         .prop_map(
-            |(name, vips, nat, table_slots, probe, limit, backends, quic_lb)| {
+            |(name, vips, nat, table_slots, probe, (limit, thresholds), backends, quic_lb)| {
                 let v4 = |vip: &Vip| vip.addresses.is_ipv4() && vip.protocol != Protocol::Sctp;
                 let translatable = vips.iter().all(v4);
                 let l2 = |backend: Backend| Backend {
@@ -117,7 +109,9 @@ fn any_service() -> impl Strategy<Value = Service> {
                 };
                 let is_tcp = vips.iter().any(|vip| vip.protocol != Protocol::Sctp);
                 let probe = probe.map(|probe| Probe {
-                    port: probe.port.or((!is_tcp).then_some(80)),
+                    port: probe
+                        .port
+                        .or((!is_tcp && probe.kind.has_port()).then_some(80)),
                     ..probe
                 });
                 let is_udp = vips.iter().any(|vip| vip.protocol == Protocol::Udp);
@@ -137,6 +131,10 @@ fn any_service() -> impl Strategy<Value = Service> {
                 let mut service = Service {
                     name: name.parse().unwrap(),
                     vips,
+                    thresholds: Thresholds {
+                        min_healthy: thresholds.0,
+                        panic_threshold: thresholds.1,
+                    },
                     mode: if nat && translatable {
                         Mode::Nat
                     } else {

@@ -24,14 +24,15 @@ use crate::{
         rules::{Breach, Part, layout_breaches, overlaps, quic_breaches, repeated, via_breaches},
     },
     model::{
-        AdminState, Backend, Mode, ParseError, Prefix, Probe, QuicLb, ServerId, Service,
-        SourceLimit, TableSlots, Vip, Weight,
+        AdminState, Backend, Mode, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role, ServerId,
+        Service, SourceLimit, TableSlots, Vip, Weight,
     },
 };
 
 mod probe;
 mod quic;
 mod sources;
+mod thresholds;
 mod totals;
 mod ways;
 
@@ -47,6 +48,9 @@ pub struct Config {
     /// The services.
     pub desired: Desired,
 }
+
+/// Why a command is not run.
+pub const EXEC_NOT_ALLOWED: &str = "probes of type exec run commands on this host, which only the configuration file can allow: write allow_exec_probes = true in its [daemon], and restart lbd";
 
 /// The longest duration that is taken: a year.
 const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
@@ -112,6 +116,14 @@ pub fn vips(texts: &[String], place: &str) -> Result<BTreeSet<Vip>, Faults> {
 /// It is none.
 pub fn mode(text: &str, place: &str) -> Result<Mode, Faults> {
     whole(|found| read_mode(found, place, Some(text), Mode::default()))
+}
+
+/// Validates a role.
+///
+/// # Errors
+/// It is none.
+pub fn role(text: &str, place: &str) -> Result<Role, Faults> {
+    whole(|found| thresholds::role(Some(text), place, found))
 }
 
 /// Validates a weight: 1 to 1,000.
@@ -204,6 +216,18 @@ pub(super) fn check(spec: &ConfigSpec, host: &Host, mut found: Found) -> Result<
     for (service, places) in placed.clone() {
         ways::check(service, places, &host.ways, &mut found);
     }
+    // A configuration without `[daemon]` does not say: then who applies it knows.
+    if spec.daemon.is_some() && daemon.exec_user.is_none() {
+        for (index, draft) in drafts.iter().enumerate() {
+            let probe = draft
+                .service
+                .as_ref()
+                .and_then(|service| service.probe.as_ref());
+            if probe.is_some_and(|probe| matches!(probe.kind, ProbeKind::Exec(_))) {
+                found.add(format!("service[{index}].probe.type"), EXEC_NOT_ALLOWED);
+            }
+        }
+    }
     ways::collisions(placed, daemon.gue_port, &mut found);
 
     let services = drafts.into_iter().filter_map(|draft| draft.service);
@@ -253,6 +277,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         .probe
         .as_ref()
         .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
+    let thresholds = thresholds::read(spec, place, found);
     let quic_lb = quic::read(&spec.quic_lb, &part(place, "quic_lb"), found);
     let source_limit = sources::limit_of(spec, place, found);
     let (backends, places) = read_backends(&spec.backends, mode, place, found);
@@ -272,7 +297,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
             Part::ServerIds(address) => part(&place_of(address), "server_ids"),
             Part::QuicLb => part(place, "quic_lb"),
             Part::Probe(field) => part(&part(place, "probe"), field),
-            Part::SourceRate | Part::SourceBurst => place.to_owned(),
+            Part::SourceRate | Part::SourceBurst | Part::Thresholds(_) => place.to_owned(),
         };
         found.add(place, breach.to_string());
     }
@@ -282,6 +307,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         mode,
         table_slots,
         probe,
+        thresholds,
         source_limit,
         quic_lb,
         backends,
@@ -374,12 +400,14 @@ fn read_backend(
     let states = [AdminState::Up, AdminState::Drain, AdminState::Down].map(|s| (s.to_string(), s));
     let state_place = part(place, "state");
     let state = word(found, &state_place, spec.state.as_deref(), &states);
+    let role = thresholds::role(spec.role.as_deref(), &part(place, "role"), found);
     let server_ids = quic::read_server_ids(&spec.server_ids, &part(place, "server_ids"), found);
     Some(Backend {
         address: address?,
         weight: weight?,
         mode: mode.filter(|_| !found.knows(&mode_place))?,
         state: state?,
+        role: role?,
         server_ids: server_ids?,
         remove_at: None,
     })

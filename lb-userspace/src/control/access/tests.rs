@@ -36,6 +36,7 @@ fn access(group: Option<u32>, read_only_group: Option<u32>) -> Access {
 fn peer(uid: u32, right: Right) -> Peer {
     Peer {
         uid,
+        gid: uid,
         pid: Some(7),
         right,
     }

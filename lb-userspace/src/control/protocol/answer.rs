@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{Fault, spec::ServiceSpec},
-    model::{AdminState, Health, Mode},
+    config::{
+        Fault,
+        spec::{QuicConfigSpec, ServiceSpec},
+    },
+    model::{AdminState, Health, Mode, Role},
 };
 
 /// Answer of `version`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// The daemon's version.
     pub daemon: String,
@@ -23,7 +27,7 @@ pub struct Version {
 }
 
 /// Answer of every call that changes state: the change is in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     /// The generation that carries the change.
     pub generation: u32,
@@ -32,8 +36,24 @@ pub struct Applied {
     pub warnings: Vec<String>,
 }
 
+impl Applied {
+    /// The same, with these warnings before the others.
+    #[must_use]
+    pub fn with(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.splice(..0, warnings);
+        self
+    }
+}
+
+/// Answer of `detach`: nothing is balanced any more, and the daemon ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Detached {
+    /// Interfaces that the program was attached to.
+    pub interfaces: Vec<String>,
+}
+
 /// Answer of `config.check`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {
     /// Whether it could be applied.
     pub valid: bool,
@@ -43,21 +63,21 @@ pub struct Checked {
 }
 
 /// Answer of `service.list`; `service.get` answers one [`ServiceSpec`] by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRows {
     /// By name, as configured.
     pub services: Vec<ServiceSpec>,
 }
 
 /// Answer of `backend.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendRows {
     /// By service and address.
     pub backends: Vec<BackendStatus>,
 }
 
 /// One backend, as wanted and as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendStatus {
     /// The service's name.
     pub service: String,
@@ -71,6 +91,9 @@ pub struct BackendStatus {
     pub state: AdminState,
     /// Whether it is being removed when it has drained.
     pub removing: bool,
+    /// When it takes new flows; absent if it is an ordinary backend.
+    #[serde(default, skip_serializing_if = "Role::is_ordinary")]
+    pub role: Role,
     /// What probing concluded.
     pub health: Health,
     /// Since when, in milliseconds since 1970; absent before the first conclusion.
@@ -91,14 +114,14 @@ pub struct BackendStatus {
 }
 
 /// Answer of `blocklist.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blocklist {
     /// `ADDRESS/LENGTH`, IPv4 before IPv6, by address.
     pub prefixes: Vec<String>,
 }
 
 /// Answer of `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The last publication.
     pub generation: u32,
@@ -116,7 +139,7 @@ pub struct Status {
 }
 
 /// One interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
@@ -127,22 +150,28 @@ pub struct InterfaceStatus {
 }
 
 /// One service as wanted and as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,
     /// `ADDRESS:PORT/PROTOCOL`.
     pub vips: Vec<String>,
+    /// What QUIC connection ids that name a backend look like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quic_lb: Vec<QuicConfigSpec>,
     /// Slots of its lookup table.
     pub table_slots: u32,
     /// The publication that last changed its table or its VIPs.
     pub generation: u32,
+    /// That too few of its backends are left, and who serves then, in words; absent if enough are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<String>,
     /// Its backends.
     pub backends: Vec<BackendStatus>,
 }
 
 /// Answer of `stats`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// The last publication.
     pub generation: u32,
@@ -159,10 +188,30 @@ pub struct Stats {
     pub other: Option<Counted>,
     /// Per service, summed over its backends.
     pub services: Vec<ServiceTraffic>,
+    /// The probes of all services.
+    #[serde(default)]
+    pub probes: ProbeCounts,
+}
+
+/// Probes since the daemon started, and how much later than they were due they began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeCounts {
+    /// That came to a result.
+    pub made: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// That this host could not make.
+    pub impossible: u64,
+    /// Half of them began no later than so many microseconds after they were due.
+    pub late_p50_us: u64,
+    /// The same of 99 in 100.
+    pub late_p99_us: u64,
+    /// The latest.
+    pub late_max_us: u64,
 }
 
 /// What the packets of one interface came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceLedger {
     /// The interface's name.
     pub name: String,
@@ -172,7 +221,7 @@ pub struct InterfaceLedger {
 }
 
 /// Packets by outcome.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     /// All of them: as many as came in.
     pub packets: u64,
@@ -181,7 +230,7 @@ pub struct Counted {
 }
 
 /// Traffic of one service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceTraffic {
     /// Its name.
     pub name: String,
@@ -193,7 +242,7 @@ pub struct ServiceTraffic {
 }
 
 /// Traffic of one backend since it was added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendTraffic {
     /// `ADDRESS:PORT`.
     pub address: String,
@@ -203,7 +252,7 @@ pub struct BackendTraffic {
 }
 
 /// Counters of forwarded traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficCounts {
     /// Packets forwarded to backends.
     pub packets: u64,

@@ -4,13 +4,25 @@
 //! line. Unknown fields are refused by name. A request that changes state answers when the change is in the
 //! kernel, with the generation that carries it; or with an error, and nothing has changed.
 
+mod about;
 mod answer;
+mod call;
+mod configuration;
 mod error;
+mod event;
+mod flows;
 mod params;
+pub mod schema;
 pub mod wire;
 
+use about::About;
+
 pub use answer::*;
+pub use call::{Call, METHODS, Method};
+pub use configuration::*;
 pub use error::{ErrorCode, RpcError};
+pub use event::*;
+pub use flows::*;
 pub use params::*;
 
 /// What `backend.setup` answers is made by [`setup`](crate::setup).

@@ -1,197 +1,18 @@
-//! The methods and their parameters.
+//! The parameters of the methods.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{ErrorCode, Receiver, RpcError};
-use crate::config::spec::{
-    BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
-};
-
-/// A call, as a method's name and its parameters.
-///
-/// `#[serde(tag = "method", content = "params")]`: the JSON of a request without `jsonrpc` and `id`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "method", content = "params")]
-pub enum Call {
-    /// Versions of the daemon, the protocol, the ABI and the kernel.
-    #[serde(rename = "version")]
-    Version(NoParams),
-    /// Adds a service, with or without backends.
-    #[serde(rename = "service.add")]
-    ServiceAdd(ServiceSpec),
-    /// Changes the parts that are given.
-    #[serde(rename = "service.update")]
-    ServiceUpdate(ServiceUpdate),
-    /// Removes a service and its backends.
-    #[serde(rename = "service.remove")]
-    ServiceRemove(ServiceRemove),
-    /// One service as configured.
-    #[serde(rename = "service.get")]
-    ServiceGet(ServiceRef),
-    /// All services as configured.
-    #[serde(rename = "service.list")]
-    ServiceList(NoParams),
-    /// Adds a backend.
-    #[serde(rename = "backend.add")]
-    BackendAdd(BackendAdd),
-    /// Changes weight or mode.
-    #[serde(rename = "backend.update")]
-    BackendUpdate(BackendUpdate),
-    /// Drains a backend, then removes it.
-    #[serde(rename = "backend.remove")]
-    BackendRemove(BackendRemove),
-    /// No new flows; those it has stay.
-    #[serde(rename = "backend.drain")]
-    BackendDrain(BackendRef),
-    /// Back to `up` from `drain`.
-    #[serde(rename = "backend.undrain")]
-    BackendUndrain(BackendRef),
-    /// Back to `up` from any state.
-    #[serde(rename = "backend.enable")]
-    BackendEnable(BackendRef),
-    /// No packets at all; its flows move at once.
-    #[serde(rename = "backend.disable")]
-    BackendDisable(BackendRef),
-    /// Backends with state and health.
-    #[serde(rename = "backend.list")]
-    BackendList(BackendList),
-    /// What a backend's host needs for its mode.
-    #[serde(rename = "backend.setup")]
-    BackendSetup(BackendSetup),
-    /// Puts prefixes on the blocklist.
-    #[serde(rename = "blocklist.add")]
-    BlocklistAdd(Prefixes),
-    /// Takes prefixes off the blocklist.
-    #[serde(rename = "blocklist.remove")]
-    BlocklistRemove(Prefixes),
-    /// The blocklist.
-    #[serde(rename = "blocklist.list")]
-    BlocklistList(NoParams),
-    /// Every fault of a configuration, without applying it.
-    #[serde(rename = "config.check")]
-    ConfigCheck(ConfigText),
-    /// Replaces everything by a configuration.
-    #[serde(rename = "config.apply")]
-    ConfigApply(ConfigText),
-    /// The running configuration.
-    #[serde(rename = "config.get")]
-    ConfigGet(NoParams),
-    /// Attachments, generation, services and health with reasons.
-    #[serde(rename = "status")]
-    Status(NoParams),
-    /// Counters: ledger, services, backends.
-    #[serde(rename = "stats")]
-    Stats(NoParams),
-}
-
-/// The names of all methods, as a client may call them.
-pub const METHODS: [&str; 23] = [
-    "version",
-    "service.add",
-    "service.update",
-    "service.remove",
-    "service.get",
-    "service.list",
-    "backend.add",
-    "backend.update",
-    "backend.remove",
-    "backend.drain",
-    "backend.undrain",
-    "backend.enable",
-    "backend.disable",
-    "backend.list",
-    "backend.setup",
-    "blocklist.add",
-    "blocklist.remove",
-    "blocklist.list",
-    "config.check",
-    "config.apply",
-    "config.get",
-    "status",
-    "stats",
-];
-
-impl Call {
-    /// Reads a call from a method's name and its parameters; absent parameters are `{}`.
-    ///
-    /// # Errors
-    /// [`ErrorCode::MethodNotFound`]; [`ErrorCode::InvalidParams`] with serde's words (they name the
-    /// unknown or missing field).
-    pub fn decode(method: &str, params: Option<Value>) -> Result<Self, RpcError> {
-        fn read<P: for<'de> Deserialize<'de>>(
-            method: &str,
-            params: Option<Value>,
-        ) -> Result<P, RpcError> {
-            let params = params.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-            if !params.is_object() {
-                let message = format!("params of {method} must be an object with named fields");
-                return Err(RpcError::new(ErrorCode::InvalidParams, message));
-            }
-            serde_json::from_value(params).map_err(|error| {
-                RpcError::new(
-                    ErrorCode::InvalidParams,
-                    format!("params of {method}: {error}"),
-                )
-            })
-        }
-        Ok(match method {
-            "version" => Self::Version(read(method, params)?),
-            "service.add" => Self::ServiceAdd(read(method, params)?),
-            "service.update" => Self::ServiceUpdate(read(method, params)?),
-            "service.remove" => Self::ServiceRemove(read(method, params)?),
-            "service.get" => Self::ServiceGet(read(method, params)?),
-            "service.list" => Self::ServiceList(read(method, params)?),
-            "backend.add" => Self::BackendAdd(read(method, params)?),
-            "backend.update" => Self::BackendUpdate(read(method, params)?),
-            "backend.remove" => Self::BackendRemove(read(method, params)?),
-            "backend.drain" => Self::BackendDrain(read(method, params)?),
-            "backend.undrain" => Self::BackendUndrain(read(method, params)?),
-            "backend.enable" => Self::BackendEnable(read(method, params)?),
-            "backend.disable" => Self::BackendDisable(read(method, params)?),
-            "backend.list" => Self::BackendList(read(method, params)?),
-            "backend.setup" => Self::BackendSetup(read(method, params)?),
-            "blocklist.add" => Self::BlocklistAdd(read(method, params)?),
-            "blocklist.remove" => Self::BlocklistRemove(read(method, params)?),
-            "blocklist.list" => Self::BlocklistList(read(method, params)?),
-            "config.check" => Self::ConfigCheck(read(method, params)?),
-            "config.apply" => Self::ConfigApply(read(method, params)?),
-            "config.get" => Self::ConfigGet(read(method, params)?),
-            "status" => Self::Status(read(method, params)?),
-            "stats" => Self::Stats(read(method, params)?),
-            other => {
-                let message = format!("no method `{other}`; there are: {}", METHODS.join(", "));
-                return Err(RpcError::new(ErrorCode::MethodNotFound, message));
-            }
-        })
-    }
-
-    /// Whether the call only reads.
-    #[must_use]
-    pub const fn is_read_only(&self) -> bool {
-        matches!(
-            self,
-            Self::Version(_)
-                | Self::ServiceGet(_)
-                | Self::ServiceList(_)
-                | Self::BackendList(_)
-                | Self::BackendSetup(_)
-                | Self::BlocklistList(_)
-                | Self::ConfigCheck(_)
-                | Self::ConfigGet(_)
-                | Self::Status(_)
-                | Self::Stats(_)
-        )
-    }
-}
+use super::Receiver;
+use crate::config::spec::{BackendSpec, ProbeSpec, QuicConfigSpec, TableSlotsSpec};
 
 /// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
 /// Which service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceRef {
     /// Its name.
@@ -199,7 +20,7 @@ pub struct ServiceRef {
 }
 
 /// Changes the parts of a service that are given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceUpdate {
     /// Which service.
@@ -219,6 +40,12 @@ pub struct ServiceUpdate {
     /// Takes the probe away: backends are taken to be up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_probe: bool,
+    /// Replaces how many ordinary backends must be able to serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_healthy: Option<u32>,
+    /// Replaces how many per cent of them must not be down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_threshold: Option<u32>,
     /// Replaces the QUIC-LB configurations; an empty list takes them away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quic_lb: Option<Vec<QuicConfigSpec>>,
@@ -234,7 +61,7 @@ pub struct ServiceUpdate {
 }
 
 /// Removes a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceRemove {
     /// Its name.
@@ -245,7 +72,7 @@ pub struct ServiceRemove {
 }
 
 /// Adds a backend to a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendAdd {
     /// The service's name.
@@ -261,6 +88,9 @@ pub struct BackendAdd {
     /// `up` (default), `drain` or `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// `ordinary` (default) or `fallback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// What QUIC connection ids call it, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_ids: Vec<String>,
@@ -275,13 +105,14 @@ impl BackendAdd {
             weight: self.weight,
             mode: self.mode.clone(),
             state: self.state.clone(),
+            role: self.role.clone(),
             server_ids: self.server_ids.clone(),
         }
     }
 }
 
 /// Which backend of which service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendRef {
     /// The service's name.
@@ -291,7 +122,7 @@ pub struct BackendRef {
 }
 
 /// Changes the parts of a backend that are given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendUpdate {
     /// The service's name.
@@ -304,13 +135,16 @@ pub struct BackendUpdate {
     /// A mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// `ordinary` or `fallback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// Replaces what QUIC connection ids call it; an empty list takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_ids: Option<Vec<String>>,
 }
 
 /// Removes a backend: it drains first, and goes when `drain_timeout` has passed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendRemove {
     /// The service's name.
@@ -326,7 +160,7 @@ pub struct BackendRemove {
 }
 
 /// Which backends to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendList {
     /// Only those of this service.
@@ -335,7 +169,7 @@ pub struct BackendList {
 }
 
 /// Of which backend it is asked what its host needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSetup {
     /// The service's name.
@@ -354,21 +188,9 @@ pub struct BackendSetup {
 }
 
 /// Prefixes of sources.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prefixes {
     /// `ADDRESS/LENGTH`, or an address for itself alone.
     pub prefixes: Vec<String>,
-}
-
-/// A whole configuration, as TOML text or as a JSON object of the same shape: exactly one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConfigText {
-    /// The text of a configuration file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub toml: Option<String>,
-    /// The same as an object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<ConfigSpec>,
 }

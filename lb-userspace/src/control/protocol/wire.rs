@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Number, Value};
 
-use super::{Call, ErrorCode, RpcError};
+use super::{Call, EVENT_METHOD, ErrorCode, Event, RpcError};
 
 /// The value of `jsonrpc` in every request and response.
 pub const JSONRPC: &str = "2.0";
@@ -223,6 +223,31 @@ impl<'de> Deserialize<'de> for Response {
             outcome,
         })
     }
+}
+
+/// What a subscriber is told without having asked (section 4.1): one event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification<E = Event> {
+    /// [`JSONRPC`].
+    pub jsonrpc: String,
+    /// [`EVENT_METHOD`].
+    pub method: String,
+    /// The event.
+    pub params: E,
+}
+
+/// The line in which a subscriber is told of `event`, the newline included.
+#[must_use]
+pub fn event_line(event: &Event) -> String {
+    let notification = Notification {
+        jsonrpc: JSONRPC.to_owned(),
+        method: EVENT_METHOD.to_owned(),
+        params: event,
+    };
+    // An event has string keys only, so that this is plain writing into memory.
+    let mut line = serde_json::to_string(&notification).unwrap_or_default();
+    line.push('\n');
+    line
 }
 
 /// The line that a client sends for `call`, the newline included.

@@ -1,7 +1,8 @@
-//! One client: its lines in, its answers out, in order.
+//! One client: its lines in; its answers out, in order, and between them the events that it has subscribed to.
 
 use std::{io, sync::Arc, time::Duration};
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     io::{AsyncWriteExt as _, copy, sink},
@@ -15,13 +16,17 @@ use tokio::{
 use tracing::debug;
 
 use super::{Limits, Request, stopped};
-use crate::control::{
-    access::{Access, Peer, Right},
-    codec::Lines,
-    protocol::{
-        Call, ErrorCode, RpcError,
-        wire::{self, Id, Invalid, Message, Response},
+use crate::{
+    control::{
+        access::{Access, Peer, Right},
+        codec::{LineError, Lines},
+        feed::{Feed, Subscription},
+        protocol::{
+            Call, ErrorCode, Event, EventsSubscribe, RpcError, Subscribed, Unsubscribed,
+            wire::{self, Id, Invalid, Message, Response},
+        },
     },
+    model::ServiceName,
 };
 
 /// How long a client that is cut off may go on sending into the void, so that it comes to reading why.
@@ -35,6 +40,25 @@ pub(super) struct Connection {
     /// To the core.
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) shutdown: watch::Receiver<bool>,
+    pub(super) feed: Feed,
+}
+
+/// A client that is served.
+struct Client {
+    connection: Connection,
+    peer: Peer,
+    writer: OwnedWriteHalf,
+    subscription: Option<Subscription>,
+}
+
+/// What there is to do for a client.
+enum Next {
+    /// The daemon stops.
+    Stop,
+    /// A line came, or none can.
+    Line(Result<Option<String>, LineError>),
+    /// Something happened.
+    Event(Option<Arc<Event>>),
 }
 
 /// A request before it is carried out: no larger than the line it came in.
@@ -47,102 +71,102 @@ struct Prepared {
 
 impl Connection {
     /// Serves one client until it leaves, breaks a limit, or the daemon stops.
-    pub(super) async fn run(mut self, stream: UnixStream, peer: Peer) {
-        let (reader, mut writer) = stream.into_split();
+    pub(super) async fn run(self, stream: UnixStream, peer: Peer) {
+        let (reader, writer) = stream.into_split();
         let lines = Lines::new(reader, self.limits.patience);
-        match self.converse(lines, &mut writer, peer).await {
+        let client = Client {
+            connection: self,
+            peer,
+            writer,
+            subscription: None,
+        };
+        match client.converse(lines).await {
             Ok(()) => debug!(%peer, "a client left"),
             Err(error) => debug!(%peer, %error, "a client was cut off"),
         }
     }
+}
 
-    /// Answers line after line; the error says why the answer could not be written.
-    async fn converse(
-        &mut self,
-        mut lines: Lines<OwnedReadHalf>,
-        writer: &mut OwnedWriteHalf,
-        peer: Peer,
-    ) -> io::Result<()> {
+impl Client {
+    /// Answers line after line; the error says why what is to be said could not be written.
+    async fn converse(mut self, mut lines: Lines<OwnedReadHalf>) -> io::Result<()> {
         loop {
-            let line = tokio::select! {
+            let next = tokio::select! {
                 biased;
-                () = stopped(&mut self.shutdown) => return Ok(()),
-                line = lines.next() => line,
+                () = stopped(&mut self.connection.shutdown) => Next::Stop,
+                line = lines.next() => Next::Line(line),
+                event = happening(self.subscription.as_mut()) => Next::Event(event),
             };
-            match line {
-                Ok(Some(line)) => self.answer(line, writer, peer).await?,
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    debug!(%peer, "{error}");
-                    if let Some(answer) = error.answer() {
-                        let response = Response::error(Id::Null, answer);
-                        self.write(writer, response.to_json() + "\n").await?;
-                        writer.shutdown().await?;
-                        let mut rest = lines.into_reader();
-                        // Whatever still comes, and however this ends, it is thrown away.
-                        drop(timeout(LINGER, copy(&mut rest, &mut sink())).await);
-                    }
-                    return Ok(());
+            match next {
+                Next::Stop | Next::Line(Ok(None)) => return Ok(()),
+                Next::Line(Ok(Some(line))) => self.answer(line).await?,
+                Next::Event(Some(event)) => self.write(wire::event_line(&event)).await?,
+                Next::Event(None) => self.subscription = None,
+                // Who has subscribed waits for us, not we for it.
+                Next::Line(Err(LineError::Idle(_))) if self.subscription.is_some() => {}
+                Next::Line(Err(error)) => {
+                    debug!(peer = %self.peer, "{error}");
+                    return self.part(&error, lines.into_reader()).await;
                 }
             }
         }
     }
 
+    /// Tells a client that has broken a limit so, and closes.
+    async fn part(mut self, error: &LineError, mut rest: OwnedReadHalf) -> io::Result<()> {
+        if let Some(answer) = error.answer() {
+            let response = Response::error(Id::Null, answer);
+            self.write(response.to_json() + "\n").await?;
+            self.writer.shutdown().await?;
+            // Whatever still comes, and however this ends, it is thrown away.
+            drop(timeout(LINGER, copy(&mut rest, &mut sink())).await);
+        }
+        Ok(())
+    }
+
     /// Carries out what stands in one line, and answers in one line.
-    async fn answer(
-        &self,
-        line: String,
-        writer: &mut OwnedWriteHalf,
-        peer: Peer,
-    ) -> io::Result<()> {
+    async fn answer(&mut self, line: String) -> io::Result<()> {
         let message = Message::parse(&line);
         drop(line);
         match message {
             Err(invalid) => {
                 let response = Response::error(invalid.id, *invalid.error);
-                self.write(writer, response.to_json() + "\n").await
+                self.write(response.to_json() + "\n").await
             }
             Ok(Message::Single(request)) => {
-                let prepared = self.prepare(request, peer);
-                match self.carry_out(prepared, peer).await {
-                    Some(response) => self.write(writer, response.to_json() + "\n").await,
+                let prepared = self.prepare(request);
+                match self.carry_out(prepared).await {
+                    Some(response) => self.write(response.to_json() + "\n").await,
                     None => Ok(()),
                 }
             }
             Ok(Message::Batch(requests)) => {
                 let prepared = requests.into_iter();
-                let prepared = prepared
-                    .map(|request| self.prepare(request, peer))
-                    .collect();
-                self.answer_batch(prepared, writer, peer).await
+                let prepared = prepared.map(|request| self.prepare(request)).collect();
+                self.answer_batch(prepared).await
             }
         }
     }
 
     /// Carries out a batch in order. The line is written as the answers come, so that only one is in memory;
     /// notifications alone get no line at all (section 6).
-    async fn answer_batch(
-        &self,
-        batch: Vec<Prepared>,
-        writer: &mut OwnedWriteHalf,
-        peer: Peer,
-    ) -> io::Result<()> {
+    async fn answer_batch(&mut self, batch: Vec<Prepared>) -> io::Result<()> {
         let mut before = "[";
         for prepared in batch {
-            if let Some(response) = self.carry_out(prepared, peer).await {
+            if let Some(response) = self.carry_out(prepared).await {
                 let answer = format!("{before}{}", response.to_json());
-                self.write(writer, answer).await?;
+                self.write(answer).await?;
                 before = ",";
             }
         }
         if before == "[" {
             return Ok(());
         }
-        self.write(writer, "]\n".to_owned()).await
+        self.write("]\n".to_owned()).await
     }
 
-    /// Reads the call, and checks whether `peer` may make it.
-    fn prepare(&self, request: Result<wire::Request, Invalid>, peer: Peer) -> Prepared {
+    /// Reads the call, and checks whether the client may make it.
+    fn prepare(&self, request: Result<wire::Request, Invalid>) -> Prepared {
         match request {
             Ok(request) => Prepared {
                 id: request.id,
@@ -153,7 +177,8 @@ impl Connection {
                         Right::Change
                     };
                     let what = format!("call {}", request.method);
-                    self.access.check(peer, needed, &what).map(|()| call)
+                    let access = &self.connection.access;
+                    access.check(self.peer, needed, &what).map(|()| call)
                 }),
             },
             Err(invalid) => Prepared {
@@ -163,22 +188,39 @@ impl Connection {
         }
     }
 
-    async fn carry_out(&self, prepared: Prepared, peer: Peer) -> Option<Response> {
+    async fn carry_out(&mut self, prepared: Prepared) -> Option<Response> {
         let outcome = match prepared.call {
-            Ok(call) => self.ask_core(call, peer).await,
+            Ok(Call::EventsSubscribe(wanted)) => self.subscribe(wanted),
+            Ok(Call::EventsUnsubscribe(_)) => {
+                self.subscription = None;
+                result(&Unsubscribed {})
+            }
+            Ok(call) => self.ask_core(call).await,
             Err(error) => Err(error),
         };
         let id = prepared.id?;
         Some(Response { id, outcome })
     }
 
-    async fn ask_core(&self, call: Call, peer: Peer) -> Result<Value, RpcError> {
+    /// Has events sent from now on; in place of what was subscribed to before.
+    fn subscribe(&mut self, wanted: EventsSubscribe) -> Result<Value, RpcError> {
+        if let Some(Err(error)) = wanted.service.as_deref().map(str::parse::<ServiceName>) {
+            return Err(RpcError::new(ErrorCode::InvalidParams, error.to_string()));
+        }
+        let subscription = self.connection.feed.subscribe(wanted);
+        let sequence = subscription.sequence();
+        self.subscription = Some(subscription);
+        result(&Subscribed { sequence })
+    }
+
+    async fn ask_core(&self, call: Call) -> Result<Value, RpcError> {
+        let (limits, peer) = (self.connection.limits, self.peer);
         let busy = |message| Err(RpcError::new(ErrorCode::Busy, message));
         let internal = |message| Err(RpcError::new(ErrorCode::Internal, message));
-        let deadline = Instant::now() + self.limits.request;
+        let deadline = Instant::now() + limits.request;
         let (answer, answered) = oneshot::channel();
         let request = Request { call, peer, answer };
-        match timeout_at(deadline, self.requests.send(request)).await {
+        match timeout_at(deadline, self.connection.requests.send(request)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return busy("the daemon is stopping: nothing has changed"),
             Err(_) => return busy("the daemon is busy: nothing has changed, try again later"),
@@ -195,9 +237,23 @@ impl Connection {
     }
 
     /// Writes `text` as a whole, or fails when the client does not read it in time.
-    async fn write(&self, writer: &mut OwnedWriteHalf, text: String) -> io::Result<()> {
-        timeout(self.limits.write, writer.write_all(text.as_bytes()))
+    async fn write(&mut self, text: String) -> io::Result<()> {
+        let limit = self.connection.limits.write;
+        timeout(limit, self.writer.write_all(text.as_bytes()))
             .await
-            .unwrap_or_else(|_| Err(io::Error::other("it does not read its answers")))
+            .unwrap_or_else(|_| Err(io::Error::other("it does not read what it is sent")))
     }
+}
+
+/// What happens next for a subscriber; never anything for others.
+async fn happening(subscription: Option<&mut Subscription>) -> Option<Arc<Event>> {
+    match subscription {
+        Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn result(answer: &impl Serialize) -> Result<Value, RpcError> {
+    serde_json::to_value(answer)
+        .map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string()))
 }

@@ -29,6 +29,7 @@ use self::{connection::Connection, seldom::Seldom};
 use super::{
     access::{Access, Peer, Right},
     codec::Patience,
+    feed::Feed,
     protocol::{
         Call, ErrorCode, RpcError,
         wire::{Id, Response},
@@ -92,12 +93,14 @@ impl Limits {
 }
 
 /// Serves clients until `shutdown` is true or its sender is gone; then lets them end the request they are
-/// at, and takes the socket file away. Every call that a peer may make comes out of `requests`' other end.
+/// at, and takes the socket file away. Every call that a peer may make comes out of `requests`' other end, but those
+/// about events: they are answered here, from `feed`.
 pub async fn serve(
     listener: UnixListener,
     access: Access,
     limits: Limits,
     requests: mpsc::Sender<Request>,
+    feed: Feed,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let connection = Connection {
@@ -105,6 +108,7 @@ pub async fn serve(
         limits,
         requests,
         shutdown: shutdown.clone(),
+        feed,
     };
     let mut clients = Clients::default();
     loop {
@@ -157,7 +161,9 @@ impl Clients {
         while let Some(ended) = self.tasks.try_join_next() {
             note(ended);
         }
-        let Peer { uid, pid, right } = peer;
+        let Peer {
+            uid, pid, right, ..
+        } = peer;
         let may_ask = connection
             .access
             .check(peer, Right::Read, "use this socket");

@@ -11,7 +11,7 @@ use aya::{
 };
 use lb_common::{interface::Interface, names, outcome::LEDGER_CELLS};
 
-use super::kernel::take;
+use super::source::take;
 use owners::{Grant, Owners};
 
 /// Packets by the number of their outcome, all CPUs summed.

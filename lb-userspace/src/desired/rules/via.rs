@@ -19,6 +19,10 @@ pub fn via_breaches(
     let Some(probe) = probe.filter(|probe| probe.via == Via::Vip) else {
         return Vec::new();
     };
+    let Some(protocol) = probe.kind.protocol() else {
+        let breach = Breach::ViaOfType(probe.kind.word());
+        return vec![(Part::Probe("via"), breach)];
+    };
     let direct = || {
         let backends = backends.values();
         backends.filter(|backend| backend.mode.is_direct())
@@ -33,7 +37,7 @@ pub fn via_breaches(
     let without = direct().filter(|it| probe.vip_for(vips, it.address.ip()).is_none());
     let breach = |backend: &Backend| Breach::ViaWithoutVip {
         backend: backend.address,
-        protocol: probe.kind.protocol(),
+        protocol,
     };
     without
         .map(|backend| (Part::Probe("via"), breach(backend)))

@@ -37,6 +37,7 @@ fn configs(configs: &[(u32, u32)]) -> Change {
 fn ids(backend: &str, ids: &[&str]) -> Change {
     let ids = ids.iter().map(|id| id.parse().unwrap());
     Change::UpdateBackend {
+        role: None,
         service: name("web"),
         address: address(backend),
         weight: None,

@@ -69,6 +69,8 @@ fn limits_of_sources_are_set_kept_and_taken_away() {
         table_slots: None,
         probe: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
         source_limit: Some(limit),
     };
     let limit = Some(SourceLimit::new(100, None));

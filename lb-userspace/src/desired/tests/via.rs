@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     desired::rules::{Breach, Part, via_breaches},
-    model::{Probe, ProbeKind, Service, Via},
+    model::{
+        DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Probe, ProbeKind, RecordType, Service, Via,
+    },
 };
 
 const V4: &str = "10.0.0.11:80";
@@ -101,6 +103,44 @@ fn a_probe_goes_to_the_first_vip_that_it_can_speak_to_in_the_backends_version() 
             to.is_some(),
             "{vips:?} for {backend}"
         );
+    }
+}
+
+#[test]
+fn what_speaks_udp_goes_to_a_vip_of_udp_and_what_speaks_to_no_port_to_none() {
+    let tcp = Some("192.0.2.1:80");
+    let udp = Some("192.0.2.1:53");
+    let dns = DnsCheck {
+        query: "www.example.com".parse().unwrap(),
+        record: RecordType::A,
+        min_answers: 1,
+    };
+    let command = vec!["/bin/true".to_owned()];
+    for (kind, to) in [
+        (ProbeKind::Tcp, tcp),
+        (ProbeKind::Http(HttpCheck::get("/")), tcp),
+        (ProbeKind::Grpc(GrpcCheck::default()), tcp),
+        (ProbeKind::Dns(dns), udp),
+        (ProbeKind::Icmp, None),
+        (ProbeKind::Exec(ExecCheck { command }), None),
+    ] {
+        let word = kind.word();
+        let vips = ["192.0.2.1:53/udp", "192.0.2.1:80/tcp"];
+        let mut service = probed(&vips, &[(V4, Mode::L2)], None);
+        let probe = Probe {
+            kind,
+            ..service.probe.take().unwrap()
+        };
+        let address: SocketAddr = V4.parse().unwrap();
+        let found = probe.vip_for(&service.vips, address.ip());
+        let found = found.map(|it| it.to_string());
+        assert_eq!(found.as_deref(), to, "{word}");
+        service.probe = Some(probe);
+        let wanted: &[Breach] = match to {
+            Some(_) => &[],
+            None => &[Breach::ViaOfType(word)],
+        };
+        assert_eq!(broken(&service), wanted, "{word}");
     }
 }
 

@@ -47,6 +47,8 @@ fn probes_of_sctp_are_told_where_to_ask() {
         table_slots: None,
         source_limit: None,
         quic_lb: None,
+        min_healthy: None,
+        panic_threshold: None,
         probe: Some(Some(Probe {
             port,
             ..Probe::new(crate::model::ProbeKind::Tcp)

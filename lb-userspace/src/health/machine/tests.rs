@@ -169,6 +169,66 @@ fn a_changed_probe_starts_a_new_row_and_keeps_the_health() {
     assert_eq!(run(&mut machine, "--"), [None, None]);
 }
 
+#[test]
+fn a_backend_that_flaps_is_held_down_and_says_until_when() {
+    let mut machine = Machine::new(
+        &Probe {
+            hold_down: Duration::from_secs(10),
+            ..probe(1, 1)
+        },
+        Health::Unknown,
+    );
+    // Down at 2, up at 3, down again at 4: held until 14.
+    let changes = run(&mut machine, "+-+-+");
+    let health: Vec<_> = changes.iter().flatten().map(|change| change.to).collect();
+    assert_eq!(health, [Health::Up, Health::Down, Health::Up, Health::Down]);
+    assert_eq!(
+        machine.reason(),
+        "probes succeed, but it is held down until 1970-01-01T00:00:14Z: it went down 2 times, each time soon after it had come up"
+    );
+    assert!(
+        !machine.pending(),
+        "nothing changes before the hold is over"
+    );
+    assert_eq!(machine.observe(&attempt(true), at(13)), None);
+    assert!(machine.observe(&attempt(true), at(14)).is_some());
+    assert_eq!(machine.reason(), "1 of 1 probes succeeded");
+}
+
+#[test]
+fn a_backend_that_never_served_and_one_that_was_adopted_fall_for_the_first_time() {
+    for (initial, results, last) in [
+        (Health::Unknown, "-+", Health::Up),
+        (Health::Unknown, "-+-+", Health::Up),
+        (Health::Up, "-+", Health::Up),
+        (Health::Up, "-+-+", Health::Down),
+    ] {
+        let mut machine = Machine::new(&probe(1, 1), initial);
+        run(&mut machine, results);
+        assert_eq!(machine.health(), last, "{initial} then {results:?}");
+    }
+}
+
+#[test]
+fn successes_matter_until_the_last_word_is_spoken() {
+    for (initial, results, interest) in [
+        (Health::Unknown, "", Interest::Soon),
+        (Health::Unknown, "++", Interest::Failures),
+        (Health::Unknown, "++-", Interest::Soon),
+        (Health::Unknown, "++-+", Interest::All),
+        (Health::Unknown, "++-++", Interest::Failures),
+        (Health::Up, "", Interest::All),
+        (Health::Up, "+", Interest::All),
+        (Health::Up, "++", Interest::Failures),
+        (Health::Down, "", Interest::All),
+        (Health::Down, "+", Interest::Soon),
+    ] {
+        let mut machine = Machine::new(&probe(2, 3), initial);
+        run(&mut machine, results);
+        assert_eq!(machine.interest(), interest, "{initial} then {results:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn health_never_changes_with_fewer_than_rise_or_fall_results_in_a_row(
@@ -177,7 +237,8 @@ proptest! {
         initial in prop_oneof![Just(Health::Unknown), Just(Health::Up), Just(Health::Down)],
         results in proptest::collection::vec(any::<bool>(), 0..200),
     ) {
-        let mut machine = Machine::new(&probe(rise, fall), initial);
+        let undamped = Probe { hold_down: Duration::ZERO, ..probe(rise, fall) };
+        let mut machine = Machine::new(&undamped, initial);
         for (index, success) in results.iter().enumerate() {
             let before = machine.health();
             let transition = machine.observe(&attempt(*success), at(index as u64));

@@ -52,7 +52,7 @@ async fn every_target_is_probed_again_and_again() {
     let (gone, down) = listener().await;
     drop(gone);
     let (sender, mut results) = mpsc::channel(1);
-    let mut prober = Prober::new(sender);
+    let mut prober = Prober::new(sender, None);
     let interval = Duration::from_millis(20);
     prober.watch(
         &[up, down]
@@ -71,13 +71,9 @@ async fn a_target_that_hangs_delays_no_other() {
     let (_up, up) = listener().await;
     let (_silent, silent) = listener().await;
     let (sender, mut results) = mpsc::channel(1);
-    let mut prober = Prober::new(sender);
+    let mut prober = Prober::new(sender, None);
     let hanging = Probe {
-        kind: ProbeKind::Http {
-            path: "/".to_owned(),
-            host: None,
-            status: crate::model::StatusRange { from: 200, to: 299 },
-        },
+        kind: ProbeKind::Http(crate::model::HttpCheck::get("/")),
         ..probe(Duration::from_hours(1))
     };
     prober.watch(
@@ -98,7 +94,7 @@ async fn targets_that_are_watched_no_more_are_left_alone() {
     let (_first, first) = listener().await;
     let (_second, second) = listener().await;
     let (sender, mut results) = mpsc::channel(1);
-    let mut prober = Prober::new(sender);
+    let mut prober = Prober::new(sender, None);
     let interval = Duration::from_millis(10);
     prober.watch(
         &[first, second]
@@ -123,7 +119,7 @@ async fn targets_that_are_watched_no_more_are_left_alone() {
 async fn a_changed_probe_takes_effect_without_waiting_for_the_old_interval() {
     let (_listener, address) = listener().await;
     let (sender, mut results) = mpsc::channel(1);
-    let mut prober = Prober::new(sender);
+    let mut prober = Prober::new(sender, None);
     prober.watch(&[(target(address), probe(Duration::from_hours(1)))].into());
     result(&mut results, address).await;
     prober.watch(&[(target(address), probe(Duration::from_millis(10)))].into());
@@ -136,7 +132,7 @@ async fn a_changed_probe_takes_effect_without_waiting_for_the_old_interval() {
 async fn watching_the_same_targets_again_disturbs_nothing() {
     let (_listener, address) = listener().await;
     let (sender, _results) = mpsc::channel(1);
-    let mut prober = Prober::new(sender);
+    let mut prober = Prober::new(sender, None);
     let targets = [(target(address), probe(Duration::from_hours(1)))].into();
     prober.watch(&targets);
     let before = prober.watched[&target(address)].task.id();
@@ -147,12 +143,12 @@ async fn watching_the_same_targets_again_disturbs_nothing() {
 #[tokio::test]
 async fn a_target_in_a_hurry_does_not_wait_for_the_rest_of_its_interval() {
     let probe = probe(Duration::from_hours(1));
-    let (pending, mut confirming) = watch::channel(false);
+    let (interest, mut wanted) = watch::channel(Interest::All);
     // Half of the interval is over: more than a quarter, which is the interval of the hurried.
     let last = Instant::now() - probe.interval / 2;
-    let mut waiting = Box::pin(next(last, &probe, &mut confirming));
+    let mut waiting = Box::pin(next(last, &probe, &mut wanted));
     assert!(futures::poll!(&mut waiting).is_pending());
-    pending.send_replace(true);
+    interest.send_replace(Interest::Soon);
     timeout(DEADLINE, waiting)
         .await
         .expect("the next probe is due");
@@ -162,7 +158,7 @@ async fn a_target_in_a_hurry_does_not_wait_for_the_rest_of_its_interval() {
 async fn dropping_the_prober_ends_all_tasks() {
     let (_listener, address) = listener().await;
     let (sender, mut results) = mpsc::channel(1);
-    let mut prober = Prober::new(sender);
+    let mut prober = Prober::new(sender, None);
     prober.watch(&[(target(address), probe(Duration::from_millis(10)))].into());
     result(&mut results, address).await;
     drop(prober);
@@ -172,10 +168,34 @@ async fn dropping_the_prober_ends_all_tasks() {
         .expect("all senders are gone");
 }
 
-#[test]
-fn chance_differs_from_one_call_to_the_next() {
-    let first = chance();
-    assert!((0..10).any(|_| (chance() - first).abs() > f64::EPSILON));
+#[tokio::test]
+async fn only_failures_are_told_of_a_target_whose_successes_do_not_matter() {
+    let (up_listener, up) = listener().await;
+    let (sender, mut results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender, None);
+    prober.watch(&[(target(up), probe(Duration::from_millis(10)))].into());
+    assert!(result(&mut results, up).await.attempt.is_ok());
+    prober.attend(&target(up), Interest::Failures);
+    // Successes may have been on their way: many more probes are made than are told of.
+    let before = prober.counts().made;
+    let mut told = 0;
+    let many = async {
+        while prober.counts().made < before + 20 {
+            tokio::select! {
+                _ = results.recv() => told += 1,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    };
+    timeout(DEADLINE, many).await.expect("probes go on");
+    assert!(told <= 2, "{told} successes were told");
+    drop(up_listener);
+    assert!(result(&mut results, up).await.attempt.is_err());
+    let counts = prober.counts();
+    assert!(
+        counts.failed >= 1 && counts.made > counts.failed,
+        "{counts:?}"
+    );
 }
 
 #[tokio::test]
@@ -185,7 +205,7 @@ async fn a_target_that_is_probed_by_its_vip_waits_for_the_way_and_takes_it() {
     let (gone, own) = listener().await;
     drop(gone);
     let (sender, mut results) = mpsc::channel(1);
-    let mut prober = Prober::new(sender);
+    let mut prober = Prober::new(sender, None);
     let direct = probe(Duration::from_millis(10));
     let by_vip = Probe {
         via: Via::Vip,

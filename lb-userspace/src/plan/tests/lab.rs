@@ -282,18 +282,20 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         mode: Mode::L2,
         table_slots: TableSlots::Auto,
         probe: None,
+        thresholds: crate::model::Thresholds::default(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }
 }
 
-pub(super) fn backend(address: &str) -> Backend {
+pub(in crate::plan) fn backend(address: &str) -> Backend {
     Backend {
         address: address.parse().unwrap(),
         weight: Weight::default(),
         mode: Mode::L2,
         state: AdminState::Up,
+        role: crate::model::Role::Ordinary,
         server_ids: BTreeSet::new(),
         remove_at: None,
     }

@@ -14,11 +14,15 @@ use proptest::{
 use super::{
     super::{Plan, Serving, Tables},
     lab::{Lab, backend, names, next_hop, service, target},
+    rules::should_serve,
 };
 use crate::{
     dataplane::{Capacity, ServiceId, VipEntry},
     desired::Desired,
-    model::{AdminState, Health, Mode, Prefix, Service, SourceLimit, TableSlots, Vip, Weight},
+    model::{
+        AdminState, Health, Mode, Prefix, Role, Service, SourceLimit, TableSlots, Thresholds, Vip,
+        Weight,
+    },
     neighbor::{NextHop, Unresolved},
 };
 
@@ -82,17 +86,27 @@ fn modes() -> impl Strategy<Value = Mode> {
 }
 
 fn services(name: &'static str) -> impl Strategy<Value = Service> {
-    let backends = vec((select(&BACKENDS), states(), modes(), 1..4_u32), 0..5);
+    let roles = select(vec![Role::Ordinary, Role::Ordinary, Role::Fallback]);
+    let backends = vec(
+        (select(&BACKENDS), states(), modes(), 1..4_u32, roles),
+        0..5,
+    );
+    let thresholds = (0..4_u32, select(vec![0, 0, 50, 100]));
     let sizes = vec![TableSlots::Auto, TableSlots::Auto, TableSlots::Fixed(4_093)];
     let limits = prop::option::of(1..3_u32);
-    (backends, select(sizes), limits).prop_map(move |(backends, table_slots, limit)| {
+    let settings = (select(sizes), limits, thresholds);
+    (backends, settings).prop_map(move |(backends, (table_slots, limit, thresholds))| {
         let mut service = service(name, &[], &[]);
+        service.thresholds = Thresholds {
+            min_healthy: thresholds.0,
+            panic_threshold: thresholds.1,
+        };
         service.table_slots = table_slots;
         service.source_limit = limit.map(|rate| SourceLimit::new(rate, None));
-        for (address, state, mode, weight) in backends {
+        for (address, state, mode, weight, role) in backends {
             let mut backend = backend(address);
             backend.weight = Weight::try_from(weight).unwrap();
-            (backend.state, backend.mode) = (state, mode);
+            (backend.state, backend.mode, backend.role) = (state, mode, role);
             service.backends.insert(backend.address, backend);
         }
         service
@@ -202,26 +216,6 @@ fn happen(lab: &mut Lab, event: &Event) {
             lab.tables = Tables::default();
         }
     }
-}
-
-/// Whether new flows should go to a backend, by the rules as an operator knows them.
-fn should_serve(lab: &Lab, service: &Service, address: SocketAddr) -> bool {
-    let backend = &service.backends[&address];
-    let health = lab
-        .health
-        .get(&target(service.name.as_str(), &address.to_string()));
-    let reachable = match lab.next_hops.get(&address.ip()) {
-        Some(Ok(hop)) => hop.on_link || backend.mode == Mode::Nat,
-        Some(Err(_)) => false,
-        // Nobody has asked yet: it is where it was, if it was.
-        None => {
-            let actual = &lab.memory.actual;
-            let number = actual.vips[service.vips.first().unwrap()].service;
-            let mut entries = actual.backends.values();
-            entries.any(|it| (it.service, it.address, it.mode) == (number, address, backend.mode))
-        }
-    };
-    backend.state == AdminState::Up && health.is_none_or(|it| *it == Health::Up) && reachable
 }
 
 /// What is in the kernel is what is wanted, no more and no less.

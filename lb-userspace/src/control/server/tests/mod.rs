@@ -1,5 +1,6 @@
 //! Real sockets, and a core that answers by rote: the stage for [`requests`] and [`limits`].
 
+mod events;
 mod limits;
 mod requests;
 
@@ -27,6 +28,7 @@ const LARGE_BYTES: usize = 4 << 20;
 struct Daemon {
     directory: TempDir,
     shutdown: watch::Sender<bool>,
+    feed: Feed,
     server: JoinHandle<()>,
 }
 
@@ -38,10 +40,12 @@ impl Daemon {
             .await
             .unwrap();
         let (shutdown, stop) = watch::channel(false);
-        let server = serve(listener, access, limits, core(), stop);
+        let feed = Feed::default();
+        let server = serve(listener, access, limits, core(), feed.clone(), stop);
         Self {
             directory,
             shutdown,
+            feed,
             server: tokio::spawn(server),
         }
     }
@@ -75,6 +79,7 @@ impl Door {
             limits,
             requests: core(),
             shutdown,
+            feed: Feed::default(),
         };
         Self {
             connection,
@@ -88,6 +93,7 @@ impl Door {
         let (near, far) = UnixStream::pair().unwrap();
         let peer = Peer {
             uid: 54_321,
+            gid: 54_321,
             pid: None,
             right,
         };

@@ -1,34 +1,17 @@
-//! Each kind of probe against real servers on loopback, well-behaved and not.
-
-use std::net::SocketAddr;
+//! HTTP probes, of servers well-behaved and not.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
     sync::oneshot,
 };
 
 use super::*;
-
-const TIMEOUT: Duration = Duration::from_secs(5);
-const SHORT_TIMEOUT: Duration = Duration::from_millis(100);
-
-fn tcp() -> Probe {
-    Probe {
-        timeout: TIMEOUT,
-        ..Probe::new(ProbeKind::Tcp)
-    }
-}
+use crate::model::{HttpCheck, Method};
 
 fn http(timeout: Duration) -> Probe {
-    let kind = ProbeKind::Http {
-        path: "/healthz".to_owned(),
-        host: None,
-        status: StatusRange { from: 200, to: 299 },
-    };
     Probe {
         timeout,
-        ..Probe::new(kind)
+        ..probe(ProbeKind::Http(HttpCheck::get("/healthz")))
     }
 }
 
@@ -46,68 +29,12 @@ async fn server(answer: &'static [u8]) -> (SocketAddr, oneshot::Receiver<String>
                 break;
             }
         }
-        stream.write_all(answer).await.unwrap();
+        // Who has seen enough closes before the end of a long answer.
+        let _ = stream.write_all(answer).await;
         let _ = seen.send(String::from_utf8(head).unwrap());
         let _ = stream.read(&mut [0]).await;
     });
     (address, request)
-}
-
-async fn failure(probe: &Probe, address: SocketAddr) -> String {
-    attempt(probe, address).await.unwrap_err().to_string()
-}
-
-/// An address on loopback where nobody listens.
-async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
-}
-
-#[tokio::test]
-async fn a_tcp_probe_succeeds_where_somebody_listens_and_closes_in_the_ordinary_way() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (result, accepted) =
-        tokio::join!(async { attempt(&tcp(), address).await }, listener.accept());
-    assert!(result.unwrap() < TIMEOUT);
-    let (mut stream, _) = accepted.unwrap();
-    let end = stream.read(&mut [0]).await;
-    assert_eq!(end.expect("the end of the stream, not a reset"), 0);
-}
-
-#[tokio::test]
-async fn the_probes_own_port_takes_the_place_of_the_backends() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let probe = Probe {
-        port: Some(listener.local_addr().unwrap().port()),
-        ..tcp()
-    };
-    let elsewhere = nobody().await;
-    assert!(attempt(&tcp(), elsewhere).await.is_err());
-    assert!(attempt(&probe, elsewhere).await.is_ok());
-}
-
-#[tokio::test]
-async fn nobody_listening_is_told_as_connection_refused() {
-    for probe in [tcp(), http(TIMEOUT)] {
-        assert_eq!(failure(&probe, nobody().await).await, "connection refused");
-    }
-}
-
-#[test]
-fn what_this_host_lacks_is_not_blamed_on_the_backend() {
-    for errno in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL] {
-        let failure = connect_failure(errno.into());
-        assert!(matches!(failure, Failure::Local(_)), "{failure}");
-    }
-    for (errno, words) in [
-        (Errno::CONNREFUSED, "connection refused"),
-        (Errno::HOSTUNREACH, "host unreachable"),
-        (Errno::NETUNREACH, "network unreachable"),
-        (Errno::CONNRESET, "connection reset"),
-    ] {
-        assert_eq!(connect_failure(errno.into()).to_string(), words);
-    }
 }
 
 #[tokio::test]
@@ -120,7 +47,7 @@ async fn an_http_probe_succeeds_on_an_expected_status() {
         "HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\nbegin",
     ] {
         let (address, _request) = server(answer.as_bytes()).await;
-        let result = attempt(&http(TIMEOUT), address).await;
+        let result = attempt_at(&http(TIMEOUT), address).await;
         assert!(result.is_ok(), "{answer:?}: {result:?}");
     }
 }
@@ -128,7 +55,7 @@ async fn an_http_probe_succeeds_on_an_expected_status() {
 #[tokio::test]
 async fn the_request_names_path_host_and_sender() {
     let (address, request) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-    attempt(&http(TIMEOUT), address).await.unwrap();
+    attempt_at(&http(TIMEOUT), address).await.unwrap();
     let request = request.await.unwrap().to_ascii_lowercase();
     assert!(
         request.starts_with("get /healthz http/1.1\r\n"),
@@ -145,12 +72,13 @@ async fn the_request_names_path_host_and_sender() {
 #[tokio::test]
 async fn a_configured_host_is_sent_as_it_stands() {
     let (address, request) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-    let kind = ProbeKind::Http {
-        path: "/".to_owned(),
+    let check = HttpCheck {
         host: Some("www.example.org".to_owned()),
-        status: StatusRange { from: 200, to: 200 },
+        ..HttpCheck::get("/")
     };
-    attempt(&Probe::new(kind), address).await.unwrap();
+    attempt_at(&probe(ProbeKind::Http(check)), address)
+        .await
+        .unwrap();
     let request = request.await.unwrap().to_ascii_lowercase();
     assert!(
         request.contains("\r\nhost: www.example.org\r\n"),
@@ -250,16 +178,84 @@ async fn an_answer_that_trickles_in_times_out() {
 #[tokio::test]
 async fn a_path_that_cannot_be_sent_is_told_and_not_tried() {
     let (address, _request) = server(b"").await;
-    let kind = ProbeKind::Http {
-        path: "/a b".to_owned(),
-        host: None,
-        status: StatusRange { from: 200, to: 299 },
-    };
-    let failure = failure(&Probe::new(kind), address).await;
+    let probe = probe(ProbeKind::Http(HttpCheck::get("/a b")));
+    let failure = failure(&probe, address).await;
     assert!(
         failure.starts_with("GET /a b cannot be sent: "),
         "{failure}"
     );
+}
+
+#[tokio::test]
+async fn a_text_that_is_expected_in_the_body_must_be_there() {
+    let expecting = |text: &str| {
+        let body = Some(text.to_owned());
+        probe(ProbeKind::Http(HttpCheck {
+            body,
+            ..HttpCheck::get("/")
+        }))
+    };
+    let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nstatus: fine";
+    let chunked: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nstat\r\n8\r\nus: fine\r\n0\r\n\r\n";
+    for answer in [whole, chunked] {
+        let (address, _request) = server(answer).await;
+        let result = attempt_at(&expecting("us: fine"), address).await;
+        assert!(result.is_ok(), "{result:?}");
+        let (address, _request) = server(answer).await;
+        assert_eq!(
+            failure(&expecting("us: bad"), address).await,
+            "\"us: bad\" is not in the first 12 bytes from GET /"
+        );
+    }
+    let (address, _request) =
+        server(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\nstat").await;
+    let short = Probe {
+        timeout: SHORT_TIMEOUT,
+        ..expecting("status")
+    };
+    assert_eq!(
+        failure(&short, address).await,
+        "timed out after 100ms waiting for the answer to GET /"
+    );
+}
+
+#[tokio::test]
+async fn what_comes_after_64_kib_of_the_body_is_not_looked_at() {
+    const BEFORE: usize = 64 * 1024;
+    let answer = |before: usize| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BEFORE + 4);
+        let after = "x".repeat(BEFORE - before);
+        let text = format!("{head}{}fine{after}", "x".repeat(before));
+        let text: &'static str = Box::leak(text.into_boxed_str());
+        text.as_bytes()
+    };
+    let body = Some("fine".to_owned());
+    let probe = probe(ProbeKind::Http(HttpCheck {
+        body,
+        ..HttpCheck::get("/")
+    }));
+    let (address, _request) = server(answer(BEFORE - 4)).await;
+    attempt_at(&probe, address).await.unwrap();
+    let (address, _request) = server(answer(BEFORE - 3)).await;
+    assert_eq!(
+        failure(&probe, address).await,
+        "\"fine\" is not in the first 65536 bytes from GET /"
+    );
+}
+
+#[tokio::test]
+async fn the_head_alone_is_asked_for_by_its_method() {
+    let (address, request) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+    let check = HttpCheck {
+        method: Method::Head,
+        ..HttpCheck::get("/up")
+    };
+    attempt_at(&probe(ProbeKind::Http(check)), address)
+        .await
+        .unwrap();
+    let request = request.await.unwrap();
+    assert!(request.starts_with("HEAD /up HTTP/1.1\r\n"), "{request}");
 }
 
 #[tokio::test]
@@ -269,7 +265,7 @@ async fn the_request_names_who_answers_and_not_where_it_went() {
         address,
         name: "192.0.2.10:80".parse().unwrap(),
     };
-    attempt(&http(TIMEOUT), endpoint).await.unwrap();
+    attempt_at(&http(TIMEOUT), endpoint).await.unwrap();
     let request = request.await.unwrap().to_ascii_lowercase();
     assert!(request.contains("\r\nhost: 192.0.2.10:80\r\n"), "{request}");
 }
