@@ -26,7 +26,7 @@ const PORT: u16 = 8_080;
 /// The first of the backends' addresses; the prefix is a /18.
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 1);
 /// How long the backends may take to be found healthy.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// The unit of CPU times in `/proc` (`USER_HZ`), on all machines that we know of.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -152,7 +152,7 @@ fn measure(options: &Options, daemon: &Daemon<'_>, control: &mut Control) -> Res
     })
 }
 
-/// The CPU time that a process has used, in user and kernel mode (proc_pid_stat(5), fields 14 and 15).
+/// The CPU time that a process has used, in user and kernel mode (`proc_pid_stat(5)`, fields 14 and 15).
 fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("reading CPU times")?;
     // The second field, in parentheses, may hold anything.

@@ -66,10 +66,6 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of them, for as long as it takes to read a command line"
-)]
 enum Command {
     #[command(flatten)]
     Ask(Box<Question>),
