@@ -78,7 +78,7 @@ pub struct Reply<Address> {
     /// When the flow's last packet came, of either direction, in [`ticks`](crate::progress::ticks).
     pub last_seen: u32,
     /// How far the client has come; [`Progress::UNTRACKED`] in mode [`NAT`](crate::backend::Mode::NAT), which takes
-    /// the client's own port.
+    /// the client's own port, and [`Progress::PROBE`] if it is a probe of ours.
     pub client: Progress,
     /// How far the backend has come.
     pub backend: Progress,
@@ -91,7 +91,7 @@ impl<Address> Reply<Address> {
     pub const fn has_expired(&self, now: u32, snat: &SourceNat) -> bool {
         /// IANA's number of TCP.
         const TCP: u32 = 6;
-        let timeout = if self.client.0 == Progress::UNTRACKED.0 {
+        let timeout = if !self.client.is_tracked() {
             return false;
         } else if self.flow.protocol != TCP {
             snat.udp
@@ -155,6 +155,7 @@ mod tests {
             (6, Progress::OPEN, Progress::RESET, 10),
             (6, Progress::UNTRACKED, Progress::UNTRACKED, u32::MAX),
             (17, Progress::UNTRACKED, Progress::UNTRACKED, u32::MAX),
+            (6, Progress::PROBE, Progress::UNTRACKED, u32::MAX),
         ] {
             let reply = reply(protocol, client, backend);
             assert_eq!(lasts(&reply), ticks, "{reply:?}");

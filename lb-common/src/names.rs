@@ -11,6 +11,11 @@ pub const BALANCER: &str = "balancer";
 /// The same for jumbo frames: kernels from 5.18 on load it.
 pub const BALANCER_FRAGS: &str = "balancer_frags";
 
+/// The program on the interface of probes, for frames in one buffer.
+pub const PROBE: &str = "probe";
+/// The same for jumbo frames: kernels from 5.18 on load it, as they do the other.
+pub const PROBE_FRAGS: &str = "probe_frags";
+
 /// [`Settings`](crate::settings::Settings), a global in `.rodata`.
 pub const SETTINGS: &str = "SETTINGS";
 
@@ -67,8 +72,13 @@ pub const TRANSLATIONS_V4: &str = "TRANSLATIONS_V4";
 /// [`Translation`](crate::translation::Translation), IPv6, one element per CPU.
 pub const TRANSLATIONS_V6: &str = "TRANSLATIONS_V6";
 
+/// Alias -> [`Path`](crate::path::Path), IPv4.
+pub const PATHS_V4: &str = "PATHS_V4";
+/// Alias -> [`Path`](crate::path::Path), IPv6.
+pub const PATHS_V6: &str = "PATHS_V6";
+
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 25] = [
+pub const MAPS: [&str; 27] = [
     VIPS_V4,
     VIPS_V6,
     VIP_PREFIXES_V4,
@@ -94,6 +104,8 @@ pub const MAPS: [&str; 25] = [
     BLOCKLIST_V6,
     SOURCES_V4,
     SOURCES_V6,
+    PATHS_V4,
+    PATHS_V6,
 ];
 
 /// The program that strips tunnels off, for backends.

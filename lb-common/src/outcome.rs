@@ -83,6 +83,9 @@ outcomes! {
     TimeExceededSent = 3, Forward, "time_exceeded_sent";
     /// Too long for the way to the backend: an ICMP error with the MTU went back to the sender.
     TooBigSent = 4, Forward, "too_big_sent";
+    /// A backend's answer to a probe that went the way of clients' packets, rewritten and sent to the interface of
+    /// probes.
+    ProbeReplied = 5, Forward, "probe_replied";
 
     /// Neither IPv4 nor IPv6 (ARP, LLDP), or too short to tell.
     NotIp = 16, Pass, "not_ip";
@@ -100,6 +103,8 @@ outcomes! {
     ReplyNotForwarded = 22, Pass, "reply_not_forwarded";
     /// For a backend in mode `local`: handed to this host's own stack, untouched.
     Local = 23, Pass, "local";
+    /// On the interface of probes: such an answer, handed to this host's own stack, where the probe's socket is.
+    ProbeReply = 24, Pass, "probe_reply";
 
     /// For a VIP address, but no service has that port and protocol, and the settings say drop.
     UnmatchedDropped = 32, Drop, "unmatched_dropped";
@@ -140,6 +145,9 @@ outcomes! {
     PortsExhausted = 49, Drop, "ports_exhausted";
     /// For a backend in mode `snat`, but of no flow that is known, nor the first packet of one: no port is its own.
     UnknownFlow = 50, Drop, "unknown_flow";
+    /// On the interface of probes: for no alias of a backend, or nothing that could be one's probe. Elsewhere: an answer
+    /// to a probe whose alias stands for nothing any more.
+    NotAProbe = 51, Drop, "not_a_probe";
 }
 
 /// Cells of a ledger: a power of two above the largest outcome.

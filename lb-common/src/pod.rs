@@ -9,6 +9,7 @@ use crate::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    path::Path,
     prefix::Prefix,
     progress::Progress,
     quic::{Server, ServerIdKey},
@@ -58,6 +59,8 @@ plain_data! {
     Reply<Address6> = [FlowKey<Address6>, u32, Progress, Progress];
     Translation<Address4> = [[FlowKey<Address4>; 2], Reply<Address4>, u32, u32];
     Translation<Address6> = [[FlowKey<Address6>; 2], Reply<Address6>, u32, u32];
+    Path<Address4> = [[Address<1>; 2], u32, u32, u32];
+    Path<Address6> = [[Address<4>; 2], u32, u32, u32];
     FragmentKey<Address4> = [Address<1>, Address<1>, u32, u32];
     FragmentKey<Address6> = [Address<4>, Address<4>, u32, u32];
     FragmentPorts = [Be16, Be16, u32];

@@ -73,6 +73,16 @@ impl Progress {
     pub const FINISHED: Self = Self(3);
     /// It has sent a RST, and nothing since.
     pub const RESET: Self = Self(4);
+    /// Nobody keeps account of it: the client is a probe of this host's own, and what it expects is sent to the
+    /// interface of probes.
+    pub const PROBE: Self = Self(5);
+
+    /// Whether account is kept of it.
+    #[inline]
+    #[must_use]
+    pub const fn is_tracked(self) -> bool {
+        !matches!(self, Self::UNTRACKED | Self::PROBE)
+    }
 
     /// How far it has come after a packet that says `signal`. A RST may be forged: who goes on after one was not reset.
     #[inline]

@@ -4,8 +4,11 @@ use lb_common::{
     backend::Mode,
     be::Be16,
     family::{V4, V6},
+    flow::FlowKey,
     outcome::Outcome,
+    path,
     vip::Vip,
+    vlan::Vlan,
 };
 
 use crate::{
@@ -18,7 +21,10 @@ use crate::{
     packet::{Choice, Link, NextHop, Packet, Standing, Version},
     parse,
     reply::{self, Fault},
-    rewrite, route, select, translate,
+    rewrite,
+    route::{self, Route},
+    select, translate,
+    wire::ethernet::Addresses,
 };
 
 /// A packet that goes on.
@@ -165,22 +171,39 @@ fn backends_reply<F: Ip>(
     known: &KnownReply<F>,
 ) -> Result<Sent, Outcome> {
     let reply = known.flow();
-    let route = route::to_client::<F>(frame, reply)?;
+    let (route, outcome) = if known.is_to_probe() {
+        (to_probe::<F>(reply)?, Outcome::ProbeReplied)
+    } else {
+        (route::to_client::<F>(frame, reply)?, Outcome::Replied)
+    };
     if route.is_resolved {
         guard::hop_limit(packet)?;
     }
     if packet.error == 0 && known.is_tracked() {
         known.backend_sent(packet.signal);
     }
-    rewrite::translate(frame, packet, reply, known.is_tracked())?;
+    let hides_routers = known.is_tracked() || known.is_to_probe();
+    rewrite::translate(frame, packet, reply, hides_routers)?;
     parse::remember(packet);
     if !route.is_resolved {
         return Err(Outcome::ReplyUnresolved);
     }
     rewrite::decrement_hop_limit(frame, packet)?;
     let action = emit::emit(frame, link, &route.next_hop)?;
-    Ok(Sent {
-        outcome: Outcome::Replied,
-        action,
+    Ok(Sent { outcome, action })
+}
+
+/// The way to a probe of this host's own, to which the packet will be `reply`: by the interface of probes, and not as
+/// it came, where the kernel might take it for a forgery.
+#[inline(always)]
+fn to_probe<F: Ip>(reply: &FlowKey<F::Address>) -> Result<Route, Outcome> {
+    let path = maps::path::path::<F>(reply.source).ok_or(Outcome::NotAProbe)?;
+    Ok(Route {
+        is_resolved: true,
+        next_hop: NextHop {
+            egress: path.interface,
+            vlan: Vlan::NONE,
+            addresses: Addresses::new(path::MAC, path::MAC),
+        },
     })
 }

@@ -9,7 +9,7 @@ use lb_common::{backend::Backend, be::Be16, hash::FlowHash, outcome::Outcome};
 
 use crate::{
     frame::{Frame, View},
-    maps::{FamilyMaps, decap::DecapMaps, sources::SourceMaps},
+    maps::{FamilyMaps, decap::DecapMaps, path::PathMaps, sources::SourceMaps},
     packet::{Inherited, Network, NewHeader, Version},
     wire::checksum::Change,
 };
@@ -41,7 +41,7 @@ impl Occurrence {
 }
 
 /// An IP version, as the stages use it.
-pub trait Ip: FamilyMaps + DecapMaps + SourceMaps {
+pub trait Ip: FamilyMaps + DecapMaps + PathMaps + SourceMaps {
     /// The fixed header.
     type Header: View;
 

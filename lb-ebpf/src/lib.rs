@@ -10,7 +10,8 @@
 //! three modules, the only ones with `unsafe`: [`frame`] (packet bytes), [`maps`] (every map) and
 //! [`route`] (the kernel's routing table). The binary beside this library holds the entry points only.
 //!
-//! [`decap`] is the other end: the pipeline of a program for backends, which takes tunnels off.
+//! [`decap`] is the other end: the pipeline of a program for backends, which takes tunnels off. [`probe`] is that of a
+//! program for the interface of probes: the later stages, for one backend.
 //!
 //! Whatever takes the frame is `inline(always)`: the verifier refuses packet pointers across calls
 //! (`pointer arithmetic on pkt_end prohibited`). Small functions of values and map values are, too, where
@@ -32,6 +33,7 @@ pub mod ip;
 pub mod maps;
 pub mod packet;
 pub mod parse;
+pub mod probe;
 pub mod reply;
 pub mod rewrite;
 pub mod route;

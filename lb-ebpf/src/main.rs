@@ -13,8 +13,13 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use lb_common::outcome::Kind;
-use lb_ebpf::{decap, forward::forward, frame::Frame, maps};
+use lb_common::outcome::{Kind, Outcome};
+use lb_ebpf::{
+    decap,
+    forward::{Sent, forward},
+    frame::Frame,
+    maps, probe,
+};
 
 /// Balances what arrives for a VIP, turns NAT replies back, and passes everything else.
 #[xdp]
@@ -37,13 +42,45 @@ fn balancer_frags(ctx: XdpContext) -> u32 {
 }
 
 #[inline(always)]
+fn balance(ctx: &XdpContext, mut frame: Frame) -> u32 {
+    let result = forward(&mut frame);
+    finish(ctx, &frame, &result)
+}
+
+/// The program on the interface of probes: sends probes to backends, and answers to this host's stack.
+#[xdp]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `#[xdp]` wants"
+)]
+fn probe(ctx: XdpContext) -> u32 {
+    send_probe(&ctx, Frame::new(ctx.ctx))
+}
+
+/// [`probe`] over maps that a program for jumbo frames uses.
+#[xdp(frags)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `#[xdp]` wants"
+)]
+fn probe_frags(ctx: XdpContext) -> u32 {
+    send_probe(&ctx, Frame::with_fragments(ctx.ctx))
+}
+
+#[inline(always)]
+fn send_probe(ctx: &XdpContext, mut frame: Frame) -> u32 {
+    let result = probe::probe(&mut frame);
+    finish(ctx, &frame, &result)
+}
+
+#[inline(always)]
 #[cfg_attr(
     not(feature = "log"),
     expect(unused_variables, reason = "only log lines want the context")
 )]
-fn balance(ctx: &XdpContext, mut frame: Frame) -> u32 {
-    let (outcome, action) = match forward(&mut frame) {
-        Ok(sent) => (sent.outcome, sent.action),
+fn finish(ctx: &XdpContext, frame: &Frame, result: &Result<Sent, Outcome>) -> u32 {
+    let (outcome, action) = match *result {
+        Ok(ref sent) => (sent.outcome, sent.action),
         Err(outcome) => match outcome.kind() {
             Kind::Pass => (outcome, XDP_PASS),
             Kind::Drop | Kind::Forward => (outcome, XDP_DROP),

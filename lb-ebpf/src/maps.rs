@@ -9,6 +9,7 @@
 
 pub mod decap;
 mod key;
+pub mod path;
 mod prefix;
 mod replies;
 pub mod settings;

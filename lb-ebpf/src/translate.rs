@@ -11,6 +11,7 @@ use lb_common::{
     be::Be16,
     flow::{FlowKey, Reply},
     outcome::Outcome,
+    path::Path,
     progress::Progress,
     translation::Translation,
 };
@@ -64,6 +65,39 @@ pub fn request<F: Ip>(
             work.reply = entry(packet, [Progress::UNTRACKED; 2], 0);
             maps::remember_reply::<F>(&work.back, &work.reply);
         }
+    }
+    Ok(&work.to)
+}
+
+/// The 5-tuple that a probe's packet to an alias has towards the VIP that the alias stands for.
+///
+/// The probe's port stays: it differs between the probes of one alias, and of two aliases of one VIP that happen to have
+/// the same at the same moment, the one that sent last gets the answer. The kernel chooses ports at random.
+///
+/// # Errors
+/// [`Outcome::NotAProbe`] for ICMP, and for SCTP, which probes do not speak.
+#[inline(always)]
+pub fn probe<F: Ip>(
+    packet: &Packet<F>,
+    path: &Path<F::Address>,
+) -> Result<&'static FlowKey<F::Address>, Outcome> {
+    if packet.error != 0 || !has_mendable_checksum(packet.flow.protocol) {
+        return Err(Outcome::NotAProbe);
+    }
+    // Never fails: the map has one element.
+    let work = maps::translation::<F>().ok_or(Outcome::NotAProbe)?;
+    work.to = FlowKey {
+        source: path.source,
+        destination: path.vip,
+        ..packet.flow
+    };
+    work.back = work.to.reversed();
+    work.reply = entry(packet, [Progress::PROBE, Progress::UNTRACKED], 0);
+    let known = maps::reply::<F>(&work.back);
+    let is_known =
+        known.is_some_and(|known| known.is_to_probe() && *known.flow() == work.reply.flow);
+    if !is_known {
+        maps::remember_reply::<F>(&work.back, &work.reply);
     }
     Ok(&work.to)
 }

@@ -16,12 +16,14 @@
 //! | [`health`] | the state machine (pure), and the tasks that probe | sockets |
 //! | [`setup`] | what a backend's host needs, as steps | |
 //! | [`neighbor`] | next hops from routes and neighbours | netlink |
+//! | [`cable`] | the interface of probes that go the way of clients' packets | tap |
 //! | [`control`] | the JSON control socket: protocol, server, client | Unix socket |
 //! | [`state`] | what must survive a restart, on disk | files |
 //! | [`daemon`] | wiring: one task owns all state and takes one event at a time | |
 //! | [`cli`] | the commands of `lbctl` | |
 //! | [`manual`] | man pages and completions of both programs | |
 
+pub mod cable;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -9,7 +9,7 @@ use crate::{
     dataplane::{Actual, Dataplane, DataplaneError},
     desired::Desired,
     health::Target,
-    model::{ChosenSources, Health},
+    model::{ChosenSources, Health, ProbeWay},
     neighbor::NextHops,
     plan::{Input, Plan, Tables, plan},
 };
@@ -27,6 +27,8 @@ pub struct World<'a> {
     pub vlans: &'a BTreeMap<u32, VlanDevice>,
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub sources: ChosenSources,
+    /// How probes go the way of clients' packets.
+    pub probes: ProbeWay,
 }
 
 /// Why a publication failed.
@@ -103,6 +105,7 @@ impl<D: Dataplane> Reconciler<D> {
             interfaces: world.interfaces,
             vlans: world.vlans,
             sources: world.sources,
+            probes: world.probes,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),
         }

@@ -17,6 +17,7 @@ use lb_common::{
     interface::Interface,
     names,
     outcome::LEDGER_CELLS,
+    path::Path,
     prefix::Prefix,
     quic::{Server, ServerIdKey},
     settings::{Settings, SourceNat},
@@ -75,6 +76,13 @@ macro_rules! family_layouts {
                 client: u16,
                 backend: u16,
             }),
+            layout!(Path<$address> {
+                vip: $address,
+                source: $address,
+                backend: u32,
+                generation: u32,
+                interface: u32,
+            }),
         ]
     };
 }
@@ -88,12 +96,14 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
             names::VIPS_V4,
             names::FLOWS_V4,
             names::REPLIES_V4,
+            names::PATHS_V4,
             family_layouts!(Address4),
         ),
         (
             names::VIPS_V6,
             names::FLOWS_V6,
             names::REPLIES_V6,
+            names::PATHS_V6,
             family_layouts!(Address6),
         ),
     ];
@@ -113,13 +123,14 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         source_port: u16,
         reserved: u16,
     });
-    for (vips, flows, replies, [vip_key, flow_key, reply]) in families {
+    for (vips, flows, replies, paths, [vip_key, flow_key, reply, path]) in families {
         assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
         assert_eq!(of(vips, "value"), vip, "values of {vips}");
         assert_eq!(of(flows, "key"), flow_key, "keys of {flows}");
         assert_eq!(of(flows, "value"), flow, "values of {flows}");
         assert_eq!(of(replies, "key"), flow_key, "keys of {replies}");
         assert_eq!(of(replies, "value"), reply, "values of {replies}");
+        assert_eq!(of(paths, "value"), path, "values of {paths}");
     }
     let backend = layout!(Backend {
         generation: u32,
@@ -266,6 +277,10 @@ fn maps_of_both(default: &Capacity) -> Vec<(&'static str, MapDefinition)> {
             A => map::<u32, Translation<A>>(PER_CPU_ARRAY, 1, 0)
         ),
         of_both!(
+            [names::PATHS_V4, names::PATHS_V6],
+            A => map::<A, Path<A>>(HASH, default.backends, NO_PREALLOC)
+        ),
+        of_both!(
             [names::BLOCKLIST_V4, names::BLOCKLIST_V6],
             A => map::<Prefix<A>, u32>(PREFIXES, blocked, NO_PREALLOC)
         ),
@@ -380,11 +395,16 @@ fn programs_are_named_as_the_daemon_calls_them() {
     let object = ObjectFile::read();
     assert_eq!(
         object.functions("xdp"),
-        [names::BALANCER, names::DECAP, "pass"]
+        [names::BALANCER, names::DECAP, "pass", names::PROBE]
     );
     assert_eq!(
         object.functions("xdp.frags"),
-        [names::BALANCER_FRAGS, names::DECAP_FRAGS, "pass_frags"]
+        [
+            names::BALANCER_FRAGS,
+            names::DECAP_FRAGS,
+            "pass_frags",
+            names::PROBE_FRAGS
+        ]
     );
 }
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_tests::packet::Packet;
 
+use crate::member::Member;
+
 /// Two IP versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -157,6 +159,23 @@ impl Family {
     /// Our own address towards backends in mode `snat`.
     pub(crate) const fn own(self) -> IpAddr {
         self.backend(200)
+    }
+
+    /// The address of the interface of probes.
+    pub(crate) const fn prober(self) -> IpAddr {
+        self.alias_of(1)
+    }
+
+    /// The alias of `member`.
+    pub(crate) fn alias(self, member: Member) -> IpAddr {
+        self.alias_of(100 + u8::try_from(member.id).expect("few backends"))
+    }
+
+    const fn alias_of(self, host: u8) -> IpAddr {
+        self.address(
+            Ipv4Addr::new(198, 19, 0, host),
+            Ipv6Addr::new(0xfdb3, 0, 0, 0, 0, 0, 0, host as u16),
+        )
     }
 
     /// The address of the backend with this number.

@@ -194,6 +194,11 @@ fn replies_of_nat_backends_come_from_the_vip() {
 }
 
 #[test]
+fn probes_go_the_way_of_clients_packets_and_come_back() {
+    check(&rows::probe::rows());
+}
+
+#[test]
 fn flows_stay_with_their_backend() {
     check(&rows::flow::rows());
 }

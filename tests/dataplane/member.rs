@@ -29,6 +29,8 @@ pub(crate) enum Side {
     Back,
     /// Is not in the devices map.
     Aside,
+    /// Is the interface of probes, with its own program.
+    Probes,
 }
 
 /// A backend of the world.
@@ -69,7 +71,7 @@ impl Member {
     pub(crate) const fn egress_mac(self) -> Mac {
         match self.side {
             Side::Front => FRONT_MAC,
-            Side::Back | Side::Aside => BACK_MAC,
+            Side::Back | Side::Aside | Side::Probes => BACK_MAC,
         }
     }
 

@@ -254,8 +254,9 @@ impl Row {
 impl Sent {
     fn failure(&self, world: &mut World) -> Option<String> {
         let ingress = world.index(self.side);
-        let ran = panic::catch_unwind(panic::AssertUnwindSafe(|| {
-            world.object.run(&self.frame, ingress)
+        let ran = panic::catch_unwind(panic::AssertUnwindSafe(|| match self.side {
+            Side::Probes => world.object.run_probe(&self.frame, ingress),
+            Side::Front | Side::Back | Side::Aside => world.object.run(&self.frame, ingress),
         }));
         let ran = match ran {
             Ok(ran) => ran,
@@ -268,7 +269,9 @@ impl Sent {
                 ran.outcome, ran.action, self.outcome, self.action
             ));
         }
-        let forwarded = matches!(ran.outcome, Outcome::Forwarded | Outcome::Local);
+        // Probes are no client's traffic.
+        let forwarded =
+            matches!(ran.outcome, Outcome::Forwarded | Outcome::Local) && self.side != Side::Probes;
         if ran.backend.is_some() != forwarded {
             faults.push(format!(
                 "{:?}, but counted for {:?}",

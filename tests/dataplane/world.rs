@@ -6,6 +6,7 @@ use lb_common::{
     backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    path,
     quic::Server,
     settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
@@ -69,6 +70,7 @@ pub(crate) struct World {
     front: u32,
     back: u32,
     side: u32,
+    probes: u32,
 }
 
 impl World {
@@ -78,6 +80,7 @@ impl World {
             Side::Front => self.front,
             Side::Back => self.back,
             Side::Aside => self.side,
+            Side::Probes => self.probes,
         }
     }
 
@@ -95,6 +98,19 @@ impl World {
             self.put(member, 1, 0);
         }
         self.limit(0, 0);
+        let probed = [L2_FRONT, L2_BACK, NO_DEVICE, GONE, FIRST];
+        for member in probed.into_iter().chain(TUNNELS).chain(TAGGED) {
+            self.lead(member);
+        }
+    }
+
+    /// Gives a backend of generation 1 an alias of each family.
+    fn lead(&mut self, member: Member) {
+        for family in Family::BOTH {
+            let addresses = [family.alias(member), family.vip(), family.own()];
+            self.object
+                .put_path(addresses, BackendId(member.id), 1, self.probes);
+        }
     }
 
     /// Publishes all VIPs again, of services that let each source send so many packets; of a rate of 0, any number.
@@ -341,6 +357,7 @@ pub(crate) fn in_world<T: Send>(
         ("front", FRONT_MAC),
         ("back", BACK_MAC),
         ("aside", SIDE_MAC),
+        ("probes", path::MAC),
     ] {
         join(
             (&namespace, interface),
@@ -368,18 +385,20 @@ pub(crate) fn in_world<T: Send>(
     ] {
         namespace.ip(&command);
     }
-    let [(front, _), (back, _), (side, _)] =
-        ["front", "back", "aside"].map(|interface| namespace.interface(interface));
+    let [(front, _), (back, _), (side, _), (probes, _)] =
+        ["front", "back", "aside", "probes"].map(|interface| namespace.interface(interface));
     namespace.enter(|| {
         let mut object = Object::load(settings, form);
         object.allow_device(front);
         object.allow_device(back);
+        object.allow_device(probes);
         let mut world = World {
             object,
             limit: [0, 0],
             front,
             back,
             side,
+            probes,
         };
         inside(&mut world)
     })

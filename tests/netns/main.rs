@@ -27,6 +27,7 @@ mod lifecycle;
 mod manager;
 mod path_mtu;
 mod prefix;
+mod probe_via_vip;
 mod probes;
 mod quic;
 mod reload;

@@ -89,7 +89,15 @@ impl<F: FamilyMaps> KnownReply<F> {
     #[must_use]
     pub fn is_tracked(&self) -> bool {
         // SAFETY: as in `flow`.
-        unsafe { (*self.pointer()).client != Progress::UNTRACKED }
+        unsafe { (*self.pointer()).client }.is_tracked()
+    }
+
+    /// Whether the client is a probe of this host's own.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_to_probe(&self) -> bool {
+        // SAFETY: as in `flow`.
+        unsafe { (*self.pointer()).client == Progress::PROBE }
     }
 
     #[inline(always)]

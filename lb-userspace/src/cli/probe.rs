@@ -12,6 +12,9 @@ pub(super) struct Probe {
     /// Probe the backends in this way
     #[arg(long = "probe", value_name = "TYPE", value_parser = ["tcp", "http", "https", "udp", "dns", "icmp", "grpc", "exec"])]
     kind: Option<String>,
+    /// Probe the backend's own address, or the VIP on it, as clients' packets go [default: direct]
+    #[arg(long = "probe-via", requires = "kind", value_parser = ["direct", "vip"])]
+    via: Option<String>,
     /// The port to try, if not the backend's own
     #[arg(long = "probe-port", requires = "kind", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -109,6 +112,7 @@ impl Probe {
     pub(super) fn spec(self) -> Option<ProbeSpec> {
         let mut spec = ProbeSpec {
             kind: self.kind?,
+            via: self.via,
             port: self.port,
             path: self.path,
             host: self.host,

@@ -103,13 +103,13 @@ fn commands_on_services_become_their_calls() {
         (
             "service add web --vip 192.0.2.10:443/tcp --mode nat --table-slots 4093 --probe http --probe-port 80 \
              --probe-path /up --probe-host web.example --probe-status 200-204 --probe-interval 500ms \
-             --probe-timeout 200ms --rise 1 --fall 4 --probe-jitter 0",
+             --probe-timeout 200ms --rise 1 --fall 4 --probe-jitter 0 --probe-via vip",
             "service.add",
             json!({
                 "name": "web", "vips": ["192.0.2.10:443/tcp"], "mode": "nat", "table_slots": 4093,
                 "probe": {
                     "type": "http", "port": 80, "path": "/up", "host": "web.example", "status": "200-204",
-                    "interval": "500ms", "timeout": "200ms", "rise": 1, "fall": 4, "jitter_percent": 0,
+                    "interval": "500ms", "timeout": "200ms", "rise": 1, "fall": 4, "jitter_percent": 0, "via": "vip",
                 },
             }),
         ),

@@ -10,7 +10,7 @@ use super::{
     spec::DaemonSpec,
     validate::word,
 };
-use crate::model::{Source, Sources};
+use crate::model::{AliasPrefix, Aliases, Source, Sources};
 
 /// How the program is attached to interfaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct DaemonSettings {
     pub tunnel_sources: Sources,
     /// Source ports, addresses and time-outs of mode `snat`.
     pub snat: SnatSettings,
+    /// Where aliases for probes that go to the VIP are taken from.
+    pub probe_aliases: Aliases,
     /// UDP port that `gue` backends listen on; 1 to 65,535.
     pub gue_port: u32,
     /// Flows remembered per IP version; 1,024 to 2^24.
@@ -88,6 +90,7 @@ impl Default for DaemonSettings {
             unmatched: Unmatched::default(),
             tunnel_sources: Sources::default(),
             snat: SnatSettings::default(),
+            probe_aliases: Aliases::default(),
             gue_port: 6_080,
             max_flows: 1 << 18,
             max_slots: 1 << 21,
@@ -130,6 +133,7 @@ pub(super) fn settings(spec: &DaemonSpec, found: &mut Found) -> DaemonSettings {
         .unwrap_or_default(),
         tunnel_sources: sources(&spec.tunnel_sources, "daemon.tunnel_sources", found),
         snat: snat::settings(&spec.snat.clone().unwrap_or_default(), found),
+        probe_aliases: aliases(&spec.probe_aliases, found),
         gue_port: size(
             found,
             "gue_port",
@@ -223,6 +227,30 @@ pub(super) fn sources(texts: &[String], place: &str, found: &mut Found) -> Sourc
         }
     }
     sources
+}
+
+/// At most one prefix of each IP version; the default stands in for one that is not written.
+fn aliases(texts: &[String], found: &mut Found) -> Aliases {
+    let mut aliases = Aliases::default();
+    let mut versions = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let place = format!("daemon.probe_aliases[{index}]");
+        let Some(prefix) = found.keep(place.as_str(), text.parse::<AliasPrefix>()) else {
+            continue;
+        };
+        let is_ipv4 = prefix.prefix().is_ipv4();
+        if versions.contains(&is_ipv4) {
+            let first = aliases.like(is_ipv4);
+            let message = format!("{first} stands here already: name one for each IP version");
+            found.add(place, message);
+        } else if is_ipv4 {
+            aliases.v4 = prefix;
+        } else {
+            aliases.v6 = prefix;
+        }
+        versions.push(is_ipv4);
+    }
+    aliases
 }
 
 /// Who runs commands, if anybody does. The names of users follow the rules of groups' names.

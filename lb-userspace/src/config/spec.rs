@@ -45,6 +45,10 @@ pub struct DaemonSpec {
     /// that the kernel would send from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tunnel_sources: Vec<String>,
+    /// Where aliases for probes `via = "vip"` are taken from: a prefix per IP version that nobody else uses; default
+    /// `198.19.0.0/16` and `fdb3:5e0c:97d2:1::/64`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe_aliases: Vec<String>,
     /// UDP port that `gue` backends listen on; default 6080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gue_port: Option<u32>,

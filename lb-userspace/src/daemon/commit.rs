@@ -70,11 +70,13 @@ impl Core {
         );
         self.watch(&self.serving());
         self.await_next_hops().await;
-        let published = match self.save() {
-            Ok(()) => self
+        let opened = self.open_paths().await;
+        let published = match (opened, self.save()) {
+            (Ok(()), Ok(())) => self
                 .publish()
                 .map_err(|error| (ErrorCode::Kernel, describe(&error))),
-            Err(error) => Err((ErrorCode::Internal, describe(&error))),
+            (Err(error), _) => Err((ErrorCode::Kernel, format!("{error:#}"))),
+            (_, Err(error)) => Err((ErrorCode::Internal, describe(&error))),
         };
         match published {
             Ok(plan) => {
@@ -120,6 +122,7 @@ impl Core {
             interfaces: &self.edges.interfaces.indexes(),
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         };
         let plan = self.edges.reconciler.publish(&self.desired, world)?;
         self.edges.announcer.published(&plan);
@@ -148,6 +151,7 @@ impl Core {
             interfaces,
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         }
     }
 
@@ -160,6 +164,7 @@ impl Core {
             interfaces: &self.edges.interfaces.indexes(),
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         };
         match self
             .edges
@@ -179,9 +184,10 @@ impl Core {
         }
     }
 
-    /// Takes over a plan that has been published; logs what it means for services in an emergency, and for those that
+    /// Takes over a plan that has been published, and has probes go its ways; logs what it means for services in an emergency, and for those that
     /// are no longer.
     pub(super) fn follow(&mut self, plan: Plan) {
+        self.edges.prober.lead(&plan.paths);
         let before = std::mem::replace(&mut self.plan, plan).emergencies;
         for (service, emergency) in &self.plan.emergencies {
             if before.get(service) != Some(emergency) {
@@ -223,6 +229,7 @@ impl Core {
             .chain(self.unpinned.clone())
             .chain(shortages)
             .chain(self.edges.interfaces.problems())
+            .chain(self.path_problems())
             .collect()
     }
 

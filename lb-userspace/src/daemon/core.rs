@@ -20,6 +20,7 @@ use super::{
     exit::Failure,
     interfaces::Interfaces,
     notify::{self, Watchdog},
+    paths::Paths,
     reading::Readings,
     saved::Beginning,
 };
@@ -44,6 +45,7 @@ pub(super) struct Edges {
     pub(super) announcer: Announcer,
     pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
+    pub(super) paths: Paths,
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub(super) sources: ChosenSources,
     pub(super) prober: Prober,
@@ -136,6 +138,7 @@ impl Core {
         let adopted = self.adopted();
         self.watch(&adopted);
         self.await_next_hops().await;
+        self.open_paths().await?;
         let health = self.health();
         self.edges.interfaces.look_at_vlans(links);
         let world = World {
@@ -144,6 +147,7 @@ impl Core {
             interfaces: &self.edges.interfaces.present(links),
             vlans: self.edges.interfaces.vlans(),
             sources: self.edges.sources,
+            probes: self.edges.paths.way(),
         };
         let plan = self
             .edges
@@ -203,7 +207,12 @@ impl Core {
                     self.reconcile();
                 }
                 Event::Interfaces(links) => {
-                    if self.edges.interfaces.follow(&links) {
+                    let is_missing = self.edges.paths.is_missing(&links);
+                    if is_missing {
+                        // What was told may be older than the interface.
+                        self.heal_paths().await;
+                    }
+                    if self.edges.interfaces.follow(&links) || is_missing {
                         self.reconcile();
                     }
                 }
@@ -286,6 +295,7 @@ impl Core {
     async fn full_pass(&mut self) {
         self.edges.interfaces.forget_failures();
         self.look_at_interfaces().await;
+        self.heal_paths().await;
         match self.edges.reconciler.refresh() {
             Ok(()) => self.reconcile(),
             Err(error) => self.fail(describe(&error)),

@@ -171,6 +171,20 @@ impl Interfaces {
         self.wanted.values().any(unknown)
     }
 
+    /// How a program that sends to these interfaces must be attached to its own: a driver without native XDP transmits
+    /// no frames of native XDP.
+    pub(super) fn sending_mode(&self) -> AttachMode {
+        let is_generic = |state: &State| {
+            let generic = Some(Xdp::Generic);
+            matches!(state, State::Attached { xdp, .. } if *xdp == generic)
+        };
+        if self.mode == XdpMode::Generic || self.wanted.values().any(is_generic) {
+            AttachMode::Generic
+        } else {
+            AttachMode::Native
+        }
+    }
+
     /// Has interfaces that could not be attached to tried again when they are next looked at.
     pub(super) fn forget_failures(&mut self) {
         for state in self.wanted.values_mut() {

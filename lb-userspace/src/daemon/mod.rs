@@ -14,6 +14,7 @@
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
 //! | `interfaces` | which interfaces the program is attached to |
+//! | `paths` | the interface of probes that go the way of clients' packets |
 //! | `detach` | the end of the data plane, by a client's call |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
@@ -41,6 +42,7 @@ mod host;
 mod interfaces;
 mod notify;
 mod options;
+mod paths;
 mod preflight;
 mod prepare;
 mod privileges;

@@ -26,6 +26,7 @@ use super::{
     interfaces::{self, Interfaces},
     notify,
     options::{Command, LogFormat, Options, RunOptions},
+    paths::Paths,
     preflight,
     prepare::Prepared,
     privileges::{Privileges, Role},
@@ -248,6 +249,7 @@ async fn begin(
     let mut core = Core::new(Edges {
         reconciler: Reconciler::new(kernel),
         interfaces: Interfaces::new(announcer.clone(), attachments, mode, names),
+        paths: Paths::new(settings.probe_aliases),
         announcer,
         sources: crate::model::ChosenSources {
             tunnel: settings.tunnel_sources,

@@ -66,11 +66,10 @@ impl Core {
         let mut probes: BTreeMap<Target, Probe> = BTreeMap::new();
         let mut addresses = BTreeSet::new();
         for service in self.desired.services.values() {
-            for backend in service.backends.keys() {
-                addresses.insert(backend.ip());
-                if let Some(probe) = &service.probe {
-                    let target = Target::of(service, *backend);
-                    probes.insert(target, probe.clone());
+            for backend in service.backends.values() {
+                addresses.insert(backend.address.ip());
+                if let Some(probe) = service.probe_of(backend) {
+                    probes.insert(Target::of(service, backend.address), probe);
                 }
             }
         }

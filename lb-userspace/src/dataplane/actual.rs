@@ -2,12 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
 use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 
-use super::{BackendEntry, Features, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry};
+use super::{
+    BackendEntry, Features, PathEntry, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry,
+};
 use crate::model::{Prefix, Vip};
 
 /// What the kernel holds.
@@ -25,6 +28,8 @@ pub struct Actual {
     pub backends: BTreeMap<BackendId, BackendEntry>,
     /// Who has the QUIC server ids.
     pub servers: BTreeMap<ServerKey, ServerEntry>,
+    /// What aliases stand for.
+    pub paths: BTreeMap<IpAddr, PathEntry>,
     /// The lookup tables that VIPs point to.
     pub tables: BTreeMap<Region, Arc<[Slot]>>,
     /// Interfaces that packets may be redirected to.
@@ -47,7 +52,12 @@ impl Actual {
     #[must_use]
     pub fn features(&self) -> Features {
         let modes = self.backends.values().map(|entry| entry.mode);
-        Features::of(self.vips.keys(), modes, &self.blocklist)
+        let features = Features::of(self.vips.keys(), modes, &self.blocklist);
+        if self.paths.is_empty() {
+            features
+        } else {
+            features.with(Features::REPLIES)
+        }
     }
 
     /// Whether `vip` is the only one left of its addresses.
@@ -90,6 +100,12 @@ impl Actual {
             }
             Step::RemoveServer(key) => {
                 self.servers.remove(key);
+            }
+            Step::PutPath(alias, entry) => {
+                self.paths.insert(*alias, *entry);
+            }
+            Step::RemovePath(alias) => {
+                self.paths.remove(alias);
             }
             Step::WriteTable(region, table) => {
                 self.tables.insert(*region, Arc::clone(table));

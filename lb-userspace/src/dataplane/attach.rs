@@ -34,7 +34,7 @@ pub enum AttachMode {
 }
 
 impl AttachMode {
-    const fn in_kernel(self) -> KernelMode {
+    pub(super) const fn in_kernel(self) -> KernelMode {
         match self {
             Self::Native => KernelMode::Driver,
             Self::Generic => KernelMode::Skb,
@@ -256,6 +256,14 @@ impl Attachments {
         }
     }
 
+    /// Gives the interface `name`, which has this index and another program, a ledger.
+    ///
+    /// # Errors
+    /// There is none for it.
+    pub fn count_for(&mut self, name: &str, index: u32) -> Result<()> {
+        self.ledgers.grant(name, index)
+    }
+
     /// Takes the program off all interfaces, as far as pins do not keep it there.
     pub fn let_go(&mut self) {
         self.held.clear();
@@ -291,7 +299,7 @@ impl Attachments {
 }
 
 /// The program called `name`.
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     let program = ebpf.program_mut(name);
     let program = program.with_context(|| format!("the eBPF object has no program `{name}`"))?;
     Ok(program.try_into()?)

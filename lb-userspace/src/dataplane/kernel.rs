@@ -27,10 +27,12 @@ use tracing::{info, warn};
 use super::{
     Actual, Capacity, Dataplane, DataplaneError, Features, FlowTables, Region, Step, abi,
     arena::Arena,
-    attach::Attachments,
+    attach::{AttachMode, Attachments},
     load,
+    paths::PathMaps,
     pins::Pins,
     prefixes::Prefixes,
+    probe::ProbeProgram,
     selftest,
     source::{MapSource, take},
     trial::Subject,
@@ -49,6 +51,7 @@ pub struct Kernel {
     devices: DevMapHash<MapData>,
     vlans: HashMap<MapData, u32, VlanDevice>,
     blocklist: Prefixes,
+    paths: PathMaps,
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
@@ -104,7 +107,7 @@ impl Kernel {
             Origin::Older(version) => Some(Older::open(pins, version)?),
         };
         let wanted = older.as_ref().map_or(wanted, Older::capacity);
-        let loaded = load::load(pins, with(settings, features), wanted)?;
+        let loaded = load::load(pins, with(settings, features), wanted, load::BALANCER)?;
         let mut ebpf = loaded.ebpf;
         let mut kernel = Self {
             anchors: Anchors::open(pins)?,
@@ -140,6 +143,7 @@ impl Kernel {
             devices: take(maps, names::DEVICES)?,
             vlans: take(maps, names::VLANS)?,
             blocklist: Prefixes::take(maps, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
+            paths: PathMaps::take(maps)?,
             arena,
             capacity,
             actual: Actual {
@@ -166,7 +170,7 @@ impl Kernel {
         let features = self.features.with(features);
         self.mend(attachments)?;
         let settings = with(self.settings, features);
-        let loaded = load::load(&self.pins, settings, self.capacity)?;
+        let loaded = load::load(&self.pins, settings, self.capacity, load::BALANCER)?;
         let mut ebpf = loaded.ebpf;
         self.test(&mut ebpf, loaded.program, features)?;
         // The program holds its maps, and they are open here already.
@@ -199,6 +203,23 @@ impl Kernel {
         }
         self.provide(held, attachments)?;
         attachments.take_over()
+    }
+
+    /// Loads the program for probes over the same maps, and attaches it to the interface of probes with this index.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn attach_probe(
+        &self,
+        index: u32,
+        mode: AttachMode,
+        attachments: &mut Attachments,
+    ) -> Result<ProbeProgram> {
+        self.mend(attachments)?;
+        // It has nothing to do but what needs them.
+        let settings = with(self.settings, Features::REPLIES);
+        let loaded = load::load(&self.pins, settings, self.capacity, load::PROBE)?;
+        ProbeProgram::attach(loaded, index, mode)
     }
 
     /// The flow tables, to be read on another thread: that takes its time.
@@ -264,6 +285,7 @@ impl Kernel {
             actual.tables.insert(region, table);
         }
         actual.blocklist = self.blocklist.read()?;
+        actual.paths = self.paths.read()?;
         for device in self.devices.keys() {
             actual.devices.insert(device?);
         }
@@ -310,6 +332,8 @@ impl Kernel {
             Step::RemoveServer(key) => {
                 absent_is_fine(self.servers.remove(&abi::server_key_to_map(key)))?;
             }
+            Step::PutPath(alias, entry) => self.paths.put(*alias, entry)?,
+            Step::RemovePath(alias) => self.paths.remove(*alias)?,
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
                 self.vips.put(*vip, entry)?;

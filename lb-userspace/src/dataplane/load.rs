@@ -28,8 +28,20 @@ pub(super) struct Loaded {
     pub(super) capacity: Capacity,
 }
 
-/// Loads the object with the maps pinned under `pins`, creating those that are missing.
-pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<Loaded> {
+/// A program in both its forms: the name of the one for jumbo frames, and of the other.
+pub(super) type Forms = [&'static str; 2];
+/// The program that balances.
+pub(super) const BALANCER: Forms = [names::BALANCER_FRAGS, names::BALANCER];
+/// The program on the interface of probes.
+pub(super) const PROBE: Forms = [names::PROBE_FRAGS, names::PROBE];
+
+/// Loads a program of the object with the maps pinned under `pins`, creating those that are missing.
+pub(super) fn load(
+    pins: &Pins,
+    settings: Settings,
+    wanted: Capacity,
+    forms: Forms,
+) -> Result<Loaded> {
     let maps = pins.maps();
     let adopted = maps.join(names::BACKENDS).exists();
     // Maps that are there keep their sizes; aya must know them, for it checks indexes against what it is told.
@@ -42,7 +54,7 @@ pub(super) fn load(pins: &Pins, settings: Settings, wanted: Capacity) -> Result<
     for name in names::MAPS {
         loader.map_pin_path(name, maps.join(name));
     }
-    finish(&mut loader, &settings, capacity)
+    finish(&mut loader, &settings, capacity, forms)
 }
 
 /// Loads the object a second time, for trials: the maps that the program only reads are those pinned under `pins`, the
@@ -68,14 +80,15 @@ pub(super) fn load_beside(pins: &Pins, settings: Settings, capacity: Capacity) -
         sources: trial::ENTRIES,
         ..capacity
     };
-    finish(&mut loader, &settings, capacity)
+    finish(&mut loader, &settings, capacity, BALANCER)
 }
 
-/// Loads the object with maps of these sizes.
+/// Loads a program of the object with maps of these sizes.
 fn finish<'a>(
     loader: &mut EbpfLoader<'a>,
     settings: &'a Settings,
     capacity: Capacity,
+    [jumbo, plain]: Forms,
 ) -> Result<Loaded> {
     let object = object()?;
     loader
@@ -94,6 +107,8 @@ fn finish<'a>(
         .map_max_entries(names::REPLIES_V6, capacity.flows)
         .map_max_entries(names::SOURCES_V4, capacity.sources)
         .map_max_entries(names::SOURCES_V6, capacity.sources)
+        .map_max_entries(names::PATHS_V4, capacity.backends)
+        .map_max_entries(names::PATHS_V6, capacity.backends)
         .map_max_entries(names::DEVICES, MAX_DEVICES);
     // The object holds the maps of `decap` too: made as small as can be, and closed again.
     for name in names::DECAP_MAPS {
@@ -101,7 +116,7 @@ fn finish<'a>(
     }
     let created = loader.load(object);
     let mut ebpf = created.with_context(|| creation(getrlimit(Resource::Memlock).current))?;
-    let program = load_program(&mut ebpf, names::BALANCER_FRAGS, names::BALANCER)?;
+    let program = load_program(&mut ebpf, jumbo, plain)?;
     for name in names::DECAP_MAPS {
         drop(ebpf.take_map(name));
     }

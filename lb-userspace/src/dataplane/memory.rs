@@ -95,6 +95,8 @@ impl Memory {
             | Step::PutBackend(..)
             | Step::PutServer(..)
             | Step::RemoveServer(_)
+            | Step::PutPath(..)
+            | Step::RemovePath(_)
             | Step::WriteTable(..)
             | Step::PutVip(..)
             | Step::RemoveVip(_)

@@ -17,14 +17,20 @@ mod load;
 pub mod log;
 #[cfg(test)]
 pub(crate) mod memory;
+mod paths;
 mod pins;
 mod prefixes;
+pub mod probe;
 mod selftest;
 mod source;
 pub mod trial;
 mod vips;
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use lb_common::{
     backend::BackendId,
@@ -116,6 +122,21 @@ pub struct BackendEntry {
     pub active: bool,
 }
 
+/// What an alias stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathEntry {
+    /// The VIP's address, of the alias's IP version.
+    pub vip: IpAddr,
+    /// The address of this host that the backend answers to, likewise.
+    pub source: IpAddr,
+    /// The backend's number.
+    pub backend: BackendId,
+    /// Names the use of the number.
+    pub generation: u32,
+    /// Index of the interface of probes.
+    pub interface: u32,
+}
+
 /// One write to the kernel. Each is atomic and safe to repeat.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -127,6 +148,10 @@ pub enum Step {
     PutBackend(BackendId, BackendEntry),
     /// Gives a backend a server id, of which it is the only one from here on.
     PutServer(ServerKey, ServerEntry),
+    /// Makes an alias stand for a VIP on a backend.
+    PutPath(IpAddr, PathEntry),
+    /// Makes an alias stand for nothing.
+    RemovePath(IpAddr),
     /// Takes a server id away.
     RemoveServer(ServerKey),
     /// Writes a lookup table into a region that nobody reads.
@@ -166,6 +191,11 @@ impl fmt::Display for Step {
                 let number = entry.backend.0;
                 write!(f, "give server id {} to backend number {number}", key.id)
             }
+            Self::PutPath(alias, entry) => {
+                let (vip, number) = (entry.vip, entry.backend.0);
+                write!(f, "let {alias} stand for {vip} on backend number {number}")
+            }
+            Self::RemovePath(alias) => write!(f, "let {alias} stand for nothing"),
             Self::RemoveServer(key) => write!(f, "take server id {} away", key.id),
             Self::WriteTable(region, _) => {
                 write!(

@@ -15,10 +15,12 @@ use crate::model::{
 mod probe;
 mod quic;
 mod thresholds;
+mod via;
 
 pub use probe::{PROBE_INTERVAL, ProbeBreach, probe_breaches};
 pub use quic::quic_breaches;
 pub use thresholds::threshold_breaches;
+pub use via::via_breaches;
 
 /// The most VIPs of a service.
 pub const MAX_VIPS: usize = 64;
@@ -146,6 +148,21 @@ pub enum Breach {
     TooManyServerIds(usize),
     #[error(transparent)]
     Probe(#[from] ProbeBreach),
+    #[error(
+        "probes go to the VIP (via = \"vip\") only on backends in modes l2, ipip and gue, and the service has none: leave via out, or use such a mode"
+    )]
+    ViaWithoutDirect,
+    #[error(
+        "probes of type {0} do not go to the VIP (via = \"vip\"), for they speak to no port of it: leave via out, or write type = \"tcp\", \"http\", \"https\", \"grpc\", \"udp\" or \"dns\""
+    )]
+    ViaOfType(&'static str),
+    #[error(
+        "probes of {protocol} cannot go to the VIP (via = \"vip\") on backend {backend}: the service has no VIP of its IP version and that protocol that names a port; add one, write the probe's port, or leave via out"
+    )]
+    ViaWithoutVip {
+        backend: SocketAddr,
+        protocol: Protocol,
+    },
     #[error("{0} healthy backends at least are out of range: write 0 to {MAX_BACKENDS}")]
     MinHealthy(u32),
     #[error("a panic threshold of {0} % is out of range: write 0 to 100")]
@@ -171,10 +188,12 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         thresholds,
         source_limit,
         quic_lb,
+        mode,
         ..
     } = service;
     let mut found = layout_breaches(vips, backends, *table_slots, probe.as_ref());
     found.extend(quic_breaches(vips, backends, quic_lb));
+    found.extend(via_breaches(vips, *mode, backends, probe.as_ref()));
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach.into())));
     found.extend(source_limit.iter().flat_map(limit_breaches));

@@ -8,6 +8,7 @@ use super::*;
 
 mod quic;
 mod sources;
+mod via;
 mod vips;
 
 const NOON: SystemTime = SystemTime::UNIX_EPOCH;

@@ -161,6 +161,15 @@ pub(super) const fn ending(outcome: Outcome) -> (Decided, &'static str) {
             Translate,
             "no flow begins with it, and no port towards the backend is known for it: dropped",
         ),
+        Outcome::ProbeReplied => (
+            Emit,
+            "a backend's answer to a probe by the VIP: sent to the interface of probes",
+        ),
+        Outcome::ProbeReply => (
+            Emit,
+            "an answer on the interface of probes: passed to the host's stack",
+        ),
+        Outcome::NotAProbe => (Classify, "no probe, on the interface of probes: dropped"),
         Outcome::NoRoom => (Rewrite, "the frame cannot be made longer: dropped"),
         Outcome::NoDevice => (
             Emit,

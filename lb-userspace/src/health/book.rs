@@ -22,7 +22,7 @@ struct Entry {
 
 impl Book {
     /// Takes over the set of targets. What was concluded about a target stays as long as it is one, also if
-    /// its probe changes: results of another kind of probe or of another port are forgotten, its health
+    /// its probe changes: results of another kind of probe, of another way or port are forgotten, its health
     /// is not. A new target is unknown, or up if it is `adopted`: the data plane has been sending it
     /// flows.
     pub fn set_targets(&mut self, targets: &BTreeMap<Target, Probe>, adopted: &BTreeSet<Target>) {
@@ -67,7 +67,7 @@ fn continued(entry: Entry, probe: &Probe) -> Machine {
         probe: before,
         mut machine,
     } = entry;
-    if (&before.kind, before.port) == (&probe.kind, probe.port) {
+    if (&before.kind, before.via, before.port) == (&probe.kind, probe.via, probe.port) {
         machine.retune(probe);
     } else {
         machine.restart(probe);

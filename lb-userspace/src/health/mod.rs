@@ -47,6 +47,36 @@ impl fmt::Display for Target {
     }
 }
 
+/// Where a probe connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What the socket connects to: the backend's address, or the alias for its VIP.
+    pub address: SocketAddr,
+    /// What whoever answers there takes itself for: the backend's address, or the VIP's.
+    pub name: SocketAddr,
+}
+
+impl Endpoint {
+    /// The same at `port`, if that is given.
+    #[must_use]
+    pub fn at(mut self, port: Option<u16>) -> Self {
+        if let Some(port) = port {
+            self.address.set_port(port);
+            self.name.set_port(port);
+        }
+        self
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address,
+            name: address,
+        }
+    }
+}
+
 /// The result of one probe: how long it took, or in words why it failed.
 pub type Attempt = Result<Duration, String>;
 

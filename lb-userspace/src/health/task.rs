@@ -10,12 +10,12 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    Interest, Observation, Target, chance,
+    Endpoint, Interest, Observation, Target, chance,
     lateness::{Counts, Outcome, Tally},
     probe::{self, ExecUser, Failure},
     schedule,
 };
-use crate::model::Probe;
+use crate::model::{Probe, Via};
 
 /// Probes a set of targets for as long as it lives, and sends the results that matter. When this host itself could
 /// not probe there is none, only a line in the log.
@@ -23,9 +23,13 @@ use crate::model::Probe;
 pub struct Prober {
     edge: Edge,
     watched: BTreeMap<Target, Watched>,
+    paths: watch::Sender<Paths>,
     /// Owns the tasks: dropping it stops them all.
     tasks: JoinSet<()>,
 }
+
+/// Where targets that are probed by their VIP are reached; those that are not there are not probed.
+pub type Paths = BTreeMap<Target, Endpoint>;
 
 /// What every task needs.
 #[derive(Clone, Debug)]
@@ -55,6 +59,7 @@ impl Prober {
                 exec_user,
             },
             watched: BTreeMap::new(),
+            paths: watch::Sender::new(Paths::new()),
             tasks: JoinSet::new(),
         }
     }
@@ -79,6 +84,17 @@ impl Prober {
         while self.tasks.try_join_next().is_some() {}
     }
 
+    /// Has targets that are probed by their VIP reached there from their next probe on.
+    pub fn lead(&self, paths: &Paths) {
+        self.paths.send_if_modified(|current| {
+            let changed = current != paths;
+            if changed {
+                current.clone_from(paths);
+            }
+            changed
+        });
+    }
+
     /// Which results of `target` matter from now on; see [`schedule::next_delay`]. Cheap, and without effect if nothing
     /// changes.
     pub fn attend(&mut self, target: &Target, interest: Interest) {
@@ -97,7 +113,13 @@ impl Prober {
 
     fn start(&mut self, target: Target, probe: Probe) -> Watched {
         let (interest, wanted) = watch::channel(Interest::default());
-        let task = probe_forever(target, probe.clone(), wanted, self.edge.clone());
+        let task = probe_forever(
+            target,
+            probe.clone(),
+            self.paths.subscribe(),
+            wanted,
+            self.edge.clone(),
+        );
         Watched {
             probe,
             interest,
@@ -109,6 +131,7 @@ impl Prober {
 async fn probe_forever(
     target: Target,
     probe: Probe,
+    mut paths: watch::Receiver<Paths>,
     mut wanted: watch::Receiver<Interest>,
     edge: Edge,
 ) {
@@ -118,9 +141,14 @@ async fn probe_forever(
     // Whether the result before was a failure: then the success after it matters, whatever was said before it.
     let mut failed = true;
     loop {
+        // To wait until the way is known is not to be late.
+        let late = Instant::now() - due;
+        let Some(endpoint) = reached(&target, &probe, &mut paths).await else {
+            return;
+        };
         let begin = Instant::now();
-        edge.tally.began(begin - due);
-        let attempt = probe::attempt(&probe, &target, edge.exec_user).await;
+        edge.tally.began(late);
+        let attempt = probe::attempt(&probe, &target, endpoint, edge.exec_user).await;
         edge.tally.ended(match &attempt {
             Ok(_) => Outcome::Succeeded,
             Err(Failure::Local(_)) => Outcome::Impossible,
@@ -147,6 +175,21 @@ async fn probe_forever(
             }
         }
         due = next(begin, &probe, &mut wanted).await;
+    }
+}
+
+/// Where `target` is reached, once it can be; `None` if nobody will tell any more.
+async fn reached(
+    target: &Target,
+    probe: &Probe,
+    paths: &mut watch::Receiver<Paths>,
+) -> Option<Endpoint> {
+    match probe.via {
+        Via::Direct => Some(target.address.into()),
+        Via::Vip => {
+            let paths = paths.wait_for(|paths| paths.contains_key(target)).await;
+            paths.ok()?.get(target).copied()
+        }
     }
 }
 

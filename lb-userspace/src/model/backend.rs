@@ -80,6 +80,12 @@ impl Mode {
         self.is_tunnel() || matches!(self, Self::Snat)
     }
 
+    /// Whether backends get packets for the VIP itself, and answer clients directly (direct server return).
+    #[must_use]
+    pub const fn is_direct(self) -> bool {
+        matches!(self, Self::L2 | Self::Ipip | Self::Gue)
+    }
+
     /// Whether packets' own addresses and ports change, so that replies must come back through the balancer.
     #[must_use]
     pub const fn translates(self) -> bool {

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::ParseError;
+use super::{ParseError, Protocol};
 
 /// What is tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,10 +42,20 @@ impl ProbeKind {
         }
     }
 
+    /// What it speaks to a port of the backend; nothing of the kind if it sends ICMP, or runs a command.
+    #[must_use]
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Tcp | Self::Http(_) | Self::Grpc(_) => Some(Protocol::Tcp),
+            Self::Udp(_) | Self::Dns(_) => Some(Protocol::Udp),
+            Self::Icmp | Self::Exec(_) => None,
+        }
+    }
+
     /// Whether it speaks to a port of the backend. A command is told the port, and does what it likes.
     #[must_use]
     pub const fn has_port(&self) -> bool {
-        !matches!(self, Self::Icmp | Self::Exec(_))
+        self.protocol().is_some()
     }
 }
 

@@ -3,6 +3,7 @@
 //! A value of these types is valid: parsing is where a bad one is refused (see [`config`](crate::config)).
 //! All of them are written in JSON and TOML as an operator would write them.
 
+mod alias;
 mod backend;
 mod check;
 mod dns;
@@ -16,6 +17,7 @@ mod thresholds;
 mod vip;
 mod way;
 
+pub use alias::{AliasPrefix, Aliases, ProbeWay};
 pub use backend::{AdminState, Backend, Mode, Role, Weight};
 pub use check::{
     DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Method, Payload, ProbeKind, StatusRange, Tls, Trust,
@@ -24,7 +26,7 @@ pub use check::{
 pub use dns::{DnsName, RecordType};
 pub use limit::SourceLimit;
 pub use prefix::Prefix;
-pub use probe::{Health, Probe};
+pub use probe::{Health, Probe, Via};
 pub use quic::{ConfigId, QuicConfig, QuicLb, ServerId, ServerIdLength};
 pub use service::{Service, ServiceName, TableSlots};
 pub use source::{ChosenSources, Source, Sources};

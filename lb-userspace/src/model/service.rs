@@ -10,7 +10,9 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Mode, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds, Vip};
+use super::{
+    Backend, Mode, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds, Via, Vip,
+};
 
 /// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
 #[derive(
@@ -175,6 +177,23 @@ pub struct Service {
 }
 
 impl Service {
+    /// How the backend is probed, if it is: the service's probe, which goes to the VIP only where that is possible.
+    #[must_use]
+    pub fn probe_of(&self, backend: &Backend) -> Option<Probe> {
+        let mut probe = self.probe.clone()?;
+        if !backend.mode.is_direct() {
+            probe.via = Via::Direct;
+        }
+        Some(probe)
+    }
+
+    /// Whether any backend is probed the way that clients' packets go.
+    #[must_use]
+    pub fn is_probed_via_vip(&self) -> bool {
+        let via_vip = self.probe.as_ref().is_some_and(|it| it.via == Via::Vip);
+        via_vip && self.backends.values().any(|it| it.mode.is_direct())
+    }
+
     /// The server ids that connection ids of some configuration may hold, with the address of the backend.
     pub fn quic_server_ids(&self) -> impl Iterator<Item = (ServerId, SocketAddr)> {
         self.backends.values().flat_map(|backend| {

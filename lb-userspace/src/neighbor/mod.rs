@@ -11,10 +11,12 @@ pub mod link;
 mod netlink;
 mod resolve;
 pub mod resolver;
+mod tap;
 pub mod vlan;
 
 pub use link::{InterfaceEvents, Link, Xdp, addresses, links};
 pub use resolver::{Resolver, ResolverHandle};
+pub use tap::{TapSettings, set_up_tap};
 pub use vlan::{UnsupportedVlan, VlanLink};
 
 use self::netlink::Netlink;

@@ -53,6 +53,11 @@ impl Netlink {
         Ok(Self { handle })
     }
 
+    /// For what is done once, elsewhere in this module.
+    pub(super) const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// All interfaces, by index.
     pub(super) async fn links(&self) -> Result<Vec<Link>, NeighborError> {
         let request = self
@@ -135,7 +140,7 @@ async fn all<T>(
     }
 }
 
-fn refused(action: String, error: Error) -> NeighborError {
+pub(super) fn refused(action: String, error: Error) -> NeighborError {
     if let Error::NetlinkError(message) = error {
         let source = message.to_io();
         NeighborError::Refused { action, source }

@@ -7,6 +7,7 @@
 mod emergency;
 pub mod impact;
 mod numbers;
+mod paths;
 mod planner;
 mod regions;
 mod servers;
@@ -23,8 +24,8 @@ use lb_common::vlan::VlanDevice;
 use crate::{
     dataplane::{Actual, Capacity, Features, Step},
     desired::Desired,
-    health::Target,
-    model::{ChosenSources, Health, Mode, ServiceName},
+    health::{Endpoint, Target},
+    model::{ChosenSources, Health, Mode, Prefix, ProbeWay, ServiceName},
     neighbor::{NextHops, Unresolved},
 };
 
@@ -47,6 +48,8 @@ pub struct Input<'a> {
     pub vlans: &'a BTreeMap<u32, VlanDevice>,
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub sources: ChosenSources,
+    /// How probes go the way of clients' packets.
+    pub probes: ProbeWay,
     /// What the kernel holds.
     pub actual: &'a Actual,
     /// How much it can hold.
@@ -64,6 +67,8 @@ pub struct Plan {
     pub clean: Vec<Step>,
     /// For every configured backend, whether new flows go to it.
     pub serving: BTreeMap<Target, Serving>,
+    /// Where probes of backends connect that are probed by their VIP.
+    pub paths: BTreeMap<Target, Endpoint>,
     /// The services that have too few backends left, and who serves there.
     pub emergencies: BTreeMap<ServiceName, Emergency>,
     /// What is wanted and does not fit.
@@ -182,6 +187,18 @@ pub enum Shortage {
         /// The map's size: two for each backend.
         capacity: u32,
     },
+    /// More backends are probed by their VIP than there are aliases.
+    Aliases {
+        /// Backends without one.
+        without: u32,
+    },
+    /// Aliases and something else would be the same addresses.
+    AliasesTaken {
+        /// Where aliases are taken from.
+        aliases: Prefix,
+        /// What VIPs or backends have.
+        addresses: Prefix,
+    },
     /// More VIPs and addresses than the map of their family holds.
     Vips {
         /// Wanted of one family, address entries counted.
@@ -221,6 +238,14 @@ impl fmt::Display for Shortage {
                 f,
                 "{wanted} QUIC server ids are wanted, {capacity} fit: raise max_backends, half of that number"
             ),
+            Self::Aliases { without } => write!(
+                f,
+                "no alias left for {without} backends that are probed by their VIP: choose wider probe_aliases in [daemon]"
+            ),
+            Self::AliasesTaken { aliases, addresses } => write!(
+                f,
+                "{addresses} of a VIP or backend lies where aliases for probes by VIP are taken from, {aliases}: choose other probe_aliases in [daemon]"
+            ),
             Self::Vips { wanted, capacity } => write!(
                 f,
                 "{wanted} VIPs and addresses of one IP version are wanted, {capacity} fit: raise max_vips"
@@ -235,11 +260,19 @@ pub fn features(desired: &Desired) -> Features {
     let services = || desired.services.values();
     let vips = services().flat_map(|service| &service.vips);
     let backends = services().flat_map(|service| service.backends.values());
-    Features::of(
-        vips,
-        backends.map(|backend| backend.mode),
-        &desired.blocklist,
-    )
+    let modes = backends.map(|backend| backend.mode);
+    let features = Features::of(vips, modes, &desired.blocklist);
+    if needs_probe_interface(desired) {
+        features.with(Features::REPLIES)
+    } else {
+        features
+    }
+}
+
+/// Whether `desired` needs the interface of probes.
+#[must_use]
+pub fn needs_probe_interface(desired: &Desired) -> bool {
+    paths::is_needed(desired)
 }
 
 /// Plans the way from `input.actual` to what is wanted.
@@ -257,6 +290,7 @@ pub fn plan(input: Input<'_>, tables: &mut Tables) -> Plan {
     tables.retain(numbers.values().copied());
     planner.backend_room();
     planner.service_room(numbers.len());
+    planner.path_shortages();
     planner.finish()
 }
 

@@ -11,6 +11,7 @@ use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
 use super::{
     Emergency, Input, NotServing, Plan, Serving, Shortage, Tables,
     emergency::{Candidate, emergency},
+    paths::{Numbered, Paths},
     regions::Regions,
     servers::Servers,
     tables::Members,
@@ -34,7 +35,7 @@ type Way = (NextHop, Option<Source>);
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
-    input: Input<'a>,
+    pub(super) input: Input<'a>,
     /// The number that new publications and new backends get.
     next: u32,
     /// Numbers of backends in the kernel by what they are.
@@ -47,12 +48,13 @@ pub(super) struct Planner<'a> {
     interfaces: BTreeSet<u32>,
     regions: Regions,
     servers: Servers,
+    pub(super) paths: Paths,
     vips: Vips,
     write_backends: Vec<Step>,
     write_tables: Vec<Step>,
     write_vips: Vec<Step>,
     silence_backends: Vec<Step>,
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 impl<'a> Planner<'a> {
@@ -68,6 +70,7 @@ impl<'a> Planner<'a> {
             lowest_free: 1,
             interfaces: BTreeSet::new(),
             servers: Servers::default(),
+            paths: Paths::default(),
             regions: Regions::new(input.actual, input.capacity.slots),
             vips: Vips::new(input.desired, input.actual, input.capacity.vips),
             write_backends: Vec::new(),
@@ -144,6 +147,7 @@ impl<'a> Planner<'a> {
         };
         let (known, before) = self.before(id, backend);
         let way = self.way(backend, before);
+        let own = way.as_ref().ok().and_then(|(hop, _)| hop.source);
         let why_not = serves.err().or(way.clone().err());
         // A known backend whose next hop is lost keeps the old one for the flows it has.
         let before_way = before.map(|entry| (entry.next_hop, entry.source));
@@ -170,6 +174,12 @@ impl<'a> Planner<'a> {
         };
         self.backends.insert(number);
         self.name(id, service, backend, number, entry.generation);
+        let numbered = Numbered {
+            number,
+            generation: entry.generation,
+            source: own,
+        };
+        self.lead(service, backend, &numbered);
         if backend.mode != Mode::Local {
             self.interfaces.insert(entry.next_hop.interface);
         }
@@ -358,6 +368,7 @@ impl<'a> Planner<'a> {
             clean.insert(0, Step::Grace);
         }
         let remove_vips = self.remove_vips();
+        let (put_paths, remove_paths) = self.path_steps();
         let (block, unblock) = self.blocklist();
         let (held, room) = (&self.input.actual.servers, self.input.capacity.server_ids());
         let servers = self.servers.steps(held, room);
@@ -371,6 +382,7 @@ impl<'a> Planner<'a> {
         let publish: Vec<Step> = [
             put_ways,
             self.write_backends,
+            remove_paths,
             servers.make_room,
             servers.put,
             self.write_tables,
@@ -380,6 +392,7 @@ impl<'a> Planner<'a> {
             servers.remove,
             unblock,
             self.silence_backends,
+            put_paths,
         ]
         .concat();
         Plan {
@@ -449,6 +462,7 @@ impl<'a> Planner<'a> {
         let hops = self.input.next_hops.values().flatten();
         let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
         wanted.extend(self.input.interfaces);
+        wanted.extend(self.input.probes.interface);
         let have = &self.input.actual.devices;
         let put = wanted.difference(have).copied().map(Step::PutDevice);
         let unused = have.difference(&wanted).copied();

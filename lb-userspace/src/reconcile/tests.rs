@@ -5,7 +5,9 @@ use lb_common::vlan::Vlan;
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
-    model::{AdminState, Backend, ChosenSources, Mode, QuicLb, Service, TableSlots, Weight},
+    model::{
+        AdminState, Backend, ChosenSources, Mode, ProbeWay, QuicLb, Service, TableSlots, Weight,
+    },
     neighbor::NextHop,
 };
 
@@ -72,6 +74,7 @@ impl Lab {
             interfaces: &self.interfaces,
             vlans: &self.vlans,
             sources: ChosenSources::default(),
+            probes: ProbeWay::default(),
         };
         (&self.desired, world, &mut self.reconciler)
     }

@@ -78,7 +78,7 @@ fn reaches(row: Row, member: Member, whole: &Packet) -> Row {
 fn replied(row: Row, side: Side, reply: &Packet, request: &Packet) -> Row {
     let action = match side {
         Side::Front => Action::Transmit,
-        Side::Back | Side::Aside => Action::Redirect,
+        Side::Back | Side::Aside | Side::Probes => Action::Redirect,
     };
     let seen = reply
         .clone()

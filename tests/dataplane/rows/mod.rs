@@ -16,6 +16,7 @@ pub(crate) mod jumbo;
 pub(crate) mod link;
 pub(crate) mod not_ours;
 pub(crate) mod prefix;
+pub(crate) mod probe;
 pub(crate) mod quic;
 pub(crate) mod rate;
 pub(crate) mod refused;
@@ -57,6 +58,7 @@ pub(crate) fn all() -> Vec<Row> {
         snat::packets::rows(),
         snat::ports::rows(),
         snat::ports::without(),
+        probe::rows(),
         quic::rows(),
         tunnel::rows(),
         jumbo::rows(),

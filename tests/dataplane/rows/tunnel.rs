@@ -145,7 +145,7 @@ fn leaves_bytes(row: Row, member: Member, packet: &Packet, frame: &[u8]) -> Row 
     let frame = frame.to_vec();
     match member.side {
         Side::Front => row.transmits_bytes(&frame, out),
-        Side::Back | Side::Aside => row.redirects_bytes(&frame, out),
+        Side::Back | Side::Aside | Side::Probes => row.redirects_bytes(&frame, out),
     }
 }
 
@@ -167,7 +167,7 @@ fn with_header_checksum(frame: Vec<u8>, ip: usize) -> Vec<u8> {
 
 /// What must leave: MAC addresses, the tags that the way out asks for, the outer headers, and the packet as it
 /// came, one hop less.
-fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
+pub(super) fn encapsulated(member: Member, packet: &Packet, frame: &[u8]) -> Vec<u8> {
     let layers = packet.layers();
     let is_v4 = packet.source.is_ipv4();
     let mut inner = frame[layers.ip..layers.end].to_vec();

@@ -87,7 +87,7 @@ fn asked_for(family: Family) -> Vec<Row> {
                 (Mode::IPIP | Mode::GUE, _) => tunnel::leaves(row(name), member, &packet),
                 (_, Side::Front) => row(name).transmits(&packet, &out),
                 (_, Side::Back) => row(name).redirects(&packet, &out),
-                (_, Side::Aside) => row(name).drops(&packet, Outcome::NoDevice),
+                (_, Side::Aside | Side::Probes) => row(name).drops(&packet, Outcome::NoDevice),
             });
         }
         if member.side != Side::Aside && !matches!(member.mode, Mode::IPIP | Mode::GUE) {

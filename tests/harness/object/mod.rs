@@ -12,6 +12,7 @@ use std::{
 
 mod decap;
 mod pass;
+mod path;
 mod prefixes;
 mod run;
 mod sources;
@@ -136,6 +137,8 @@ fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
 pub struct Object {
     ebpf: Ebpf,
     program: &'static str,
+    /// The program for probes, loaded when it is first run.
+    probe: (&'static str, bool),
 }
 
 impl Object {
@@ -145,7 +148,11 @@ impl Object {
         let mut ebpf = load(&settings);
         let program = form.of(names::BALANCER, names::BALANCER_FRAGS);
         load_program(&mut ebpf, program);
-        Self { ebpf, program }
+        Self {
+            ebpf,
+            program,
+            probe: (form.of(names::PROBE, names::PROBE_FRAGS), false),
+        }
     }
 
     /// Pins a map for other tools to look at.

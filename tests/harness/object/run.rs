@@ -13,7 +13,7 @@ use lb_common::{
     traffic::Traffic,
 };
 
-use super::{ENTRIES, Object};
+use super::{ENTRIES, Object, load_program};
 use crate::packet::hex_dump;
 
 /// What an XDP program answers.
@@ -53,9 +53,26 @@ impl Object {
     /// # Panics
     /// If not exactly one cell of the ledger is incremented by one, or the traffic counters disagree.
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Ran {
+        self.run_program(self.program, frame, ingress)
+    }
+
+    /// Gives `frame` to the program for probes, likewise.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_probe(&mut self, frame: &[u8], ingress: u32) -> Ran {
+        let (program, is_loaded) = self.probe;
+        if !is_loaded {
+            load_program(&mut self.ebpf, program);
+            self.probe = (program, true);
+        }
+        self.run_program(program, frame, ingress)
+    }
+
+    fn run_program(&self, program: &str, frame: &[u8], ingress: u32) -> Ran {
         let ledger = self.ledger();
         let traffic = self.traffic();
-        let (action, out) = test_run(&self.ebpf, self.program, frame, ingress);
+        let (action, out) = test_run(&self.ebpf, program, frame, ingress);
         let outcome = single_outcome(&ledger, &self.ledger(), frame);
         let mut ran = Ran {
             action,

@@ -14,6 +14,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("config", &["desired", "model"]),
     ("neighbor", &["model"]),
     ("health", &["model"]),
+    ("cable", &["model", "neighbor"]),
     ("dataplane", &["maglev", "model", "neighbor"]),
     (
         "plan",
@@ -47,13 +48,14 @@ const LAYERS: [(&str, &[&str]); 12] = [
 const WIRING: &str = "daemon";
 
 /// Crates that one module of the library wraps for all others.
-const WRAPPED: [(&str, &str); 6] = [
+const WRAPPED: [(&str, &str); 7] = [
     ("aya", "dataplane"),
     ("aya_log", "dataplane"),
     ("aya_obj", "dataplane"),
     ("netlink_packet_core", "neighbor"),
     ("netlink_packet_route", "neighbor"),
     ("rtnetlink", "neighbor"),
+    ("tokio_tun", "cable"),
 ];
 
 /// Modules that are functions of values.

@@ -36,6 +36,7 @@ const SUITES: [Selection; 2] = [
             "vlan_device::nat_between_vlans",
             "vlan_device::tagged_clients",
             "bad_link::",
+            "probe_via_vip::a_vip_or_tunnel_that_is_broken_is_found_in_ipip",
         ],
         is_wholly_useful: false,
     },

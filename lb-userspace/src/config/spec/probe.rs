@@ -10,7 +10,11 @@ pub struct ProbeSpec {
     /// `tcp`, `http`, `https`, `udp`, `dns`, `icmp`, `grpc` or `exec`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The port to try; the backend's own if absent. Not for `icmp`.
+    /// `direct` (default): to the backend's own address; `vip`: to the VIP, on that backend, as clients' packets go. Not
+    /// for `icmp` and `exec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// The port to try; if absent the backend's own, or the VIP's. Not for `icmp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// For `http` and `https`: `GET` (default), `HEAD` or `OPTIONS`.
@@ -19,7 +23,7 @@ pub struct ProbeSpec {
     /// For `http` and `https`: the request target, default `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// For `http` and `https` the `Host` header, for `grpc` the authority; default the backend's address.
+    /// For `http` and `https` the `Host` header, for `grpc` the authority; default the backend's address, or the VIP's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// For `http` and `https`: the status codes that count as success, `"200"` or `"200-399"`; default `"200-299"`.

@@ -108,6 +108,59 @@ fn configurations_are_read_as_they_are_meant() {
 }
 
 #[test]
+fn aliases_of_one_version_leave_those_of_the_other_as_they_are() {
+    let text = "[daemon]\nprobe_aliases = ['10.250.0.0/20']";
+    let config = text::load(text, &Host::default()).unwrap();
+    let Aliases { v4, v6 } = config.daemon.probe_aliases;
+    assert_eq!(v4.to_string(), "10.250.0.0/20");
+    assert_eq!(v6, Aliases::default().v6);
+    let text = "[daemon]\nprobe_aliases = ['10.250.0.0/20', '10.251.0.0/20', 'fd00::/127', 'lbp0']";
+    let faults = faults(text);
+    let faults: Vec<_> = faults.iter().map(|it| (it.0.as_str(), &it.3)).collect();
+    for (number, words) in [
+        (1, "10.250.0.0/20 stands here already"),
+        (2, "too narrow"),
+        (3, "write ADDRESS/LENGTH"),
+    ] {
+        let (place, message) = faults[number - 1];
+        assert_eq!(place, format!("daemon.probe_aliases[{number}]"));
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn probes_by_the_vip_are_read_and_refused_in_their_place() {
+    let text = |mode: &str, kind: &str, via: &str| {
+        format!(
+            "[[service]]\nname = 'web'\nvips = ['192.0.2.1:80/tcp']\nmode = '{mode}'\nprobe = {{ type = '{kind}', via = '{via}' }}"
+        )
+    };
+    let config = text::load(&text("gue", "tcp", "vip"), &Host::default()).unwrap();
+    let service = config.desired.services.values().next().unwrap();
+    assert_eq!(service.probe.as_ref().unwrap().via, Via::Vip);
+    for (mode, kind, via, words) in [
+        (
+            "nat",
+            "tcp",
+            "vip",
+            "only on backends in modes l2, ipip and gue",
+        ),
+        ("l2", "tcp", "path", "not one of: direct, vip"),
+        (
+            "l2",
+            "icmp",
+            "vip",
+            "probes of type icmp do not go to the VIP",
+        ),
+    ] {
+        let faults = faults(&text(mode, kind, via));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].0, "service[0].probe.via", "{faults:?}");
+        assert!(faults[0].3.contains(words), "{faults:?}");
+    }
+}
+
+#[test]
 fn defaults_are_the_sizes_that_the_data_plane_has_by_default() {
     let settings = DaemonSettings::default();
     let capacity = dataplane::Capacity {

@@ -16,7 +16,7 @@ use crate::{
         text,
         validate::{self, config, config_spec_of, spec_of},
     },
-    desired::Desired,
+    desired::{Desired, rules::via_breaches},
     model::*,
 };
 
@@ -64,10 +64,12 @@ fn any_probe() -> impl Strategy<Value = Probe> {
         0..=50_u32,
         (0..400_u64, 400..86_400_u64),
     );
-    (kind, prop::option::of(1..u16::MAX), timing).prop_map(
-        |(kind, port, (interval, timeout, rise, fall, jitter_percent, hold_down))| Probe {
+    let via = prop::sample::select(Via::ALL.to_vec());
+    (kind, prop::option::of(1..u16::MAX), via, timing).prop_map(
+        |(kind, port, via, (interval, timeout, rise, fall, jitter_percent, hold_down))| Probe {
             port: port.filter(|_| kind.has_port() || matches!(kind, ProbeKind::Exec(_))),
             kind,
+            via,
             interval: Duration::from_micros(interval),
             timeout: Duration::from_micros(timeout.min(interval)),
             rise,
@@ -126,7 +128,7 @@ fn any_service() -> impl Strategy<Value = Service> {
                     }
                 };
                 let backends = (0xa0..).zip(backends).map(named);
-                Service {
+                let mut service = Service {
                     name: name.parse().unwrap(),
                     vips,
                     thresholds: Thresholds {
@@ -143,7 +145,20 @@ fn any_service() -> impl Strategy<Value = Service> {
                     source_limit: limit.map(|(rate, burst)| SourceLimit { rate, burst }),
                     quic_lb: if is_udp { quic_lb } else { QuicLb::default() },
                     backends: backends.map(|b| (b.address, l2(b))).collect(),
+                };
+                let Service {
+                    vips,
+                    mode,
+                    backends,
+                    probe,
+                    ..
+                } = &service;
+                if !via_breaches(vips, *mode, backends, probe.as_ref()).is_empty()
+                    && let Some(probe) = &mut service.probe
+                {
+                    probe.via = Via::Direct;
                 }
+                service
             },
         )
 }

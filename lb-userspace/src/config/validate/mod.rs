@@ -21,7 +21,7 @@ use super::{
 use crate::{
     desired::{
         Desired,
-        rules::{Breach, Part, layout_breaches, overlaps, quic_breaches, repeated},
+        rules::{Breach, Part, layout_breaches, overlaps, quic_breaches, repeated, via_breaches},
     },
     model::{
         AdminState, Backend, Mode, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role, ServerId,
@@ -282,7 +282,8 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
     let source_limit = sources::limit_of(spec, place, found);
     let (backends, places) = read_backends(&spec.backends, mode, place, found);
     let broken = layout_breaches(&vips, &backends, table_slots, probe.as_ref()).into_iter();
-    for (broken, breach) in broken.chain(quic_breaches(&vips, &backends, &quic_lb)) {
+    let broken = broken.chain(quic_breaches(&vips, &backends, &quic_lb));
+    for (broken, breach) in broken.chain(via_breaches(&vips, mode, &backends, probe.as_ref())) {
         // VIPs were typed, but none could be read: that has been said.
         if breach == Breach::NoVips && !spec.vips.is_empty() {
             continue;

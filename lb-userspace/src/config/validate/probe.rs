@@ -9,7 +9,7 @@ use crate::{
     desired::rules::{PROBE_INTERVAL, probe_breaches},
     model::{
         DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Method, Probe, ProbeKind, RecordType,
-        StatusRange, Tls, Trust, UdpCheck,
+        StatusRange, Tls, Trust, UdpCheck, Via,
     },
 };
 
@@ -34,8 +34,11 @@ pub(super) fn read(spec: &ProbeSpec, place: &str, found: &mut Found) -> Option<P
         None if found.knows(&part(place, "interval")) => *PROBE_INTERVAL.end(),
         None => default.interval,
     };
+    let ways = Via::ALL.map(|via| (via.to_string(), via));
+    let via = word(found, &part(place, "via"), spec.via.as_deref(), &ways);
     let probe = Probe {
         kind: kind.clone().unwrap_or(ProbeKind::Tcp),
+        via: via.unwrap_or_default(),
         port: spec.port,
         interval,
         timeout: timeout.unwrap_or(default.timeout.min(interval)),
@@ -48,7 +51,7 @@ pub(super) fn read(spec: &ProbeSpec, place: &str, found: &mut Found) -> Option<P
     for (field, breach) in probe_breaches(&probe) {
         found.add(part(place, field), breach.to_string());
     }
-    kind.map(|_| probe)
+    kind.and(via).map(|_| probe)
 }
 
 /// Whether each field that only some types have is written, with the types that have it.

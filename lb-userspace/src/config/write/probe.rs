@@ -14,6 +14,9 @@ pub(super) fn probe_spec_of(probe: &Probe) -> ProbeSpec {
     let text = |duration: Duration| Some(humantime::format_duration(duration).to_string());
     ProbeSpec {
         kind: probe.kind.word().to_owned(),
+        via: Some(probe.via)
+            .filter(|via| !via.is_default())
+            .map(|via| via.to_string()),
         port: probe.port,
         interval: text(probe.interval),
         timeout: text(probe.timeout),

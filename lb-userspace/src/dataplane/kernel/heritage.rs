@@ -130,6 +130,9 @@ impl Kernel {
         for (region, table) in &actual.tables {
             self.write(&Step::WriteTable(*region, Arc::clone(table)))?;
         }
+        for (alias, entry) in &actual.paths {
+            self.write(&Step::PutPath(*alias, *entry))?;
+        }
         for prefix in &actual.blocklist {
             self.write(&Step::Block(*prefix))?;
         }

@@ -4,7 +4,7 @@
 //! Its two messages have one field each, which is written and read here
 //! (<https://github.com/grpc/grpc/blob/master/doc/health-checking.md>, PROTOCOL-HTTP2.md beside it).
 
-use std::{net::SocketAddr, pin::pin};
+use std::pin::pin;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Deadline, Failure, failure::chain, socket, tls};
-use crate::model::GrpcCheck;
+use crate::{health::Endpoint, model::GrpcCheck};
 
 const METHOD: &str = "/grpc.health.v1.Health/Check";
 /// The most bytes of an answer's body: its message has two.
@@ -32,7 +32,7 @@ type Request = hyper::Request<Full<Bytes>>;
 /// Calls, and judges the answer.
 pub(super) async fn probe(
     check: &GrpcCheck,
-    endpoint: SocketAddr,
+    endpoint: Endpoint,
     deadline: Deadline,
 ) -> Result<(), Failure> {
     let request = request(check, endpoint)?;
@@ -40,7 +40,7 @@ pub(super) async fn probe(
     let host = check.host.as_deref();
     match &check.tls {
         None => {
-            let stream = socket::stream(endpoint, deadline).await?;
+            let stream = socket::stream(endpoint.address, deadline).await?;
             deadline.limit(exchange(stream, request), during).await
         }
         Some(tls) => {
@@ -50,8 +50,11 @@ pub(super) async fn probe(
     }
 }
 
-fn request(check: &GrpcCheck, endpoint: SocketAddr) -> Result<Request, Failure> {
-    let authority = check.host.clone().unwrap_or_else(|| endpoint.to_string());
+fn request(check: &GrpcCheck, endpoint: Endpoint) -> Result<Request, Failure> {
+    let authority = check
+        .host
+        .clone()
+        .unwrap_or_else(|| endpoint.name.to_string());
     let scheme = if check.tls.is_some() { "https" } else { "http" };
     hyper::Request::post(format!("{scheme}://{authority}{METHOD}"))
         .header(header::CONTENT_TYPE, "application/grpc")

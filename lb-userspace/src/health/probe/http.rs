@@ -1,7 +1,7 @@
 //! The HTTP/1.1 probe, in the clear or by TLS: one request (RFC 9110 section 9.3), the head of its answer and, if a text
 //! is expected, the begin of its body.
 
-use std::{net::SocketAddr, pin::pin};
+use std::pin::pin;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1, header};
@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Deadline, Failure, failure::chain, socket, tls};
-use crate::model::HttpCheck;
+use crate::{health::Endpoint, model::HttpCheck};
 
 /// The most bytes the head of an answer may have: a backend cannot make the daemon hold more.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
@@ -23,7 +23,7 @@ type Request = hyper::Request<Empty<&'static [u8]>>;
 /// Sends the request and judges the answer.
 pub(super) async fn probe(
     check: &HttpCheck,
-    endpoint: SocketAddr,
+    endpoint: Endpoint,
     deadline: Deadline,
 ) -> Result<(), Failure> {
     let request = request(check, endpoint)?;
@@ -31,7 +31,7 @@ pub(super) async fn probe(
     let host = check.host.as_deref();
     match &check.tls {
         None => {
-            let stream = socket::stream(endpoint, deadline).await?;
+            let stream = socket::stream(endpoint.address, deadline).await?;
             let exchange = exchange(check, stream, request);
             deadline.limit(exchange, during).await
         }
@@ -43,11 +43,11 @@ pub(super) async fn probe(
     }
 }
 
-fn request(check: &HttpCheck, endpoint: SocketAddr) -> Result<Request, Failure> {
+fn request(check: &HttpCheck, endpoint: Endpoint) -> Result<Request, Failure> {
     let HttpCheck {
         method, path, host, ..
     } = check;
-    let host = host.clone().unwrap_or_else(|| endpoint.to_string());
+    let host = host.clone().unwrap_or_else(|| endpoint.name.to_string());
     hyper::Request::builder()
         .method(method.to_string().as_str())
         .uri(path)

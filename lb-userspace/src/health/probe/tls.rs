@@ -3,7 +3,6 @@
 //! Every probe makes a whole new handshake: a resumed session would not show the certificate.
 
 use std::{
-    net::SocketAddr,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -24,20 +23,23 @@ use tokio_rustls::{
 };
 
 use super::{Deadline, Failure, failure::chain, socket};
-use crate::model::{Tls, Trust};
+use crate::{
+    health::Endpoint,
+    model::{Tls, Trust},
+};
 
 /// Connects to `endpoint`, as `host` if the probe names one, and agrees on `protocol` (ALPN, RFC 7301) if the other
 /// side knows it.
 pub(super) async fn stream(
     tls: &Tls,
     host: Option<&str>,
-    endpoint: SocketAddr,
+    endpoint: Endpoint,
     protocol: &[u8],
     deadline: Deadline,
 ) -> Result<TlsStream<TcpStream>, Failure> {
     let name = server_name(tls, host, endpoint)?;
     let config = config(&tls.trust, protocol)?;
-    let stream = socket::stream(endpoint, deadline).await?;
+    let stream = socket::stream(endpoint.address, deadline).await?;
     let handshake = async {
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
         let failed = |error| Failure::Backend(format!("no TLS: {}", chain(&error)));
@@ -51,10 +53,10 @@ pub(super) async fn stream(
 fn server_name(
     tls: &Tls,
     host: Option<&str>,
-    endpoint: SocketAddr,
+    endpoint: Endpoint,
 ) -> Result<ServerName<'static>, Failure> {
     let Some(name) = tls.sni.as_deref().or_else(|| host.map(without_port)) else {
-        return Ok(ServerName::IpAddress(endpoint.ip().into()));
+        return Ok(ServerName::IpAddress(endpoint.name.ip().into()));
     };
     ServerName::try_from(name.to_owned())
         .map_err(|_| Failure::Local(format!("{name:?} is not the name of a server: correct sni")))

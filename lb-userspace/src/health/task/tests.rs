@@ -197,3 +197,31 @@ async fn only_failures_are_told_of_a_target_whose_successes_do_not_matter() {
         "{counts:?}"
     );
 }
+
+#[tokio::test]
+async fn a_target_that_is_probed_by_its_vip_waits_for_the_way_and_takes_it() {
+    let (_alias, alias) = listener().await;
+    let (_up, up) = listener().await;
+    let (gone, own) = listener().await;
+    drop(gone);
+    let (sender, mut results) = mpsc::channel(1);
+    let mut prober = Prober::new(sender, None);
+    let direct = probe(Duration::from_millis(10));
+    let by_vip = Probe {
+        via: Via::Vip,
+        ..direct.clone()
+    };
+    prober.watch(&[(target(own), by_vip), (target(up), direct)].into());
+    for _ in 0..100 {
+        let observation = timeout(DEADLINE, results.recv()).await.unwrap().unwrap();
+        assert_eq!(observation.target.address, up);
+    }
+    let paths = |to: SocketAddr| Paths::from([(target(own), to.into())]);
+    prober.lead(&paths(alias));
+    assert!(result(&mut results, own).await.attempt.is_ok());
+    prober.lead(&paths(own));
+    let refused = async { while result(&mut results, own).await.attempt.is_ok() {} };
+    timeout(DEADLINE, refused)
+        .await
+        .expect("the new way is taken");
+}

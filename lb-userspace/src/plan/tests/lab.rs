@@ -20,8 +20,8 @@ use crate::{
     desired::Desired,
     health::Target,
     model::{
-        AdminState, Backend, ChosenSources, Health, Mode, Prefix, QuicLb, Service, TableSlots,
-        Weight,
+        AdminState, Backend, ChosenSources, Health, Mode, Prefix, ProbeWay, QuicLb, Service,
+        TableSlots, Weight,
     },
     neighbor::{NextHop, NextHops, Unresolved},
 };
@@ -36,6 +36,7 @@ pub(super) struct Lab {
     pub(super) interfaces: BTreeSet<u32>,
     pub(super) vlans: BTreeMap<u32, VlanDevice>,
     pub(super) sources: ChosenSources,
+    pub(super) probes: ProbeWay,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -59,6 +60,7 @@ impl Lab {
             interfaces: BTreeSet::new(),
             vlans: BTreeMap::new(),
             sources: ChosenSources::default(),
+            probes: ProbeWay::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -112,6 +114,7 @@ impl Lab {
             interfaces: &self.interfaces,
             vlans: &self.vlans,
             sources: self.sources,
+            probes: self.probes,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
@@ -176,8 +179,15 @@ impl Lab {
                 });
                 assert!(is_there, "{step}: the number is {backend:?}'s");
             }
+            Step::PutPath(_, entry) => {
+                let backend = actual.backends.get(&entry.backend);
+                let is_there = backend.is_some_and(|it| it.generation == entry.generation);
+                assert!(is_there, "{step}: the number is {backend:?}'s");
+                assert!(actual.devices.contains(&entry.interface), "{step}");
+            }
             Step::PutDevice(_)
             | Step::PutVlan(..)
+            | Step::RemovePath(_)
             | Step::RemoveServer(_)
             | Step::RemoveVip(_)
             | Step::Block(_)
@@ -327,6 +337,8 @@ pub(super) fn words(steps: &[Step]) -> Vec<String> {
         | Step::PutBackend(..)
         | Step::PutServer(..)
         | Step::RemoveServer(_)
+        | Step::PutPath(..)
+        | Step::RemovePath(_)
         | Step::WriteTable(..)
         | Step::PutVip(..)
         | Step::RemoveVip(_)

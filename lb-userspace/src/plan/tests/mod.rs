@@ -5,6 +5,7 @@ mod impact;
 pub(super) mod lab;
 mod numbers;
 mod order;
+mod paths;
 mod properties;
 mod quic;
 mod room;

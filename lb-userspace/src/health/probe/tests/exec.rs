@@ -23,7 +23,7 @@ async fn run(probe: &Probe) -> Option<Result<Duration, Failure>> {
         return None;
     }
     let nobody = ExecUser::named("nobody").unwrap();
-    Some(attempt(probe, &backend(), Some(nobody)).await)
+    Some(attempt(probe, &backend(), backend().address.into(), Some(nobody)).await)
 }
 
 #[tokio::test]
@@ -112,7 +112,13 @@ async fn nothing_that_a_command_started_outlives_it() {
 
 #[tokio::test]
 async fn nothing_is_run_where_it_is_not_allowed() {
-    let failure = attempt(&probe(exec("exit 0")), &backend(), None).await;
+    let failure = attempt(
+        &probe(exec("exit 0")),
+        &backend(),
+        backend().address.into(),
+        None,
+    )
+    .await;
     let failure = failure.unwrap_err();
     assert!(
         matches!(&failure, Failure::Local(words) if words.contains("allow_exec_probes")),

@@ -257,3 +257,15 @@ async fn the_head_alone_is_asked_for_by_its_method() {
     let request = request.await.unwrap();
     assert!(request.starts_with("HEAD /up HTTP/1.1\r\n"), "{request}");
 }
+
+#[tokio::test]
+async fn the_request_names_who_answers_and_not_where_it_went() {
+    let (address, request) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let endpoint = Endpoint {
+        address,
+        name: "192.0.2.10:80".parse().unwrap(),
+    };
+    attempt_at(&http(TIMEOUT), endpoint).await.unwrap();
+    let request = request.await.unwrap().to_ascii_lowercase();
+    assert!(request.contains("\r\nhost: 192.0.2.10:80\r\n"), "{request}");
+}

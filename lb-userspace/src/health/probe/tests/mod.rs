@@ -1,5 +1,7 @@
 //! Each kind of probe against real servers on loopback, well-behaved and not.
 
+use std::net::SocketAddr;
+
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use super::*;
@@ -30,9 +32,11 @@ fn impatient(kind: ProbeKind) -> Probe {
     }
 }
 
-async fn attempt_at(probe: &Probe, address: SocketAddr) -> Result<Duration, Failure> {
+async fn attempt_at(probe: &Probe, to: impl Into<Endpoint>) -> Result<Duration, Failure> {
     let service = "web".parse().expect("a valid name");
-    attempt(probe, &Target { service, address }, None).await
+    let to = to.into();
+    let address = to.address;
+    attempt(probe, &Target { service, address }, to, None).await
 }
 
 async fn failure(probe: &Probe, address: SocketAddr) -> String {
