@@ -94,6 +94,7 @@ pub(super) enum Decided {
 }
 
 /// The stage that decided about an outcome, and what it decided.
+#[expect(clippy::too_many_lines, reason = "a table: a row for each outcome")]
 pub(super) const fn ending(outcome: Outcome) -> (Decided, &'static str) {
     use Decided::{Classify, Emit, Guard, Limits, Parse, Reply, Rewrite, Select, Translate};
     match outcome {

@@ -7,7 +7,7 @@ use super::{
 
 /// A module of the library and what else of the library it may name, itself apart. Modules that are not
 /// listed may name what they like, except [`WIRING`].
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("maglev", &["model"]),
     ("desired", &["model"]),
