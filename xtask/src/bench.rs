@@ -28,6 +28,22 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// How long it takes from the third failed probe of a backend to the new table in the kernel, as root; needs what
+    /// `cargo xtask build` leaves
+    Reaction {
+        /// How many backends
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        backends: u32,
+        /// Slots of the lookup table
+        #[arg(long, value_name = "N", default_value_t = 65_537)]
+        slots: u32,
+        /// How many of the backends fail, one after the other
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        failures: u32,
+        /// Write the result to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What a change moves in a lookup table, how even the table stays, and how long it takes to build
     Tables {
         /// Fleets to take the mean of
@@ -63,6 +79,19 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
                 ("--seconds", seconds),
             ];
             ("probes", arguments.to_vec(), json)
+        }
+        Benchmark::Reaction {
+            backends,
+            slots,
+            failures,
+            json,
+        } => {
+            let arguments = [
+                ("--backends", backends.to_string()),
+                ("--slots", slots.to_string()),
+                ("--failures", failures.to_string()),
+            ];
+            ("reaction", arguments.to_vec(), json)
         }
         Benchmark::Tables {
             trials,

@@ -1,0 +1,186 @@
+//! How long it takes from the third failed probe to the new lookup table in the kernel: the real daemon with many
+//! backends in a namespace of its own, of which one after the other stops to listen.
+//!
+//! Both ends are told by the daemon itself, as events on one connection: health when probing has concluded, publication
+//! when the last step is done. What is measured is the time between their arrivals.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "indexing JSON gives null for what is not there"
+)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use lb_tests::{
+    control::Control,
+    daemon::Instance,
+    netns::{Namespace, join},
+    wait,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
+
+/// Where the servers listen.
+const PORT: u16 = 8_080;
+/// The first of the backends' addresses; the prefix is a /18.
+const FIRST: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 1);
+/// How long the backends may take to be found healthy.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// Measures what a failure takes.
+#[derive(Parser)]
+struct Options {
+    /// How many backends
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    backends: u32,
+    /// Slots of the lookup table
+    #[arg(long, default_value_t = 65_537)]
+    slots: u32,
+    /// How many of the backends fail, one after the other
+    #[arg(long, default_value_t = 100)]
+    failures: u32,
+    /// Write the result to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Serialize)]
+struct Measured {
+    backends: u32,
+    slots: u32,
+    failures: usize,
+    /// From the conclusion of the third failed probe to the last step in the kernel.
+    reaction_p50_ms: f64,
+    reaction_p99_ms: f64,
+    reaction_max_ms: f64,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let namespace = Namespace::new("reaction");
+    join((&namespace, "up0"), (&namespace, "up1"));
+    namespace.ip("link set lo up");
+    namespace.ip("route add local 10.128.0.0/18 dev lo");
+    let (close, closing) = mpsc::unbounded_channel();
+    let addresses: Vec<SocketAddr> = (0..options.backends).map(backend).collect();
+    let servers = namespace.spawn(move || serve(&addresses, closing));
+    let instance = Instance::new(&namespace, vec!["up0".to_owned()]);
+    fs::write(instance.config(), configuration(&options)).context("writing the configuration")?;
+    let daemon = instance.start();
+    let mut control = daemon.control();
+    wait::until("all backends are healthy", LIMIT, || {
+        let listed = control.must("backend.list", &json!({}));
+        let rows = listed["backends"].as_array();
+        rows.is_some_and(|rows| rows.iter().all(|row| row["health"] == json!("up")))
+    });
+    let mut events = daemon.control();
+    events.must(
+        "events.subscribe",
+        &json!({"kinds": ["health", "publication"]}),
+    );
+    let mut reactions: Vec<Duration> = (0..options.failures.min(options.backends - 1))
+        .map(|number| {
+            let failing = backend(number);
+            close.send(failing).context("the servers have ended")?;
+            Ok(reaction(&mut events, failing))
+        })
+        .collect::<Result<_>>()?;
+    drop(close);
+    servers.join().expect("the servers end");
+    report(&options, &mut reactions)
+}
+
+fn backend(number: u32) -> SocketAddr {
+    (Ipv4Addr::from_bits(FIRST.to_bits() + number), PORT).into()
+}
+
+/// Listens at all addresses, and takes whoever comes, until nobody closes any more.
+fn serve(addresses: &[SocketAddr], mut closing: mpsc::UnboundedReceiver<SocketAddr>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let mut servers: BTreeMap<SocketAddr, AbortHandle> = BTreeMap::new();
+        for address in addresses {
+            let listener = TcpListener::bind(address).await.expect("a listener");
+            let server = tokio::spawn(async move {
+                // A connection is closed as soon as it is there: the probe has what it wants.
+                while let Ok(connection) = listener.accept().await {
+                    drop(connection);
+                }
+            });
+            servers.insert(*address, server.abort_handle());
+        }
+        while let Some(address) = closing.recv().await {
+            if let Some(server) = servers.remove(&address) {
+                server.abort();
+            }
+        }
+    });
+}
+
+/// Waits until `failing` is found down, and from then on until that is published.
+fn reaction(events: &mut Control, failing: SocketAddr) -> Duration {
+    let is_down = |event: &Value| {
+        event["kind"] == json!("health")
+            && event["backend"] == json!(failing.to_string())
+            && event["to"] == json!("down")
+    };
+    while !is_down(&events.event()) {}
+    let concluded = Instant::now();
+    while events.event()["kind"] != json!("publication") {}
+    concluded.elapsed()
+}
+
+fn configuration(options: &Options) -> String {
+    let backends = (0..options.backends)
+        .map(|number| format!("[[service.backend]]\naddress = \"{}\"\n", backend(number)));
+    let backends: String = backends.collect();
+    format!(
+        "[daemon]\nmax_backends = 16384\n[[service]]\nname = \"web\"\nvips = [\"192.0.2.1:80/tcp\"]\nmode = \"local\"\n\
+         table_slots = {}\nprobe = {{ type = \"tcp\", interval = \"1s\", fall = 3 }}\n{backends}",
+        options.slots
+    )
+}
+
+fn report(options: &Options, reactions: &mut [Duration]) -> Result<()> {
+    reactions.sort_unstable();
+    let at = |per_cent: usize| {
+        let index = (reactions.len() * per_cent).div_ceil(100).max(1) - 1;
+        let reaction = reactions.get(index).copied().unwrap_or_default();
+        reaction.as_secs_f64() * 1_000.0
+    };
+    let measured = Measured {
+        backends: options.backends,
+        slots: options.slots,
+        failures: reactions.len(),
+        reaction_p50_ms: at(50),
+        reaction_p99_ms: at(99),
+        reaction_max_ms: at(100),
+    };
+    println!(
+        "{} backends, {} slots, {} failures: from the last failed probe to the table in the kernel p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+        measured.backends,
+        measured.slots,
+        measured.failures,
+        measured.reaction_p50_ms,
+        measured.reaction_p99_ms,
+        measured.reaction_max_ms
+    );
+    if let Some(file) = &options.json {
+        let text = serde_json::to_string_pretty(&measured)?;
+        fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
+}
