@@ -45,12 +45,16 @@ const NEVER: u32 = 1 << 30;
 /// As many worlds, each with a thread. In every second one unmatched packets are dropped, and the program is the one
 /// for jumbo frames.
 const WORLDS: u64 = 2;
-/// Outcomes of what the model does not know: a budget for errors, a driver without room, more flows than ports.
-const UNREACHABLE: [Outcome; 4] = [
+/// Outcomes of what the model does not know: a budget for errors, a driver without room, more flows than ports, probes by
+/// the VIP.
+const UNREACHABLE: [Outcome; 7] = [
     Outcome::TimeExceededSent,
     Outcome::TooBigSent,
     Outcome::NoRoom,
     Outcome::PortsExhausted,
+    Outcome::ProbeReplied,
+    Outcome::ProbeReply,
+    Outcome::NotAProbe,
 ];
 /// A run ends when it has seen so many.
 const ENOUGH: usize = 5;

@@ -195,9 +195,9 @@ fn what_is_not_carried_over_is_listed_with_its_line() {
             (23, "persistence_timeout 50"),
             (31, "digest 9b3a0c85a887a256d6939da88aabd8cd"),
             (42, "inhibit_on_failure"),
-            (58, "DNS_CHECK"),
-            (65, "MISC_CHECK"),
-            (70, "virtual_server fwmark 3"),
+            (59, "DNS_CHECK"),
+            (66, "MISC_CHECK"),
+            (71, "virtual_server fwmark 3"),
         ]
     );
     assert!(imported.left_out.iter().all(|it| !it.why.is_empty()));
