@@ -1,8 +1,9 @@
 //! The maps of an older version: whether they can be taken over, and how what they hold comes into new ones.
 
-use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, anyhow};
+use aya::maps::MapData;
 use lb_common::{
     heritage::{KEPT, OLDEST_READABLE},
     names::{self, ABI_VERSION},
@@ -100,16 +101,20 @@ impl Older {
     }
 }
 
-/// Pins the map that is pinned at `from` at `to`, too.
+/// Pins the map that is pinned at `from` at `to`, too. Not by a link: Landlock of kernels before 5.19 allows none from
+/// one directory to another.
 fn keep(from: &Path, to: &Path) -> Result<()> {
-    match fs::hard_link(from, to) {
+    if !from.exists() {
         // It is made anew.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            warn!(pin = %from.display(), "the pinned map is gone: what it held is lost");
-            Ok(())
-        }
-        kept => kept.with_context(|| format!("pin {} at {} too", from.display(), to.display())),
+        warn!(pin = %from.display(), "the pinned map is gone: what it held is lost");
+        return Ok(());
     }
+    let pin = || {
+        MapData::from_pin(from)?
+            .pin(to)
+            .map_err(anyhow::Error::from)
+    };
+    pin().with_context(|| format!("pin {} at {} too", from.display(), to.display()))
 }
 
 impl Kernel {
