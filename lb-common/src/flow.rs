@@ -1,9 +1,16 @@
 //! Flows and what is remembered of them.
 //!
-//! Written and read by the program; the daemon does not touch them. Two LRU hash maps per family:
-//! *flows*, by the packet a client sends, and *replies*, by the packet a backend sends in NAT mode.
+//! Written and read by the program; the daemon reads them, and takes away flows that have ended. Three LRU hash maps per
+//! family: *flows* and *fresh*, by the packet a client sends, and *replies*, by the packet a backend sends in NAT mode.
+//!
+//! A flow is remembered among the fresh ones by its first packet, and among the flows from its second one on: whoever
+//! sends packets of flows that never go on pushes out others like these, and no flow that has gone on.
 
-use crate::{be::Be16, progress::Progress, settings::SourceNat};
+use crate::{
+    be::Be16,
+    progress::{Progress, ticks},
+    settings::SourceNat,
+};
 
 /// A 5-tuple. 16 bytes for IPv4, 40 for IPv6; aligned to 8 so that it is hashed by words.
 ///
@@ -50,7 +57,7 @@ impl<Address: Copy> FlowKey<Address> {
     }
 }
 
-/// Where a flow went before. 12 bytes.
+/// Where a flow went before. 16 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Flow {
@@ -62,8 +69,39 @@ pub struct Flow {
     /// In mode [`SNAT`](crate::backend::Mode::SNAT) the port from which the backend gets the flow's packets, while
     /// the entry among the replies says so too; 0 in other modes.
     pub source_port: Be16,
-    /// Always 0.
-    pub reserved: u16,
+    /// How far its client has come.
+    pub client: Progress,
+    /// When its last packet came, in [`ticks`](crate::progress::ticks).
+    pub last_seen: u32,
+}
+
+impl Flow {
+    /// How long, in [`ticks`](crate::progress::ticks), a TCP connection may be idle before it is taken to have ended
+    /// (RFC 5382 section 5: 2 hours and 4 minutes).
+    pub const ESTABLISHED: u32 = ticks(7_440 * 1_000_000_000);
+    /// The same after its client's FIN or RST (ibid.: 4 minutes).
+    pub const CLOSING: u32 = ticks(240 * 1_000_000_000);
+    /// The same for flows of other protocols (RFC 4787 section 4.3: 5 minutes).
+    pub const CONNECTIONLESS: u32 = ticks(300 * 1_000_000_000);
+
+    /// Whether a flow of this protocol has ended by `now`, in [`ticks`](crate::progress::ticks), as far as one can tell
+    /// from what its client sends.
+    #[inline]
+    #[must_use]
+    pub const fn has_ended(&self, protocol: u8, now: u32) -> bool {
+        /// IANA's number of TCP.
+        const TCP: u8 = 6;
+        let timeout = if matches!(self.client, Progress::FINISHED | Progress::RESET) {
+            Self::CLOSING
+        } else if protocol == TCP {
+            Self::ESTABLISHED
+        } else {
+            Self::CONNECTIONLESS
+        };
+        // The clock of the CPU that saw it last may be ahead.
+        let idle = now.wrapping_sub(self.last_seen).cast_signed();
+        idle > 0 && idle.cast_unsigned() > timeout
+    }
 }
 
 /// What a NAT backend's reply must be rewritten to. 24 bytes for IPv4, 48 for IPv6.
@@ -159,6 +197,28 @@ mod tests {
         ] {
             let reply = reply(protocol, client, backend);
             assert_eq!(lasts(&reply), ticks, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn flows_end_by_their_clients_word_or_by_silence() {
+        for (protocol, client, ticks) in [
+            (6, Progress::SILENT, Flow::ESTABLISHED),
+            (6, Progress::OPEN, Flow::ESTABLISHED),
+            (6, Progress::FINISHED, Flow::CLOSING),
+            (6, Progress::RESET, Flow::CLOSING),
+            (17, Progress::OPEN, Flow::CONNECTIONLESS),
+            (132, Progress::OPEN, Flow::CONNECTIONLESS),
+            (132, Progress::RESET, Flow::CLOSING),
+        ] {
+            let flow = Flow {
+                client,
+                last_seen: u32::MAX - 4,
+                ..Flow::default()
+            };
+            let after = |idle: u32| flow.has_ended(protocol, flow.last_seen.wrapping_add(idle));
+            assert!(!after(ticks) && after(ticks + 1), "{protocol} {client:?}");
+            assert!(!after(u32::MAX), "seen by another CPU, later than now");
         }
     }
 

@@ -13,9 +13,11 @@ pub const OLDEST_READABLE: u32 = 3;
 
 /// The maps that are kept, each with the version since which its layout and meaning are what they are now: from an
 /// older one it is made anew, and empty. To be raised with a change of either.
-pub const KEPT: [(&str, u32); 12] = [
-    (names::FLOWS_V4, 3),
-    (names::FLOWS_V6, 3),
+pub const KEPT: [(&str, u32); 14] = [
+    (names::FRESH_V4, 4),
+    (names::FRESH_V6, 4),
+    (names::FLOWS_V4, 4),
+    (names::FLOWS_V6, 4),
     (names::REPLIES_V4, 3),
     (names::REPLIES_V6, 3),
     (names::FRAGMENTS_V4, 3),

@@ -4,7 +4,7 @@
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; of maps pinned by an older version, [`heritage`](crate::heritage) says what is taken over. The
 /// feature `next-abi` raises it once more, for tests of the change from one version to the next.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 4 } else { 3 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 5 } else { 4 };
 
 /// The program that balances, for frames in one buffer.
 pub const BALANCER: &str = "balancer";
@@ -33,6 +33,10 @@ pub const TABLES: &str = "TABLES";
 pub const BACKENDS: &str = "BACKENDS";
 /// [`ServerIdKey`](crate::quic::ServerIdKey) -> [`Server`](crate::quic::Server).
 pub const SERVER_IDS: &str = "SERVER_IDS";
+/// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), of one packet so far, IPv4.
+pub const FRESH_V4: &str = "FRESH_V4";
+/// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), of one packet so far, IPv6.
+pub const FRESH_V6: &str = "FRESH_V6";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv4.
 pub const FLOWS_V4: &str = "FLOWS_V4";
 /// [`FlowKey`](crate::flow::FlowKey) -> [`Flow`](crate::flow::Flow), IPv6.
@@ -78,7 +82,7 @@ pub const PATHS_V4: &str = "PATHS_V4";
 pub const PATHS_V6: &str = "PATHS_V6";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 27] = [
+pub const MAPS: [&str; 29] = [
     VIPS_V4,
     VIPS_V6,
     VIP_PREFIXES_V4,
@@ -86,6 +90,8 @@ pub const MAPS: [&str; 27] = [
     TABLES,
     BACKENDS,
     SERVER_IDS,
+    FRESH_V4,
+    FRESH_V6,
     FLOWS_V4,
     FLOWS_V6,
     REPLIES_V4,

@@ -53,7 +53,7 @@ plain_data! {
     Backend = [u32, u16, Vlan, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
     FlowKey<Address4> = [Address<1>, Address<1>, Be16, Be16, u32];
     FlowKey<Address6> = [Address<4>, Address<4>, Be16, Be16, u32];
-    Flow = [u32, u32, Be16, u16];
+    Flow = [u32, u32, Be16, Progress, u32];
     Progress = [u16];
     Reply<Address4> = [FlowKey<Address4>, u32, Progress, Progress];
     Reply<Address6> = [FlowKey<Address6>, u32, Progress, Progress];

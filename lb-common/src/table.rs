@@ -11,15 +11,24 @@ pub const SLOTS_PER_ELEMENT: u32 = 16;
 /// One element of the arena, 64 bytes.
 pub type Element = [Slot; SLOTS_PER_ELEMENT as usize];
 
-/// One slot of a lookup table: which backend serves the flows that hash here.
+/// One slot of a lookup table: which backend serves the flows that hash here, and whether they are remembered.
 ///
-/// Bits 0 to 23: the backend's number. Bits 24 to 31: reserved for flags, 0.
+/// Bits 0 to 23: the backend's number. Bit 24: tracked. Bits 25 and 26: the [`batch`](Self::batch), which is the
+/// daemon's alone. Bits 27 to 31: reserved, 0.
+///
+/// A packet whose slot is not tracked goes to the slot's backend, and touches no flow table. Of a tracked slot flows are
+/// remembered, and stay where they are when the slot gets another backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Slot(u32);
 
 impl Slot {
     const BACKEND_BITS: u32 = 24;
+    const TRACKED: u32 = 1 << Self::BACKEND_BITS;
+    const BATCH_BITS: u32 = Self::BACKEND_BITS + 1;
+
+    /// The last number of a batch.
+    pub const MAX_BATCH: u8 = 3;
 
     /// The number of the last backend that a slot can name.
     pub const MAX_BACKEND: u32 = (1 << Self::BACKEND_BITS) - 1;
@@ -29,6 +38,37 @@ impl Slot {
     #[inline]
     pub const fn new(backend: BackendId) -> Self {
         Self(backend.0 & Self::MAX_BACKEND)
+    }
+
+    /// The same, and its flows are remembered.
+    #[must_use]
+    #[inline]
+    pub const fn tracked(self) -> Self {
+        Self(self.0 | Self::TRACKED)
+    }
+
+    /// The same, tracked in this batch, 0 to [`MAX_BATCH`](Self::MAX_BATCH).
+    #[must_use]
+    #[inline]
+    pub const fn learning(self, batch: u8) -> Self {
+        let owner = Self::new(self.backend()).tracked();
+        Self(owner.0 | (batch as u32 & Self::MAX_BATCH as u32) << Self::BATCH_BITS)
+    }
+
+    /// Whether its flows are remembered.
+    #[must_use]
+    #[inline]
+    pub const fn is_tracked(self) -> bool {
+        self.0 & Self::TRACKED != 0
+    }
+
+    /// 0: if it is tracked, all flows that it may have are remembered. Else, from 1 to
+    /// [`MAX_BATCH`](Self::MAX_BATCH), with which others it began to be tracked while it had flows already: those that
+    /// have sent nothing since are not remembered.
+    #[must_use]
+    #[inline]
+    pub const fn batch(self) -> u8 {
+        (self.0 >> Self::BATCH_BITS) as u8 & Self::MAX_BATCH
     }
 
     /// From the integer in the map.
@@ -69,6 +109,19 @@ mod tests {
     fn slots_keep_their_backend() {
         for id in [0, 1, 4_096, Slot::MAX_BACKEND] {
             assert_eq!(Slot::new(BackendId(id)).backend(), BackendId(id));
+        }
+    }
+
+    #[test]
+    fn flags_leave_the_backend_alone() {
+        let plain = Slot::new(BackendId(Slot::MAX_BACKEND));
+        assert!(!plain.is_tracked());
+        assert_eq!((plain.tracked().batch(), plain.batch()), (0, 0));
+        for batch in 0..=Slot::MAX_BATCH {
+            let slot = plain.learning(batch);
+            assert!(slot.is_tracked());
+            assert_eq!((slot.backend(), slot.batch()), (plain.backend(), batch));
+            assert_eq!(slot.learning(0), plain.tracked());
         }
     }
 

@@ -12,6 +12,6 @@ pub struct Traffic {
     pub packets: u64,
     /// Bytes of those frames as received, from the Ethernet header on.
     pub bytes: u64,
-    /// Flows newly remembered.
+    /// TCP connections begun, and flows of other protocols that were newly remembered.
     pub flows: u64,
 }

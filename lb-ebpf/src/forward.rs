@@ -7,9 +7,12 @@ use lb_common::{
     flow::FlowKey,
     outcome::Outcome,
     path,
+    progress::Signal,
     vip::Vip,
     vlan::Vlan,
 };
+
+use network_types::ip::IpProto;
 
 use crate::{
     classify::{self, Class},
@@ -159,7 +162,22 @@ fn remember<F: Ip>(packet: &Packet<F>, choice: &Choice, source_port: Be16, bytes
         select::remember::<F>(&packet.flow, choice, source_port);
     }
     parse::remember(packet);
-    maps::count_traffic(choice.id, bytes as u64, choice.standing == Standing::NEW);
+    maps::count_traffic(
+        choice.id,
+        bytes as u64,
+        begins_flow(packet, choice.standing),
+    );
+}
+
+/// Whether a flow begins with the packet, as far as it shows: a TCP connection by its SYN, whether or not it is
+/// remembered, any other flow when it is remembered.
+#[inline(always)]
+fn begins_flow<F: Ip>(packet: &Packet<F>, standing: Standing) -> bool {
+    if packet.flow.protocol == IpProto::Tcp as u32 {
+        packet.signal == Signal::SYN && !standing.is_known()
+    } else {
+        standing == Standing::NEW || standing == Standing::MOVED
+    }
 }
 
 /// A NAT backend's packet to a client, or an ICMP error about one of the client's.

@@ -88,29 +88,35 @@ const fn bounded(offset: usize) -> usize {
     offset
 }
 
-/// `offset`, below 2^16, mixed with `unknown` and parted from it again.
+/// `number`, below 2^16, as a value of which the verifier knows no more than that: mixed with `unknown`, of which it knows
+/// nothing, and parted from it again. The compiler must not see that nothing is changed.
+///
+/// The verifier follows every way to a number with a value or range of its own, and what comes after is verified once for
+/// each. A number without a history lets all ways go on as one.
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
-fn forget_range(mut offset: usize, unknown: usize) -> usize {
+#[must_use]
+pub fn without_history(mut number: usize, unknown: usize) -> usize {
     // SAFETY: three instructions on one register. Twice the same exclusive or changes nothing, nor does the mask.
     unsafe {
         core::arch::asm!(
-            "{offset} ^= {unknown}",
-            "{offset} ^= {unknown}",
-            "{offset} &= 0xffff",
-            offset = inout(reg) offset,
+            "{number} ^= {unknown}",
+            "{number} ^= {unknown}",
+            "{number} &= 0xffff",
+            number = inout(reg) number,
             unknown = in(reg) unknown,
             options(pure, nomem, nostack)
         );
     }
-    offset
+    number
 }
 
 /// Where no verifier looks.
 #[cfg(not(target_arch = "bpf"))]
 #[inline(always)]
-const fn forget_range(offset: usize, _unknown: usize) -> usize {
-    offset
+#[must_use]
+pub const fn without_history(number: usize, _unknown: usize) -> usize {
+    number
 }
 
 /// One received frame.
@@ -210,15 +216,12 @@ impl Frame {
         }
     }
 
-    /// `offset`, below 2^16, as a value of which the verifier knows no more than that.
-    ///
-    /// It follows every way through a chain of headers with a range of its own for where the chain ends, and what
-    /// comes after is verified once for each. A number that was mixed with one that it knows nothing of, here the
-    /// size of the buffer, has no history: all ways go on as one. The compiler must not see that nothing is changed.
+    /// `offset`, below 2^16, as a number [without a history](without_history): where a chain of headers ends, all ways
+    /// through it go on as one.
     #[inline(always)]
     #[must_use]
     pub fn forget_range(&self, offset: usize) -> usize {
-        forget_range(offset, self.first_buffer())
+        without_history(offset, self.first_buffer())
     }
 
     #[inline(always)]

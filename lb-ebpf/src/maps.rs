@@ -8,6 +8,7 @@
 )]
 
 pub mod decap;
+mod flows;
 mod key;
 pub mod path;
 mod prefix;
@@ -39,6 +40,7 @@ use lb_common::{
     vlan::VlanDevice,
 };
 
+pub use flows::{KnownFlow, confirm_flow, flow, fresh_flow, remember_flow, remember_fresh_flow};
 use prefix::longest;
 pub use replies::{KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation};
 
@@ -63,9 +65,13 @@ static BACKENDS: Array<Backend, 4096> = Array::new();
 #[btf_map]
 static SERVER_IDS: HashMap<ServerIdKey, Server, 8192, NO_PREALLOC> = HashMap::new();
 #[btf_map]
-static FLOWS_V4: LruHashMap<FlowKey<Address4>, Flow, 262_144> = LruHashMap::new();
+static FRESH_V4: Fresh<Address4> = LruHashMap::new();
 #[btf_map]
-static FLOWS_V6: LruHashMap<FlowKey<Address6>, Flow, 262_144> = LruHashMap::new();
+static FRESH_V6: Fresh<Address6> = LruHashMap::new();
+#[btf_map]
+static FLOWS_V4: Flows<Address4> = LruHashMap::new();
+#[btf_map]
+static FLOWS_V6: Flows<Address6> = LruHashMap::new();
 #[btf_map]
 static REPLIES_V4: LruHashMap<FlowKey<Address4>, Reply<Address4>, 262_144> = LruHashMap::new();
 #[btf_map]
@@ -94,6 +100,7 @@ static TRANSLATIONS_V6: Translations<Address6> = PerCpuArray::new();
 
 type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
 type VipPrefixes<A> = LpmTrie<A, Prefix<A>, 4096>;
+type Fresh<A> = LruHashMap<FlowKey<A>, Flow, 65_536>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
 type Replies<A> = LruHashMap<FlowKey<A>, Reply<A>, 262_144>;
 type Translations<A> = PerCpuArray<Translation<A>, 1>;
@@ -105,6 +112,8 @@ pub trait FamilyMaps: Family {
     fn vips() -> &'static Vips<Self::Address>;
     #[doc(hidden)]
     fn vip_prefixes() -> &'static VipPrefixes<Self::Address>;
+    #[doc(hidden)]
+    fn fresh() -> &'static Fresh<Self::Address>;
     #[doc(hidden)]
     fn flows() -> &'static Flows<Self::Address>;
     #[doc(hidden)]
@@ -123,6 +132,10 @@ impl FamilyMaps for V4 {
     #[inline(always)]
     fn vip_prefixes() -> &'static VipPrefixes<Address4> {
         &VIP_PREFIXES_V4
+    }
+    #[inline(always)]
+    fn fresh() -> &'static Fresh<Address4> {
+        &FRESH_V4
     }
     #[inline(always)]
     fn flows() -> &'static Flows<Address4> {
@@ -150,6 +163,10 @@ impl FamilyMaps for V6 {
     #[inline(always)]
     fn vip_prefixes() -> &'static VipPrefixes<Address6> {
         &VIP_PREFIXES_V6
+    }
+    #[inline(always)]
+    fn fresh() -> &'static Fresh<Address6> {
+        &FRESH_V6
     }
     #[inline(always)]
     fn flows() -> &'static Flows<Address6> {
@@ -226,23 +243,6 @@ pub fn server(key: &ServerIdKey) -> Option<Server> {
     // SAFETY: copied at once; an element that is reused in between can only give the backend of another server id,
     // with its generation.
     unsafe { SERVER_IDS.get(key) }.copied()
-}
-
-/// Where `flow` went before.
-#[inline(always)]
-#[must_use]
-pub fn flow<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<Flow> {
-    // SAFETY: copied at once; an eviction in between can only give a value of another flow, whose backend
-    // and generation are valid as a pair or refused by the comparison of generations.
-    unsafe { F::flows().get(flow) }.copied()
-}
-
-/// Remembers where `flow` goes.
-#[inline(always)]
-pub fn remember_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Flow) {
-    // A full table evicts; a failure under contention leaves the flow to the lookup table, which gives the
-    // same answer until the table changes.
-    let _ = F::flows().insert(flow, value, 0);
 }
 
 /// What the first fragment of the datagram `key` told.

@@ -13,6 +13,7 @@ use lb_common::{
     vlan::Vlan,
 };
 
+use crate::frame;
 use crate::wire::ethernet::{Addresses, IPV4, IPV6};
 
 /// What stands before the IP header.
@@ -134,6 +135,9 @@ pub struct Choice {
     pub hash: FlowHash,
     /// What the flow table has to do with it.
     pub standing: Standing,
+    /// How far the client has come with this packet, a [`Progress`](lb_common::progress::Progress), if the flow is to
+    /// be remembered. In the low half.
+    pub client: u64,
     /// The source port that the flow had towards the backend, in mode `snat`; else 0. In the low half.
     pub source_port: u64,
 }
@@ -144,12 +148,30 @@ pub struct Choice {
 pub struct Standing(u64);
 
 impl Standing {
-    /// It was remembered before.
-    pub const KNOWN: Self = Self(0);
-    /// It begins with this packet and is to be remembered.
+    /// It is not remembered and is not to be: its slot is not tracked, or this packet, a TCP RST or FIN, begins none.
+    pub const UNTRACKED: Self = Self(0);
+    /// It is to be remembered from this packet on.
     pub const NEW: Self = Self(1);
-    /// It is not remembered, and this packet, a TCP RST or FIN, does not begin one.
-    pub const PASSING: Self = Self(2);
+    /// The same; it was remembered to be with a backend that takes no packets any more.
+    pub const MOVED: Self = Self(2);
+    /// It was remembered by one packet, and goes on with this one.
+    pub const FRESH: Self = Self(3);
+    /// It was remembered before.
+    pub const KNOWN: Self = Self(4);
+
+    /// The same, and the verifier does not know which it is.
+    #[inline(always)]
+    #[must_use]
+    pub fn without_history(self, hash: FlowHash) -> Self {
+        Self(frame::without_history(self.0 as usize, hash.0 as usize) as u64)
+    }
+
+    /// Whether it was remembered where it goes before this packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        self.0 >= Self::FRESH.0
+    }
 }
 
 /// Where a frame goes.

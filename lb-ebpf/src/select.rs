@@ -1,18 +1,20 @@
-//! Fourth stage: which backend a packet goes to. The one that its QUIC connection id names, else the flow table's, else
-//! the lookup table's.
+//! Fourth stage: which backend a packet goes to. The one that its QUIC connection id names, else the one that its flow is
+//! remembered to be with, else the lookup table's.
 
 use lb_common::{
     backend::{Backend, BackendId, Mode},
     be::Be16,
     flow::{Flow, FlowKey},
-    hash::flow_hash,
+    hash::{FlowHash, flow_hash},
     outcome::Outcome,
+    progress::Progress,
     quic::Server,
-    table::slot_of,
+    table::{Slot, slot_of},
     vip::Vip,
 };
 
 use crate::{
+    frame,
     ip::Ip,
     maps,
     packet::{Choice, Packet, Standing},
@@ -20,51 +22,148 @@ use crate::{
 
 /// Chooses the backend for `packet`, which is for `vip` and whose connection id names `named`.
 ///
+/// Flows are looked up only if they may have gone elsewhere than the lookup table says now: if their slot is tracked, or
+/// if a QUIC connection id, or its absence, disagrees with it.
+///
 /// # Errors
 /// [`Outcome::NoBackend`], [`Outcome::StaleTable`].
 #[inline(always)]
 pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>, named: Server) -> Result<Choice, Outcome> {
     let hash = flow_hash::<F>(&packet.flow, maps::settings::hash_seed());
-    let known = maps::flow::<F>(&packet.flow).unwrap_or_default();
-    let remembered = taking(known.backend, known.generation);
-    let choice = |id, backend, standing| Choice {
+    let choice = choose(vip, packet, named, hash)?;
+    // All that comes after is verified once, not once for each way to a backend.
+    Ok(Choice {
+        standing: choice.standing.without_history(hash),
+        client: frame::without_history(choice.client as usize, hash.0 as usize) as u64,
+        source_port: frame::without_history(choice.source_port as usize, hash.0 as usize) as u64,
+        ..choice
+    })
+}
+
+#[inline(always)]
+fn choose<F: Ip>(
+    vip: &Vip,
+    packet: &Packet<F>,
+    named: Server,
+    hash: FlowHash,
+) -> Result<Choice, Outcome> {
+    let slot = slot(vip, hash)?;
+    let is_elsewhere = vip.flags & Vip::QUIC != 0 && named.backend != slot.backend().0;
+    let memory = if slot.is_tracked() || is_elsewhere {
+        memory(packet)
+    } else {
+        Memory::NONE
+    };
+    let choice = |id, backend| Choice {
         id: BackendId(id),
         backend,
         hash,
-        standing,
+        standing: memory.standing,
+        client: u64::from(memory.client.0),
         source_port: 0,
     };
     // A flow may carry connections to several servers; what is remembered of it is for packets without an id: it
     // stays as it is, for anybody can send an id of any server. In mode `snat` a flow has a source port for one server
     // alone, and keeps to it.
     if let Some(backend) = taking(named.backend, named.generation)
-        && (backend.mode != Mode::SNAT || remembered.is_none())
+        && (backend.mode != Mode::SNAT || !memory.standing.is_known())
     {
-        let standing = match remembered {
-            Some(_) => Standing::KNOWN,
-            None => Standing::NEW,
+        let standing = match memory.standing {
+            Standing::FRESH => Standing::KNOWN,
+            standing => standing,
         };
-        return Ok(choice(named.backend, backend, standing));
-    }
-    if let Some(backend) = remembered {
         return Ok(Choice {
-            source_port: u64::from(known.source_port.raw()),
-            ..choice(known.backend, backend, Standing::KNOWN)
+            standing,
+            ..choice(named.backend, backend)
         });
     }
-    if vip.table_slots == 0 {
+    if memory.standing.is_known()
+        && let Some(backend) = taking(memory.flow.backend, memory.flow.generation)
+    {
+        return Ok(Choice {
+            source_port: u64::from(memory.flow.source_port.raw()),
+            ..choice(memory.flow.backend, backend)
+        });
+    }
+    let BackendId(id) = slot.backend();
+    if id == 0 {
         return Err(Outcome::NoBackend);
     }
-    let slot =
-        maps::slot(vip.table_offset + slot_of(hash, vip.table_slots)).ok_or(Outcome::StaleTable)?;
-    let BackendId(id) = slot.backend();
     let backend = active(id).ok_or(Outcome::StaleTable)?;
-    let standing = if packet.signal.begins_flow() {
-        Standing::NEW
-    } else {
-        Standing::PASSING
+    Ok(choice(id, backend))
+}
+
+/// The slot that the flow falls on; without a table one that is nobody's, and tracked: who was there may have flows yet.
+#[inline(always)]
+fn slot(vip: &Vip, hash: FlowHash) -> Result<Slot, Outcome> {
+    if vip.table_slots == 0 {
+        return Ok(Slot::default().tracked());
+    }
+    maps::slot(vip.table_offset + slot_of(hash, vip.table_slots)).ok_or(Outcome::StaleTable)
+}
+
+/// What is remembered of a flow, or is to be.
+struct Memory {
+    flow: Flow,
+    standing: Standing,
+    /// How far the client has come with this packet.
+    client: Progress,
+}
+
+impl Memory {
+    const NONE: Self = Self {
+        flow: Flow {
+            backend: 0,
+            generation: 0,
+            source_port: Be16::new(0),
+            client: Progress::UNTRACKED,
+            last_seen: 0,
+        },
+        standing: Standing::UNTRACKED,
+        client: Progress::UNTRACKED,
     };
-    Ok(choice(id, backend, standing))
+}
+
+/// What is remembered of the packet's flow; what has gone on is marked as seen.
+#[inline(always)]
+fn memory<F: Ip>(packet: &Packet<F>) -> Memory {
+    let known = maps::flow::<F>(&packet.flow);
+    if let Some(known) = known {
+        let flow = known.flow();
+        if taking(flow.backend, flow.generation).is_some() {
+            let client = known.client_after(packet.signal);
+            if packet.error == 0 {
+                known.client_sent(client, maps::now());
+            }
+            return Memory {
+                flow,
+                standing: Standing::KNOWN,
+                client,
+            };
+        }
+    }
+    if let Some(fresh) = maps::fresh_flow::<F>(&packet.flow) {
+        let flow = fresh.flow();
+        if taking(flow.backend, flow.generation).is_some() {
+            return Memory {
+                flow,
+                standing: Standing::FRESH,
+                client: fresh.client_after(packet.signal),
+            };
+        }
+    }
+    let standing = if !packet.signal.begins_flow() {
+        Standing::UNTRACKED
+    } else if known.is_some() {
+        Standing::MOVED
+    } else {
+        Standing::NEW
+    };
+    Memory {
+        standing,
+        client: Progress::SILENT.after(packet.signal),
+        ..Memory::NONE
+    }
 }
 
 /// The entry of the backend `id`, if it still takes packets and is the one that had the number in `generation`.
@@ -84,21 +183,32 @@ fn active(id: u32) -> Option<&'static Backend> {
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 
-/// Remembers a flow that is new, or that in mode `snat` has another port than before towards its backend: `source_port`.
+/// Remembers a flow that is to be, or that in mode `snat` has another port than before towards its backend:
+/// `source_port`.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "in a word's low half")]
 pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice, source_port: Be16) {
     let source_port = match choice.backend.mode {
         Mode::SNAT => source_port,
         _ => Be16::default(),
     };
     let has_moved = u64::from(source_port.raw()) != choice.source_port;
-    if choice.standing == Standing::NEW || has_moved {
-        let value = Flow {
-            backend: choice.id.0,
-            generation: choice.backend.generation,
-            source_port,
-            reserved: 0,
-        };
+    let standing = choice.standing;
+    if standing == Standing::UNTRACKED || standing == Standing::KNOWN && !has_moved {
+        return;
+    }
+    let value = Flow {
+        backend: choice.id.0,
+        generation: choice.backend.generation,
+        source_port,
+        client: Progress(choice.client as u16),
+        last_seen: maps::now(),
+    };
+    if standing == Standing::NEW {
+        maps::remember_fresh_flow::<F>(flow, &value);
+    } else if standing == Standing::FRESH {
+        maps::confirm_flow::<F>(flow, &value);
+    } else {
         maps::remember_flow::<F>(flow, &value);
     }
 }

@@ -20,7 +20,7 @@ use network_types::ip::IpProto;
 use crate::{
     ip::Ip,
     maps,
-    packet::{Choice, Packet, Standing},
+    packet::{Choice, Packet},
 };
 
 /// Ports in a row that are tried for a flow.
@@ -58,11 +58,12 @@ pub fn request<F: Ip>(
     if backend.mode == Mode::SNAT {
         work.to.source = F::source_towards(backend, choice.hash);
         own_port(packet, choice, work)?;
-    } else if packet.error == 0 && choice.standing != Standing::PASSING {
+    } else if packet.error == 0 && (choice.standing.is_known() || packet.signal.begins_flow()) {
         work.back = work.to.reversed();
-        let is_new = choice.standing == Standing::NEW;
-        if is_new || maps::reply::<F>(&work.back).is_none() {
-            work.reply = entry(packet, [Progress::UNTRACKED; 2], 0);
+        work.reply = entry(packet, [Progress::UNTRACKED; 2], 0);
+        // Of two flows that share a way back, to two VIPs, the one that sent last has it.
+        let known = maps::reply::<F>(&work.back);
+        if !known.is_some_and(|known| *known.flow() == work.reply.flow) {
             maps::remember_reply::<F>(&work.back, &work.reply);
         }
     }

@@ -1,35 +1,12 @@
 //! Plans and applies: brings the data plane to what is wanted, whole or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use lb_common::vlan::VlanDevice;
 use tracing::debug;
 
 use crate::{
     dataplane::{Actual, Dataplane, DataplaneError},
     desired::Desired,
-    health::Target,
-    model::{ChosenSources, Health, ProbeWay},
-    neighbor::NextHops,
-    plan::{Input, Plan, Tables, plan},
+    plan::{Input, Plan, Tables, World, plan},
 };
-
-/// What the daemon knows of the world outside the data plane.
-#[derive(Clone, Copy)]
-pub struct World<'a> {
-    /// What probing has concluded.
-    pub health: &'a BTreeMap<Target, Health>,
-    /// Where packets to the backends go.
-    pub next_hops: &'a NextHops,
-    /// Interfaces that replies may leave by.
-    pub interfaces: &'a BTreeSet<u32>,
-    /// How frames for the host's VLAN devices leave, and for those that carry some.
-    pub vlans: &'a BTreeMap<u32, VlanDevice>,
-    /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
-    pub sources: ChosenSources,
-    /// How probes go the way of clients' packets.
-    pub probes: ProbeWay,
-}
 
 /// Why a publication failed.
 #[derive(Debug, thiserror::Error)]
@@ -100,12 +77,7 @@ impl<D: Dataplane> Reconciler<D> {
     fn input<'a>(&'a self, desired: &'a Desired, world: World<'a>) -> Input<'a> {
         Input {
             desired,
-            health: world.health,
-            next_hops: world.next_hops,
-            interfaces: world.interfaces,
-            vlans: world.vlans,
-            sources: world.sources,
-            probes: world.probes,
+            world,
             actual: self.dataplane.actual(),
             capacity: self.dataplane.capacity(),
         }

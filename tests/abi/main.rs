@@ -94,14 +94,14 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
     let families = [
         (
             names::VIPS_V4,
-            names::FLOWS_V4,
+            [names::FRESH_V4, names::FLOWS_V4],
             names::REPLIES_V4,
             names::PATHS_V4,
             family_layouts!(Address4),
         ),
         (
             names::VIPS_V6,
-            names::FLOWS_V6,
+            [names::FRESH_V6, names::FLOWS_V6],
             names::REPLIES_V6,
             names::PATHS_V6,
             family_layouts!(Address6),
@@ -121,13 +121,16 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         backend: u32,
         generation: u32,
         source_port: u16,
-        reserved: u16,
+        client: u16,
+        last_seen: u32,
     });
     for (vips, flows, replies, paths, [vip_key, flow_key, reply, path]) in families {
         assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
         assert_eq!(of(vips, "value"), vip, "values of {vips}");
-        assert_eq!(of(flows, "key"), flow_key, "keys of {flows}");
-        assert_eq!(of(flows, "value"), flow, "values of {flows}");
+        for flows in flows {
+            assert_eq!(of(flows, "key"), flow_key, "keys of {flows}");
+            assert_eq!(of(flows, "value"), flow, "values of {flows}");
+        }
         assert_eq!(of(replies, "key"), flow_key, "keys of {replies}");
         assert_eq!(of(replies, "value"), reply, "values of {replies}");
         assert_eq!(of(paths, "value"), path, "values of {paths}");

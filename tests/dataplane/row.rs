@@ -284,9 +284,6 @@ impl Sent {
                 faults.push(format!("{:?} by {:?}", ran.outcome, ran.action));
             }
         }
-        if ran.remembered && world.object.flows() == 0 {
-            faults.push("counted as a new flow, but none is remembered".to_owned());
-        }
         faults.extend(self.frame_faults(&ran));
         (!faults.is_empty()).then(|| self.report(&ran, &faults))
     }

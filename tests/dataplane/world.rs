@@ -247,11 +247,11 @@ impl World {
         );
     }
 
-    /// Writes a table of nothing but `backend`; a VIP that points to it.
+    /// Writes a table of nothing but `backend`, whose flows are remembered; a VIP that points to it.
     fn table_of(&mut self, backend: u32) -> Vip {
         // One region for each backend; the last one for the backend that is beyond all.
         let table_offset = backend.min(63) * SLOTS_PER_ELEMENT;
-        let slots = [Slot::new(BackendId(backend)); SLOTS as usize];
+        let slots = [Slot::new(BackendId(backend)).tracked(); SLOTS as usize];
         self.object.write_table(table_offset, &slots);
         let [source_rate, source_burst] = self.limit;
         Vip {

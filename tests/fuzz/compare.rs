@@ -32,7 +32,7 @@ impl fmt::Display for Difference {
             outcome,
             action,
             backend,
-            remembered,
+            begins,
             frame,
         } = &self.model;
         writeln!(
@@ -43,7 +43,7 @@ impl fmt::Display for Difference {
         writeln!(f, "{}", hex_dump(&self.arrival.frame))?;
         writeln!(
             f,
-            "the model says {outcome:?}, {action:?}, backend {backend:?}, remembered {remembered}:\n{}",
+            "the model says {outcome:?}, {action:?}, backend {backend:?}, begins a flow {begins}:\n{}",
             hex_dump(frame.as_deref().unwrap_or_default())
         )?;
         writeln!(f, "the program: {}", self.program)?;
@@ -101,8 +101,8 @@ impl Batch {
                     arrival: arrival.clone(),
                     model,
                     program: format!(
-                        "{:?}, {:?}, backend {backend:?}, remembered {}",
-                        ran.outcome, ran.action, ran.remembered
+                        "{:?}, {:?}, backend {backend:?}, begins a flow {}",
+                        ran.outcome, ran.action, ran.begins
                     ),
                     left: ran.frame,
                 };
@@ -116,7 +116,7 @@ fn agree(model: &Verdict, ran: &Ran) -> bool {
     model.outcome == ran.outcome
         && model.action == ran.action
         && model.backend == ran.backend.map(|id| id.0)
-        && model.remembered == ran.remembered
+        && model.begins == ran.begins
         && (ran.action == Action::Drop || model.frame.as_ref() == Some(&ran.frame))
 }
 
@@ -143,7 +143,7 @@ impl Counters {
             let [packets, bytes, flows] = &mut self.traffic[id as usize];
             *packets += 1;
             *bytes += length as u64;
-            *flows += u64::from(verdict.remembered);
+            *flows += u64::from(verdict.begins);
         }
     }
 }

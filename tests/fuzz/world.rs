@@ -163,6 +163,11 @@ impl World {
         ]);
     }
 
+    fn is_snat(&self, id: u32) -> bool {
+        let backend = self.model.backends.get(&id);
+        backend.is_some_and(|backend| backend.mode == Mode::SNAT)
+    }
+
     fn name_servers(&mut self) {
         for id in NAMED {
             let generation = if id == RECYCLED { 2 } else { 1 };
@@ -192,8 +197,13 @@ impl World {
             self.object.announce_prefix(prefix);
         }
         for (port, members) in services {
-            let table: Vec<u32> = members.iter().copied().cycle().take(SLOTS).collect();
-            let slots: Vec<Slot> = table.iter().map(|id| Slot::new(BackendId(*id))).collect();
+            let members = members.iter().copied().cycle().take(SLOTS);
+            // Every other round; of `snat` flows always, for their source ports.
+            let table: Vec<(u32, bool)> = (0..)
+                .zip(members)
+                .map(|(place, id)| (id, place / 2 % 2 == 0 || self.is_snat(id)))
+                .collect();
+            let slots: Vec<Slot> = table.iter().map(|slot| slot_of(*slot)).collect();
             self.object.write_table(*offset, &slots);
             let is_quic = *port == QUIC_PORT;
             let is_limited = *port == LIMITED;
@@ -234,6 +244,11 @@ impl World {
             *offset += SLOTS_PER_ELEMENT;
         }
     }
+}
+
+const fn slot_of((id, is_tracked): (u32, bool)) -> Slot {
+    let slot = Slot::new(BackendId(id));
+    if is_tracked { slot.tracked() } else { slot }
 }
 
 /// The address that `text` says.

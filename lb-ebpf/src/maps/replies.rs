@@ -134,7 +134,7 @@ impl<F: FamilyMaps> KnownReply<F> {
 
 /// Writes only what changes: both directions of a flow, which may come in by two CPUs, read the same cache line.
 #[inline(always)]
-fn update<T: PartialEq>(field: &mut T, new: T) {
+pub(super) fn update<T: PartialEq>(field: &mut T, new: T) {
     if *field != new {
         *field = new;
     }

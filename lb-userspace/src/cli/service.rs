@@ -61,12 +61,14 @@ pub(super) struct Add {
     #[command(flatten)]
     thresholds: Thresholds,
     #[command(flatten)]
+    moves: Moves,
+    #[command(flatten)]
     probe: Probe,
 }
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["vips", "mode", "table_slots", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
+    .args(["vips", "mode", "table_slots", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "tracking", "learn_for", "max_step", "slow_start", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
 pub(super) struct Update {
     /// Its name
     #[arg(value_parser = argument::service_name)]
@@ -84,6 +86,8 @@ pub(super) struct Update {
     limit: Limit,
     #[command(flatten)]
     thresholds: Thresholds,
+    #[command(flatten)]
+    moves: Moves,
     /// Take the limit of each source away
     #[arg(long, conflicts_with = "source_rate")]
     no_source_rate: bool,
@@ -111,6 +115,23 @@ struct Thresholds {
     panic_threshold: Option<u32>,
 }
 
+/// How slots move from one backend to another.
+#[derive(Debug, Args)]
+struct Moves {
+    /// Which flows are remembered, so that they stay when their slot moves [default: on-demand]
+    #[arg(long, value_parser = ["on-demand", "always", "off"])]
+    tracking: Option<String>,
+    /// How long flows of a slot are remembered before it moves [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = argument::duration)]
+    learn_for: Option<String>,
+    /// At most so many per cent of the slots move at once between backends that go on serving [default: 5]
+    #[arg(long, value_name = "PERCENT")]
+    max_step: Option<u32>,
+    /// How long the share of a backend that begins to serve grows [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = argument::duration)]
+    slow_start: Option<String>,
+}
+
 /// How much each source may send.
 #[derive(Debug, Args)]
 struct Limit {
@@ -135,6 +156,10 @@ impl ServiceCommand {
                 probe: add.probe.spec(),
                 min_healthy: add.thresholds.min_healthy,
                 panic_threshold: add.thresholds.panic_threshold,
+                tracking: add.moves.tracking,
+                learn_for: add.moves.learn_for,
+                max_step: add.moves.max_step,
+                slow_start: add.moves.slow_start,
                 quic_lb: add.quic_lb,
                 backends: Vec::new(),
             }),
@@ -147,6 +172,10 @@ impl ServiceCommand {
                 no_probe: update.no_probe,
                 min_healthy: update.thresholds.min_healthy,
                 panic_threshold: update.thresholds.panic_threshold,
+                tracking: update.moves.tracking,
+                learn_for: update.moves.learn_for,
+                max_step: update.moves.max_step,
+                slow_start: update.moves.slow_start,
                 quic_lb: update.quic_lb.or_else(|| update.no_quic_lb.then(Vec::new)),
                 source_rate: update.limit.source_rate,
                 source_burst: update.limit.source_burst,

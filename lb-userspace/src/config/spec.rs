@@ -135,6 +135,18 @@ pub struct ServiceSpec {
     /// So many per cent of the ordinary backends must not be down, or health is ignored; default 0: it never is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic_threshold: Option<u32>,
+    /// Which flows are remembered, so that they stay when their slot moves: `on-demand` (default), `always`, `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
+    /// How long flows of a slot are remembered before it moves; default `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn_for: Option<String>,
+    /// At most so many per cent of the slots move at once between backends that go on serving; default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_step: Option<u32>,
+    /// How long the share of a backend that begins to serve grows; default `0s`: it has all of it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<String>,
     /// What QUIC connection ids that name a backend look like, each configuration as `[[service.quic_lb]]`; without
     /// any, connection ids are not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -142,6 +154,26 @@ pub struct ServiceSpec {
     /// The backends, each as `[[service.backend]]`.
     #[serde(default, rename = "backend", skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<BackendSpec>,
+}
+
+/// How slots move, wherever it was typed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MovesSpec<'a> {
+    pub(crate) tracking: Option<&'a str>,
+    pub(crate) learn_for: Option<&'a str>,
+    pub(crate) max_step: Option<u32>,
+    pub(crate) slow_start: Option<&'a str>,
+}
+
+impl ServiceSpec {
+    pub(crate) fn moves(&self) -> MovesSpec<'_> {
+        MovesSpec {
+            tracking: self.tracking.as_deref(),
+            learn_for: self.learn_for.as_deref(),
+            max_step: self.max_step,
+            slow_start: self.slow_start.as_deref(),
+        }
+    }
 }
 
 /// `"auto"` or a number.

@@ -1,9 +1,13 @@
 //! The way back: what an operator could have typed to get these services.
 
+use std::time::Duration;
+
+use humantime_serde::re::humantime;
+
 use super::spec::{BackendSpec, ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec};
 use crate::{
     desired::Desired,
-    model::{AdminState, Backend, Mode, QuicLb, Service, TableSlots, Thresholds, Weight},
+    model::{AdminState, Backend, Mode, Moves, QuicLb, Service, TableSlots, Thresholds, Weight},
 };
 
 mod probe;
@@ -26,6 +30,7 @@ pub fn config_spec_of(desired: &Desired) -> ConfigSpec {
 pub fn spec_of(service: &Service) -> ServiceSpec {
     let backends = service.backends.values();
     let (thresholds, usual) = (service.thresholds, Thresholds::default());
+    let (moves, ordinary) = (service.moves, Moves::default());
     ServiceSpec {
         name: service.name.to_string(),
         vips: service.vips.iter().map(ToString::to_string).collect(),
@@ -39,6 +44,10 @@ pub fn spec_of(service: &Service) -> ServiceSpec {
         probe: service.probe.as_ref().map(probe_spec_of),
         min_healthy: changed(thresholds.min_healthy, usual.min_healthy),
         panic_threshold: changed(thresholds.panic_threshold, usual.panic_threshold),
+        tracking: (moves.tracking != ordinary.tracking).then(|| moves.tracking.to_string()),
+        learn_for: changed(moves.learn_for, ordinary.learn_for).map(duration_text),
+        max_step: changed(moves.max_step, ordinary.max_step),
+        slow_start: changed(moves.slow_start, ordinary.slow_start).map(duration_text),
         quic_lb: quic_specs_of(&service.quic_lb),
         backends: backends
             .map(|backend| backend_spec_of(backend, service.mode))
@@ -47,8 +56,12 @@ pub fn spec_of(service: &Service) -> ServiceSpec {
 }
 
 /// A value that is not the default.
-fn changed(value: u32, default: u32) -> Option<u32> {
+fn changed<T: PartialEq + Copy>(value: T, default: T) -> Option<T> {
     (value != default).then_some(value)
+}
+
+fn duration_text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
 }
 
 fn backend_spec_of(backend: &Backend, default_mode: Mode) -> BackendSpec {

@@ -89,7 +89,8 @@ impl Core {
             }
             Call::BackendRemove(remove) => {
                 let name = change::service_name(&remove.service)?;
-                let change = change::backend_remove(name.clone(), &remove)?;
+                let change =
+                    change::backend_remove(name.clone(), &remove, self.learning_of(&remove))?;
                 self.make(change, &name).await
             }
             Call::BackendDrain(which) => {
@@ -194,7 +195,7 @@ impl Core {
                 Serving::No(_) | Serving::Slots(_) => None,
             });
         Applied {
-            generation: self.edges.reconciler.dataplane().actual().generation,
+            generation: self.reconciler.dataplane().actual().generation,
             warnings: idle
                 .chain(self.lost_replies(concerned))
                 .chain(self.cramped(concerned))

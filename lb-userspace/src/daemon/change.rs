@@ -71,6 +71,7 @@ pub(super) fn service_update(
         },
         min_healthy: update.min_healthy,
         panic_threshold: update.panic_threshold,
+        moves: validate::moves(&update.moves(), "").map_err(faulty)?,
         quic_lb: optional(update.quic_lb.as_deref(), "quic_lb", validate::quic_lb)?,
         probe: if update.no_probe {
             Some(None)
@@ -107,9 +108,11 @@ pub(super) fn backend_update(
     })
 }
 
+/// The removal of a backend whose slots move first, for as long as `learn_for`, and which drains then.
 pub(super) fn backend_remove(
     service: ServiceName,
     remove: &BackendRemove,
+    learn_for: Duration,
 ) -> Result<Change, RpcError> {
     let timeout = optional(
         remove.drain_timeout.as_deref(),
@@ -119,7 +122,7 @@ pub(super) fn backend_remove(
     if remove.force && timeout.is_some() {
         return Err(bad("give either `force` or `drain_timeout`"));
     }
-    let at = SystemTime::now() + timeout.unwrap_or(DRAIN_TIMEOUT);
+    let at = SystemTime::now() + learn_for + timeout.unwrap_or(DRAIN_TIMEOUT);
     Ok(Change::RemoveBackend {
         service,
         address: backend_address(&remove.address)?,

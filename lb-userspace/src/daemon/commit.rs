@@ -18,11 +18,9 @@ use crate::{
     control::protocol::{ErrorCode, RpcError},
     dataplane::Dataplane,
     desired::{Change, Desired},
-    health::Target,
-    model::{Health, ProbeKind, Service},
-    neighbor::NextHops,
+    model::{ProbeKind, Service},
     plan::{self, Plan},
-    reconcile::{PublishError, World},
+    reconcile::PublishError,
     state::StateError,
 };
 
@@ -105,73 +103,46 @@ impl Core {
 
     /// Publishes what is wanted, with a program that does what that needs.
     pub(super) fn publish(&mut self) -> Result<Plan, PublishError> {
-        let edges = &mut self.edges;
         let features = plan::features(&self.desired);
-        edges
-            .reconciler
+        self.reconciler
             .dataplane_mut()
-            .provide(features, edges.interfaces.attachments_mut())
+            .provide(features, self.edges.interfaces.attachments_mut())
             .map_err(|source| PublishError::Step {
                 action: format!("take a program for {features}"),
                 source,
             })?;
         let health = self.health();
-        let world = World {
-            health: &health,
-            next_hops: &self.next_hops,
-            interfaces: &self.edges.interfaces.indexes(),
-            vlans: self.edges.interfaces.vlans(),
-            sources: self.edges.sources,
-            probes: self.edges.paths.way(),
-        };
-        let plan = self.edges.reconciler.publish(&self.desired, world)?;
+        let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
+        let world = self
+            .edges
+            .world(&health, &self.next_hops, &interfaces, &knowledge);
+        let plan = self.reconciler.publish(&self.desired, world)?;
+        self.knowledge_used = knowledge;
         self.edges.announcer.published(&plan);
         Ok(plan)
     }
 
     /// What of `desired` does not fit into the maps.
     pub(super) fn shortages(&self, desired: &Desired) -> Vec<String> {
-        let health = BTreeMap::new();
-        let interfaces = self.edges.interfaces.indexes();
-        let world = self.world(&health, &self.next_hops, &interfaces);
-        let (plan, _) = self.edges.reconciler.foresee(desired, world);
+        let (health, interfaces) = (BTreeMap::new(), self.edges.interfaces.indexes());
+        let knowledge = self.knowledge();
+        let world = self
+            .edges
+            .world(&health, &self.next_hops, &interfaces, &knowledge);
+        let (plan, _) = self.reconciler.foresee(desired, world);
         plan.shortages.iter().map(ToString::to_string).collect()
-    }
-
-    /// What is known of the world, with this health and these next hops.
-    pub(super) fn world<'a>(
-        &'a self,
-        health: &'a BTreeMap<Target, Health>,
-        next_hops: &'a NextHops,
-        interfaces: &'a BTreeSet<u32>,
-    ) -> World<'a> {
-        World {
-            health,
-            next_hops,
-            interfaces,
-            vlans: self.edges.interfaces.vlans(),
-            sources: self.edges.sources,
-            probes: self.edges.paths.way(),
-        }
     }
 
     /// Brings the kernel to what is wanted, as far as it goes; what fails is tried again.
     pub(super) fn reconcile(&mut self) {
         let health = self.health();
-        let world = World {
-            health: &health,
-            next_hops: &self.next_hops,
-            interfaces: &self.edges.interfaces.indexes(),
-            vlans: self.edges.interfaces.vlans(),
-            sources: self.edges.sources,
-            probes: self.edges.paths.way(),
-        };
-        match self
+        let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
+        let world = self
             .edges
-            .reconciler
-            .publish_what_fits(&self.desired, world)
-        {
+            .world(&health, &self.next_hops, &interfaces, &knowledge);
+        match self.reconciler.publish_what_fits(&self.desired, world) {
             Ok(plan) => {
+                self.knowledge_used = knowledge;
                 self.edges.announcer.published(&plan);
                 self.follow(plan);
                 let had_failed = self.failed.take();
@@ -184,11 +155,12 @@ impl Core {
         }
     }
 
-    /// Takes over a plan that has been published, and has probes go its ways; logs what it means for services in an emergency, and for those that
-    /// are no longer.
+    /// Takes over a plan that has been published: has probes go its ways, and slots learn; logs what it means for
+    /// services in an emergency, and for those that are no longer.
     pub(super) fn follow(&mut self, plan: Plan) {
         self.edges.prober.lead(&plan.paths);
         let before = std::mem::replace(&mut self.plan, plan).emergencies;
+        self.follow_moves();
         for (service, emergency) in &self.plan.emergencies {
             if before.get(service) != Some(emergency) {
                 warn!(%service, "{emergency}");
@@ -202,7 +174,7 @@ impl Core {
     }
 
     pub(super) fn clean(&mut self) {
-        if let Err(error) = self.edges.reconciler.clean(&self.plan) {
+        if let Err(error) = self.reconciler.clean(&self.plan) {
             self.fail(describe(&error));
         }
     }
@@ -234,7 +206,7 @@ impl Core {
     }
 
     pub(super) fn save(&self) -> Result<(), StateError> {
-        let generation = self.edges.reconciler.dataplane().actual().generation + 1;
+        let generation = self.reconciler.dataplane().actual().generation + 1;
         saved::keep(
             &self.edges.state_dir,
             generation,

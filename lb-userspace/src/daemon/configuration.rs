@@ -152,7 +152,7 @@ impl Core {
 
     async fn refuse_excess(&self, forecast: Forecast, budget: Budget) -> Result<(), RpcError> {
         let planned = if budget.moved_flows.is_some() {
-            let tables = self.edges.reconciler.dataplane().flows();
+            let tables = self.reconciler.dataplane().flows();
             let tables = tables.map_err(unreadable)?;
             let counted = spawn_blocking(move || forecast.count(&tables)).await;
             let failed =
@@ -190,7 +190,7 @@ impl Core {
             of,
             uid: peer.map(|peer| peer.uid),
             pid: peer.and_then(|peer| peer.pid),
-            generation: self.edges.reconciler.dataplane().actual().generation,
+            generation: self.reconciler.dataplane().actual().generation,
             differences: differences(before, &self.desired),
         };
         let kept = self.try_keep(before, entry);

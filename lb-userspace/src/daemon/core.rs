@@ -1,6 +1,7 @@
 //! The daemon's state, and what each event does to it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
     time::{Duration, SystemTime},
@@ -19,6 +20,7 @@ use super::{
     event::Event,
     exit::Failure,
     interfaces::Interfaces,
+    learning::Learning,
     notify::{self, Watchdog},
     paths::Paths,
     reading::Readings,
@@ -30,10 +32,10 @@ use crate::{
     dataplane::{Dataplane, kernel::Kernel, trial::Bench},
     desired::{Change, Desired},
     health::{Observation, Target, book::Book, machine::Machine, task::Prober},
-    model::ChosenSources,
+    model::{ChosenSources, Health},
     neighbor::{self, Link, NextHops, ResolverHandle},
-    plan::Plan,
-    reconcile::{Reconciler, World},
+    plan::{Knowledge, Plan, World},
+    reconcile::Reconciler,
     state::{self, history::History},
 };
 
@@ -43,7 +45,6 @@ const FULL_PASS: Duration = Duration::from_secs(30);
 /// What the core reaches the world by.
 pub(super) struct Edges {
     pub(super) announcer: Announcer,
-    pub(super) reconciler: Reconciler<Kernel>,
     pub(super) interfaces: Interfaces,
     pub(super) paths: Paths,
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
@@ -57,9 +58,34 @@ pub(super) struct Edges {
     pub(super) state_dir: PathBuf,
 }
 
+impl Edges {
+    /// What is known of the world, with this health and these next hops.
+    pub(super) fn world<'a>(
+        &'a self,
+        health: &'a BTreeMap<Target, Health>,
+        next_hops: &'a NextHops,
+        interfaces: &'a BTreeSet<u32>,
+        knowledge: &'a Knowledge,
+    ) -> World<'a> {
+        World {
+            health,
+            next_hops,
+            interfaces,
+            vlans: self.interfaces.vlans(),
+            sources: self.sources,
+            probes: self.paths.way(),
+            knowledge,
+        }
+    }
+}
+
 /// Owns all state; nothing else changes it.
 pub(super) struct Core {
     pub(super) edges: Edges,
+    pub(super) reconciler: Reconciler<Kernel>,
+    /// What is learnt of slots that move, and what of it the last plan knew.
+    pub(super) learning: Learning,
+    pub(super) knowledge_used: Knowledge,
     pub(super) desired: Desired,
     /// What was fixed at start.
     pub(super) settings: DaemonSettings,
@@ -103,11 +129,14 @@ pub(super) struct Failed {
 }
 
 impl Core {
-    pub(super) fn new(edges: Edges) -> Self {
+    pub(super) fn new(edges: Edges, reconciler: Reconciler<Kernel>) -> Self {
         let now = Instant::now();
         let history = History::open(&edges.state_dir);
         Self {
             edges,
+            reconciler,
+            learning: Learning::new(now),
+            knowledge_used: Knowledge::default(),
             desired: Desired::default(),
             settings: DaemonSettings::default(),
             digest: None,
@@ -141,16 +170,11 @@ impl Core {
         self.open_paths().await?;
         let health = self.health();
         self.edges.interfaces.look_at_vlans(links);
-        let world = World {
-            health: &health,
-            next_hops: &self.next_hops,
-            interfaces: &self.edges.interfaces.present(links),
-            vlans: self.edges.interfaces.vlans(),
-            sources: self.edges.sources,
-            probes: self.edges.paths.way(),
-        };
-        let plan = self
+        let (present, knowledge) = (self.edges.interfaces.present(links), self.knowledge());
+        let world = self
             .edges
+            .world(&health, &self.next_hops, &present, &knowledge);
+        let plan = self
             .reconciler
             .publish(&self.desired, world)
             .map_err(anyhow::Error::from)?;
@@ -161,10 +185,7 @@ impl Core {
             "data plane is as wanted"
         );
         self.edges.interfaces.attach_all(links)?;
-        self.edges
-            .reconciler
-            .clean(&plan)
-            .map_err(anyhow::Error::from)?;
+        self.reconciler.clean(&plan).map_err(anyhow::Error::from)?;
         self.follow(plan);
         self.save().map_err(anyhow::Error::from)?;
         if let Some(before) = beginning.replaces {
@@ -181,6 +202,7 @@ impl Core {
             let event = tokio::select! {
                 Some(event) = queue.recv() => event,
                 Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
+                findings = self.learning.look.findings() => Event::Looked(findings),
                 () = sleep_until(wake) => Event::Tick,
             };
             match event {
@@ -216,6 +238,7 @@ impl Core {
                         self.reconcile();
                     }
                 }
+                Event::Looked(findings) => self.looked(findings),
                 Event::Tick => self.tick().await,
                 Event::Reload => self.reload().await,
                 Event::Stop => {
@@ -241,14 +264,15 @@ impl Core {
             let left = at.duration_since(SystemTime::now()).unwrap_or_default();
             Instant::now() + left
         });
-        removal.map_or(self.next_full_pass, |removal| {
-            removal.min(self.next_full_pass)
-        })
+        let learning = self.next_lesson();
+        let dues = removal.into_iter().chain(learning);
+        dues.fold(self.next_full_pass, Instant::min)
     }
 
     async fn tick(&mut self) {
         self.remove_due().await;
         let now = Instant::now();
+        self.learn(now);
         let is_retry = self
             .failed
             .as_ref()
@@ -296,7 +320,7 @@ impl Core {
         self.edges.interfaces.forget_failures();
         self.look_at_interfaces().await;
         self.heal_paths().await;
-        match self.edges.reconciler.refresh() {
+        match self.reconciler.refresh() {
             Ok(()) => self.reconcile(),
             Err(error) => self.fail(describe(&error)),
         }
@@ -306,7 +330,7 @@ impl Core {
     /// mode of those just attached to is asked for once more.
     pub(super) async fn look_at_interfaces(&mut self) {
         let attachments = self.edges.interfaces.attachments_mut();
-        let mended = self.edges.reconciler.dataplane().mend(attachments);
+        let mended = self.reconciler.dataplane().mend(attachments);
         self.unpinned = mended.err().map(|error| format!("{error:#}"));
         for _ in 0..2 {
             match neighbor::links().await {
@@ -366,7 +390,7 @@ impl Core {
 
     /// The last publication.
     pub(super) fn generation(&self) -> u32 {
-        self.edges.reconciler.dataplane().actual().generation
+        self.reconciler.dataplane().actual().generation
     }
 
     /// The digest of the file that what is wanted goes back to.

@@ -20,9 +20,8 @@ impl Core {
             .filter(|row| attached.contains(&row.index))
             .map(|row| row.name)
             .collect();
-        let generation = self.edges.reconciler.dataplane().actual().generation;
-        self.edges
-            .reconciler
+        let generation = self.reconciler.dataplane().actual().generation;
+        self.reconciler
             .dataplane()
             .detach(self.edges.interfaces.attachments_mut())
             .map_err(|error| {

@@ -1,5 +1,6 @@
 //! Everything that can happen to the daemon.
 
+use super::strays::Findings;
 use crate::{
     control::server::Request,
     health::Observation,
@@ -17,6 +18,8 @@ pub(super) enum Event {
     NextHops(NextHops),
     /// Interfaces have come, gone or changed.
     Interfaces(Vec<Link>),
+    /// The flow tables have been looked at.
+    Looked(Findings),
     /// Something is due: a removal, a retry, or the periodic full pass.
     Tick,
     /// The operator wants the file to be applied (SIGHUP).

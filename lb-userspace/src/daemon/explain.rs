@@ -63,7 +63,7 @@ impl Core {
         };
         let frame = frame(asked, ingress.mac.unwrap_or_default())
             .map_err(|message| RpcError::new(ErrorCode::InvalidParams, message))?;
-        let dataplane = self.edges.reconciler.dataplane();
+        let dataplane = self.reconciler.dataplane();
         let subject = dataplane.subject();
         let actual = dataplane.actual().clone();
         let services = self.desired.services.values();

@@ -15,7 +15,7 @@ use crate::{
     model::{Health, Mode, ServiceName, Vip},
     neighbor::{NextHop, NextHops, Unresolved},
     plan::{
-        self, Plan,
+        self, Knowledge, Plan,
         impact::{Fates, Impact, impacts},
     },
 };
@@ -31,13 +31,13 @@ pub(super) struct Forecast {
 
 impl Core {
     /// Foresees what applying `desired` would do: the steps at once, and what has moved when new backends have been
-    /// found healthy.
+    /// found healthy and slots have learnt.
     ///
     /// # Errors
     /// It does not fit into the maps.
     pub(super) fn forecast(&self, desired: &Desired, budget: Budget) -> Result<Forecast, RpcError> {
         let mut health = self.health_of(desired);
-        let (plan, _) = self.foresee(desired, &health, &self.next_hops);
+        let (plan, _) = self.foresee(desired, &health, &self.next_hops, &self.knowledge());
         if !plan.shortages.is_empty() {
             let shortages: Vec<String> = plan.shortages.iter().map(ToString::to_string).collect();
             return Err(RpcError::new(ErrorCode::Kernel, shortages.join("; ")));
@@ -45,8 +45,13 @@ impl Core {
         for concluded in health.values_mut().filter(|it| **it == Health::Unknown) {
             *concluded = Health::Up;
         }
-        let (_, settled) = self.foresee(desired, &health, &reached(desired, &self.next_hops));
-        let actual = self.edges.reconciler.dataplane().actual();
+        let (_, settled) = self.foresee(
+            desired,
+            &health,
+            &reached(desired, &self.next_hops),
+            &Knowledge::COMPLETE,
+        );
+        let actual = self.reconciler.dataplane().actual();
         let impacts = impacts((&self.desired, actual), (desired, &settled));
         let differences = differences(&self.desired, desired);
         let steps = self.steps(desired, &plan);
@@ -70,15 +75,16 @@ impl Core {
         desired: &Desired,
         health: &BTreeMap<Target, Health>,
         next_hops: &NextHops,
+        knowledge: &Knowledge,
     ) -> (Plan, Actual) {
         let interfaces = self.edges.interfaces.indexes();
-        let world = self.world(health, next_hops, &interfaces);
-        self.edges.reconciler.foresee(desired, world)
+        let world = self.edges.world(health, next_hops, &interfaces, knowledge);
+        self.reconciler.foresee(desired, world)
     }
 
     fn steps(&self, desired: &Desired, plan: &Plan) -> Vec<String> {
         let features = plan::features(desired);
-        let dataplane = self.edges.reconciler.dataplane();
+        let dataplane = self.reconciler.dataplane();
         let program = (!dataplane.has(features))
             .then(|| format!("replace the program by one for {features}"));
         let steps = plan

@@ -13,6 +13,7 @@
 //! | `announce` | what is said of it: to the log, and to who has subscribed to events |
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
+//! | `learning`, `strays` | slots that move, in time; a look at the flow tables |
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `paths` | the interface of probes that go the way of clients' packets |
 //! | `detach` | the end of the data plane, by a client's call |
@@ -40,6 +41,7 @@ mod explain;
 mod forecast;
 mod host;
 mod interfaces;
+mod learning;
 mod notify;
 mod options;
 mod paths;
@@ -52,6 +54,7 @@ mod sandbox;
 mod saved;
 mod setup;
 mod start;
+mod strays;
 mod watch;
 
 pub use exit::Failure;

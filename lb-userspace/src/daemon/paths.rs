@@ -63,7 +63,7 @@ impl Core {
         if !plan::needs_probe_interface(&self.desired) {
             return Ok(());
         }
-        let edges = &mut self.edges;
+        let (edges, reconciler) = (&mut self.edges, &self.reconciler);
         let mode = edges.interfaces.sending_mode();
         let attachments = edges.interfaces.attachments_mut();
         let cable = match edges.paths.open.take() {
@@ -86,7 +86,7 @@ impl Core {
         };
         let (name, index) = (cable.name(), cable.index());
         attachments.count_for(name, index)?;
-        let kernel = edges.reconciler.dataplane();
+        let kernel = reconciler.dataplane();
         let program = kernel
             .attach_probe(index, mode, attachments)
             .with_context(|| format!("attach to {name}, the interface of probes"))?;

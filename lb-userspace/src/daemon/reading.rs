@@ -79,7 +79,7 @@ impl Core {
 
     /// Answers `reading` on a thread of its own.
     pub(super) fn read(&self, reading: Reading, answer: oneshot::Sender<Result<Value, RpcError>>) {
-        let tables = match self.edges.reconciler.dataplane().flows() {
+        let tables = match self.reconciler.dataplane().flows() {
             Ok(tables) => tables,
             Err(error) => return drop(answer.send(Err(unreadable(error)))),
         };
@@ -96,7 +96,7 @@ impl Core {
     }
 
     fn owners(&self) -> Owners {
-        let actual = self.edges.reconciler.dataplane().actual();
+        let actual = self.reconciler.dataplane().actual();
         let number = |name: &ServiceName| {
             let service = self.desired.services.get(name)?;
             Some((actual.service_of(&service.vips)?, name.clone()))
@@ -150,7 +150,7 @@ impl Owners {
     /// The service and the backend that has the flow; `None` if it no longer counts, or its service has gone.
     fn of(&self, flow: &RememberedFlow) -> Option<(&ServiceName, SocketAddr)> {
         let entry = self.actual.backends.get(&flow.backend)?;
-        let counts = entry.active && entry.generation == flow.generation;
+        let counts = entry.active && entry.generation == flow.generation && !flow.has_ended;
         let service = self.services.get(&entry.service).filter(|_| counts)?;
         Some((service, entry.address))
     }

@@ -17,13 +17,24 @@ use crate::{
     config::validate,
     control::protocol::{
         BackendStatus, BackendTraffic, Blocklist, Counted, ErrorCode, InterfaceLedger, ProbeCounts,
-        RpcError, ServiceStatus, ServiceTraffic, Stats, Status, TrafficCounts,
+        RpcError, ServiceStatus, ServiceTraffic, SlotMoves, Stats, Status, TrafficCounts,
     },
     dataplane::{Dataplane, ServiceId},
     health::{Target, lateness::Counts, machine::Machine},
     model::{Backend, Service, Vip},
-    plan::Serving,
+    plan::{Moving, Serving},
 };
+
+/// How far slots have come, if flows of any are remembered.
+fn moves(moving: &Moving) -> Option<SlotMoves> {
+    let moves = SlotMoves {
+        tracked: moving.tracked,
+        learning: moving.learning,
+        lingering: moving.lingering,
+        waiting: moving.waiting,
+    };
+    (moves.tracked > 0 || moves.waiting > 0).then_some(moves)
+}
 
 impl Core {
     pub(super) fn backend_rows(
@@ -46,7 +57,10 @@ impl Core {
             let machine = self.book.entry(&target);
             let (slots, why_not) = match self.plan.serving.get(&target) {
                 Some(Serving::Slots(slots)) => (*slots, None),
-                Some(Serving::No(why)) => (0, Some(why.to_string())),
+                Some(Serving::No(why)) => {
+                    let leaving = self.plan.leaving.get(&target).copied();
+                    (leaving.unwrap_or_default(), Some(why.to_string()))
+                }
                 None => (0, Some("not applied yet".to_owned())),
             };
             BackendStatus {
@@ -63,6 +77,7 @@ impl Core {
                 serving: why_not.is_none(),
                 not_serving_because: why_not,
                 slots,
+                flows_left: self.flows_left(&target),
                 server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
             }
         };
@@ -77,7 +92,7 @@ impl Core {
     }
 
     pub(super) fn status(&self) -> Status {
-        let actual = self.edges.reconciler.dataplane().actual();
+        let actual = self.reconciler.dataplane().actual();
         let errors = self.problems();
         let service = |service: &Service| {
             let published = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
@@ -88,6 +103,7 @@ impl Core {
                 quic_lb: validate::spec_of(service).quic_lb,
                 table_slots: published.map_or(0, |entry| entry.region.slots),
                 generation: published.map_or(0, |entry| entry.generation),
+                moves: self.plan.moves.get(&service.name).and_then(moves),
                 emergency: self
                     .plan
                     .emergencies
@@ -107,7 +123,7 @@ impl Core {
     }
 
     pub(super) fn stats(&self) -> Result<Stats, RpcError> {
-        let dataplane = self.edges.reconciler.dataplane();
+        let dataplane = self.reconciler.dataplane();
         let actual = dataplane.actual();
         let internal = |error| {
             RpcError::new(

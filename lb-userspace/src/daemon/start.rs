@@ -246,21 +246,23 @@ async fn begin(
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
     let exec_user = settings.exec_user.as_deref().map(ExecUser::named);
     let exec_user = exec_user.transpose().context("find who runs exec probes")?;
-    let mut core = Core::new(Edges {
-        reconciler: Reconciler::new(kernel),
-        interfaces: Interfaces::new(announcer.clone(), attachments, mode, names),
-        paths: Paths::new(settings.probe_aliases),
-        announcer,
-        sources: crate::model::ChosenSources {
-            tunnel: settings.tunnel_sources,
-            snat: settings.snat.sources,
+    let mut core = Core::new(
+        Edges {
+            interfaces: Interfaces::new(announcer.clone(), attachments, mode, names),
+            paths: Paths::new(settings.probe_aliases),
+            announcer,
+            sources: crate::model::ChosenSources {
+                tunnel: settings.tunnel_sources,
+                snat: settings.snat.sources,
+            },
+            prober: Prober::new(observations, exec_user),
+            resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
+            next_hop_updates,
+            file: options.config_file().0,
+            state_dir: options.state_dir.clone(),
         },
-        prober: Prober::new(observations, exec_user),
-        resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
-        next_hop_updates,
-        file: options.config_file().0,
-        state_dir: options.state_dir.clone(),
-    });
+        Reconciler::new(kernel),
+    );
     forward(observed, events.clone(), Event::Observed);
     if let Err(failure) = core.begin(beginning, links).await {
         match origin {

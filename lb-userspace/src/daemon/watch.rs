@@ -24,7 +24,7 @@ const NEXT_HOP_PATIENCE: Duration = Duration::from_millis(500);
 impl Core {
     /// Backends that the data plane sends new flows to already: an earlier process found them healthy.
     pub(super) fn adopted(&self) -> BTreeSet<Target> {
-        let actual = self.edges.reconciler.dataplane().actual();
+        let actual = self.reconciler.dataplane().actual();
         let in_tables: BTreeSet<_> = actual
             .tables
             .values()

@@ -1,4 +1,4 @@
-//! The flows that the program remembers, to be read beside its work: nothing is written, and nothing waits.
+//! The flows that the program remembers, to be read beside its work: nothing waits. What has ended can be forgotten.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,11 +12,14 @@ use aya::{
 };
 use lb_common::{
     backend::BackendId,
+    be::Be16,
     family::{Family, V4, V6},
     flow::{Flow, FlowKey},
     hash::{FlowHash, flow_hash},
     names,
+    progress::ticks,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 use super::source::{Pinned, take};
 use crate::model::Protocol;
@@ -36,16 +39,20 @@ pub struct RememberedFlow {
     pub generation: u32,
     /// What chooses its slot.
     pub hash: FlowHash,
+    /// Whether it has ended, as far as one can tell from what its client sends.
+    pub has_ended: bool,
 }
 
 type FlowTable<F> = HashMap<MapData, FlowKey<<F as Family>::Address>, Flow>;
 
-/// The flow tables of both IP versions.
+/// The flow tables of both IP versions: of fresh flows, and of those that have gone on.
 pub struct FlowTables {
-    v4: FlowTable<V4>,
-    v6: FlowTable<V6>,
+    v4: [FlowTable<V4>; 2],
+    v6: [FlowTable<V6>; 2],
     seed: u64,
     capacity: u32,
+    /// When they were opened, in ticks.
+    now: u32,
 }
 
 impl FlowTables {
@@ -53,23 +60,60 @@ impl FlowTables {
     pub(super) fn open(maps: &Path, seed: u64, capacity: u32) -> Result<Self> {
         let mut maps = Pinned(maps.to_owned());
         Ok(Self {
-            v4: take(&mut maps, names::FLOWS_V4)?,
-            v6: take(&mut maps, names::FLOWS_V6)?,
+            v4: [
+                take(&mut maps, names::FRESH_V4)?,
+                take(&mut maps, names::FLOWS_V4)?,
+            ],
+            v6: [
+                take(&mut maps, names::FRESH_V6)?,
+                take(&mut maps, names::FLOWS_V6)?,
+            ],
             seed,
             capacity,
+            now: now(),
         })
     }
 
     /// Shows every flow to `look`, in no order, until it says that it has seen enough (`false`). Takes about a second
-    /// for a million. Of flows that come or go meanwhile, some are missed and some are seen twice.
+    /// for a million. Of flows that come or go meanwhile, some are missed and some are seen twice; one that was there all
+    /// the time is not missed, for fresh ones are shown first, and go on to the others.
     ///
     /// # Errors
     /// A map could not be read.
     pub fn each(&self, mut look: impl FnMut(RememberedFlow) -> bool) -> Result<()> {
-        let goes_on = self.read::<V4>(&self.v4, &mut look);
-        if goes_on.context("read the flow table of IPv4")? {
-            let done = self.read::<V6>(&self.v6, &mut look);
-            done.context("read the flow table of IPv6")?;
+        for table in &self.v4 {
+            let goes_on = self.read::<V4>(table, &mut look);
+            if !goes_on.context("read the flow table of IPv4")? {
+                return Ok(());
+            }
+        }
+        for table in &self.v6 {
+            let goes_on = self.read::<V6>(table, &mut look);
+            if !goes_on.context("read the flow table of IPv6")? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets flows, unless they have gone on meanwhile.
+    ///
+    /// # Errors
+    /// A map could not be read or written.
+    pub fn forget(&mut self, flows: &[RememberedFlow]) -> Result<()> {
+        let now = now();
+        for flow in flows {
+            match (flow.source.ip(), flow.destination.ip()) {
+                (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                    let key = key(flow, [source.into(), destination.into()]);
+                    forget::<V4>(&mut self.v4, &key, now).context("forget a flow of IPv4")?;
+                }
+                (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                    let key = key(flow, [source.into(), destination.into()]);
+                    forget::<V6>(&mut self.v6, &key, now).context("forget a flow of IPv6")?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -87,7 +131,7 @@ impl FlowTables {
         let most = self.capacity as usize * 2;
         for element in table.iter().take(most) {
             let (key, flow) = element?;
-            let seen = remembered::<F>(&key, flow, self.seed);
+            let seen = remembered::<F>(&key, flow, self.seed, self.now);
             if seen.is_some_and(|flow| !look(flow)) {
                 return Ok(false);
             }
@@ -96,11 +140,51 @@ impl FlowTables {
     }
 }
 
+/// The coarse clock of flows, now.
+fn now() -> u32 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let [seconds, nanoseconds] = [time.tv_sec, time.tv_nsec].map(i64::unsigned_abs);
+    ticks(seconds * 1_000_000_000 + nanoseconds)
+}
+
+fn key<A>(flow: &RememberedFlow, [source, destination]: [A; 2]) -> FlowKey<A> {
+    FlowKey {
+        source,
+        destination,
+        source_port: Be16::new(flow.source.port()),
+        destination_port: Be16::new(flow.destination.port()),
+        protocol: flow.protocol.number().into(),
+    }
+}
+
+fn forget<F>(
+    tables: &mut [FlowTable<F>],
+    key: &FlowKey<F::Address>,
+    now: u32,
+) -> Result<(), MapError>
+where
+    F: Family,
+    FlowKey<F::Address>: Pod,
+{
+    for table in tables {
+        match table.get(key, 0) {
+            Ok(flow) if flow.has_ended(key.protocol(), now) => match table.remove(key) {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error),
+            },
+            Ok(_) | Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// `None` for a protocol that is not balanced: nobody but the program writes the table, and it has none.
 fn remembered<F: Family>(
     key: &FlowKey<F::Address>,
     flow: Flow,
     seed: u64,
+    now: u32,
 ) -> Option<RememberedFlow> {
     let end = |address: F::Address, port: u16| -> SocketAddr {
         let address: IpAddr = address.into();
@@ -113,6 +197,7 @@ fn remembered<F: Family>(
         backend: BackendId(flow.backend),
         generation: flow.generation,
         hash: flow_hash::<F>(key, seed),
+        has_ended: flow.has_ended(key.protocol(), now),
     })
 }
 
@@ -121,8 +206,8 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use lb_common::{
-        be::Be16,
         family::{Address4, Address6},
+        progress::Progress,
     };
 
     use super::*;
@@ -141,7 +226,8 @@ mod tests {
         backend: 7,
         generation: 3,
         source_port: Be16::new(0),
-        reserved: 0,
+        client: Progress::OPEN,
+        last_seen: 5,
     };
 
     #[test]
@@ -149,7 +235,7 @@ mod tests {
         let [source, destination] =
             [Ipv4Addr::new(198, 51, 100, 7), Ipv4Addr::new(192, 0, 2, 10)].map(Address4::from);
         let key4 = key(source, destination, 6);
-        let flow = remembered::<V4>(&key4, FLOW, 9).unwrap();
+        let flow = remembered::<V4>(&key4, FLOW, 9, 5).unwrap();
         assert_eq!(flow.source, "198.51.100.7:40000".parse().unwrap());
         assert_eq!(flow.destination, "192.0.2.10:443".parse().unwrap());
         assert_eq!(flow.protocol, Protocol::Tcp);
@@ -157,11 +243,11 @@ mod tests {
         assert_eq!(flow.hash, flow_hash::<V4>(&key4, 9));
         let six = |text: &str| Address6::from(text.parse::<Ipv6Addr>().unwrap());
         let key6 = key(six("2001:db8:1::7"), six("2001:db8::10"), 17);
-        let flow = remembered::<V6>(&key6, FLOW, 9).unwrap();
+        let flow = remembered::<V6>(&key6, FLOW, 9, 5).unwrap();
         assert_eq!(flow.source, "[2001:db8:1::7]:40000".parse().unwrap());
         assert_eq!(flow.protocol, Protocol::Udp);
         assert_eq!(
-            remembered::<V6>(&key(key6.source, key6.source, 58), FLOW, 9),
+            remembered::<V6>(&key(key6.source, key6.source, 58), FLOW, 9, 5),
             None
         );
     }

@@ -275,6 +275,13 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// Flows per IP version of one packet so far, besides [`flows`](Self::flows): a quarter of these.
+    #[must_use]
+    pub const fn fresh_flows(&self) -> u32 {
+        let quarter = self.flows / 4;
+        if quarter == 0 { 1 } else { quarter }
+    }
+
     /// QUIC server ids of all services: two for each backend, so that each can have an old and a new one.
     #[must_use]
     pub const fn server_ids(&self) -> u32 {

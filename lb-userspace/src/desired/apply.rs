@@ -35,6 +35,7 @@ impl Desired {
                 probe,
                 min_healthy,
                 panic_threshold,
+                moves,
                 source_limit,
                 quic_lb,
             } => self.revise(&name, |service| {
@@ -45,6 +46,7 @@ impl Desired {
                 let thresholds = &mut service.thresholds;
                 thresholds.min_healthy = min_healthy.unwrap_or(thresholds.min_healthy);
                 thresholds.panic_threshold = panic_threshold.unwrap_or(thresholds.panic_threshold);
+                service.moves = moves.applied_to(service.moves);
                 service.source_limit = source_limit.unwrap_or(service.source_limit);
                 service.quic_lb = quic_lb.unwrap_or(service.quic_lb);
                 Ok(())

@@ -19,8 +19,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Backend, Mode, Prefix, Probe, QuicLb, Role, ServerId, Service, ServiceName,
-    SourceLimit, TableSlots, Vip, Weight,
+    AdminState, Backend, Mode, MovesUpdate, Prefix, Probe, QuicLb, Role, ServerId, Service,
+    ServiceName, SourceLimit, TableSlots, Vip, Weight,
 };
 
 /// All that the operator wants.
@@ -55,6 +55,8 @@ pub enum Change {
         min_healthy: Option<u32>,
         /// Replaces how many per cent of them must not be down.
         panic_threshold: Option<u32>,
+        /// Replaces parts of how slots move.
+        moves: MovesUpdate,
         /// Replaces the limit of each source; `Some(None)` takes it away.
         source_limit: Option<Option<SourceLimit>>,
         /// Replaces the QUIC-LB configurations; without any, connection ids are not read.

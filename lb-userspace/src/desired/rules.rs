@@ -5,18 +5,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    time::Duration,
 };
+
+use humantime_serde::re::humantime;
 
 use crate::model::{
     AdminState, Backend, Mode, Probe, Protocol, ServerId, Service, SourceLimit, TableSlots, Vip,
     Way,
 };
 
+mod moves;
 mod probe;
 mod quic;
 mod thresholds;
 mod via;
 
+pub use moves::moves_breaches;
 pub use probe::{PROBE_INTERVAL, ProbeBreach, probe_breaches};
 pub use quic::quic_breaches;
 pub use thresholds::threshold_breaches;
@@ -50,6 +55,8 @@ pub enum Part {
     Probe(&'static str),
     /// How few backends are too few, by the name of the field.
     Thresholds(&'static str),
+    /// How slots move, by the name of the field.
+    Moves(&'static str),
     /// How many packets a source may send in a second.
     SourceRate,
     /// How many packets a source may send at once.
@@ -167,6 +174,10 @@ pub enum Breach {
     MinHealthy(u32),
     #[error("a panic threshold of {0} % is out of range: write 0 to 100")]
     PanicThreshold(u32),
+    #[error("{} is too long to learn or to grow: write at most 1h", humantime::format_duration(*.0))]
+    LongMove(Duration),
+    #[error("a step of {0} % of the slots is out of range: write 1 to 100")]
+    MaxStep(u32),
     #[error("{0} packets in a second are out of range: write {low} to {high}", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
     SourceRate(u32),
     #[error("{0} packets at once are out of range: write {low} to {high}, or leave it out for as many as in a second", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
@@ -186,6 +197,7 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         table_slots,
         probe,
         thresholds,
+        moves,
         source_limit,
         quic_lb,
         mode,
@@ -199,6 +211,8 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
     found.extend(source_limit.iter().flat_map(limit_breaches));
     let thresholds = threshold_breaches(*thresholds).into_iter();
     found.extend(thresholds.map(|(field, breach)| (Part::Thresholds(field), breach)));
+    let moves = moves_breaches(*moves).into_iter();
+    found.extend(moves.map(|(field, breach)| (Part::Moves(field), breach)));
     found
 }
 

@@ -46,6 +46,7 @@ fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
         table_slots: TableSlots::Auto,
         probe: None,
         thresholds: crate::model::Thresholds::default(),
+        moves: crate::model::Moves::default(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
@@ -75,6 +76,7 @@ fn update(service: &str) -> Change {
         quic_lb: None,
         min_healthy: None,
         panic_threshold: None,
+        moves: MovesUpdate::default(),
     }
 }
 
@@ -243,6 +245,7 @@ fn tables_cannot_shrink_below_the_number_of_backends() {
         quic_lb: None,
         min_healthy: None,
         panic_threshold: None,
+        moves: MovesUpdate::default(),
     };
     let words = "1021 slots is too small for 1023 backends";
     assert_refused(&desired, shrink, RefusalKind::Invalid, words);
@@ -259,6 +262,7 @@ fn with_vips(service: &str, texts: &[&str]) -> Change {
         quic_lb: None,
         min_healthy: None,
         panic_threshold: None,
+        moves: MovesUpdate::default(),
     }
 }
 
@@ -383,6 +387,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             table_slots: TableSlots::Auto,
             probe: None,
             thresholds: crate::model::Thresholds::default(),
+            moves: crate::model::Moves::default(),
             source_limit: None,
             quic_lb: QuicLb::default(),
             backends,
@@ -402,6 +407,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                     quic_lb: None,
                     min_healthy: None,
                     panic_threshold: None,
+                    moves: MovesUpdate::default(),
                 }
             }
         ),

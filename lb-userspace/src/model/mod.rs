@@ -8,6 +8,7 @@ mod backend;
 mod check;
 mod dns;
 mod limit;
+mod moves;
 mod prefix;
 mod probe;
 mod quic;
@@ -25,6 +26,7 @@ pub use check::{
 };
 pub use dns::{DnsName, RecordType};
 pub use limit::SourceLimit;
+pub use moves::{Moves, MovesUpdate, Tracking};
 pub use prefix::Prefix;
 pub use probe::{Health, Probe, Via};
 pub use quic::{ConfigId, QuicConfig, QuicLb, ServerId, ServerIdLength};

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backend, Mode, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds, Via, Vip,
+    Backend, Mode, Moves, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds, Via, Vip,
 };
 
 /// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
@@ -166,6 +166,9 @@ pub struct Service {
     /// How few backends are too few.
     #[serde(default, skip_serializing_if = "Thresholds::is_default")]
     pub thresholds: Thresholds,
+    /// How slots move from one backend to another.
+    #[serde(default, skip_serializing_if = "Moves::is_default")]
+    pub moves: Moves,
     /// How much one source may send; without, as much as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_limit: Option<SourceLimit>,

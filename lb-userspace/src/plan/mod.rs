@@ -7,11 +7,14 @@
 mod emergency;
 pub mod impact;
 mod numbers;
+mod order;
 mod paths;
 mod planner;
 mod regions;
 mod servers;
+mod service;
 mod tables;
+mod tracking;
 mod vips;
 
 use std::{
@@ -32,12 +35,11 @@ use crate::{
 pub use self::emergency::Emergency;
 use self::planner::Planner;
 pub use self::tables::Tables;
+pub use self::tracking::{Knowledge, Moving, Strays};
 
-/// All that a plan depends on.
+/// What the daemon knows of the world outside the data plane.
 #[derive(Clone, Copy)]
-pub struct Input<'a> {
-    /// What the operator wants.
-    pub desired: &'a Desired,
+pub struct World<'a> {
     /// What probing has concluded; backends without an entry are taken to be up.
     pub health: &'a BTreeMap<Target, Health>,
     /// Where packets to the backends go.
@@ -50,6 +52,17 @@ pub struct Input<'a> {
     pub sources: ChosenSources,
     /// How probes go the way of clients' packets.
     pub probes: ProbeWay,
+    /// What has been learnt of the flows on slots that move.
+    pub knowledge: &'a Knowledge,
+}
+
+/// All that a plan depends on.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// What the operator wants.
+    pub desired: &'a Desired,
+    /// What the world is like.
+    pub world: World<'a>,
     /// What the kernel holds.
     pub actual: &'a Actual,
     /// How much it can hold.
@@ -69,6 +82,12 @@ pub struct Plan {
     pub serving: BTreeMap<Target, Serving>,
     /// Where probes of backends connect that are probed by their VIP.
     pub paths: BTreeMap<Target, Endpoint>,
+    /// For every service that has slots, how far they have come.
+    pub moves: BTreeMap<ServiceName, Moving>,
+    /// The slots that backends have yet that are to have none, and keep their flows.
+    pub leaving: BTreeMap<Target, u32>,
+    /// Backends whose share grows.
+    pub growing: BTreeSet<Target>,
     /// The services that have too few backends left, and who serves there.
     pub emergencies: BTreeMap<ServiceName, Emergency>,
     /// What is wanted and does not fit.
@@ -117,6 +136,14 @@ pub enum NotServing {
     NoSource(Mode),
     /// See [`Plan::shortages`].
     NoRoom,
+}
+
+impl NotServing {
+    /// Whether nothing is wrong with the backend: it keeps the flows that it has, and its slots move when all of these
+    /// are remembered.
+    const fn is_planned(&self) -> bool {
+        matches!(self, Self::Draining | Self::Standby | Self::HealthUnknown)
+    }
 }
 
 impl fmt::Display for NotServing {

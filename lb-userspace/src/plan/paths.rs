@@ -41,7 +41,7 @@ impl Planner<'_> {
         let Some(vip) = probe.vip_for(&service.vips, backend.address.ip()) else {
             return;
         };
-        let way = self.input.probes;
+        let way = self.input.world.probes;
         let aliases = way.aliases.like(vip.is_ipv4());
         let Some(alias) = aliases.of(to.number.0) else {
             self.paths.without += 1;
@@ -89,7 +89,7 @@ impl Planner<'_> {
 
     /// Why not all backends could have an alias.
     pub(super) fn path_shortages(&mut self) {
-        let aliases = self.input.probes.aliases;
+        let aliases = self.input.world.probes.aliases;
         if self.paths.without > 0 {
             self.plan.shortages.push(Shortage::Aliases {
                 without: self.paths.without,

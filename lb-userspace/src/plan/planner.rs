@@ -3,57 +3,59 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::Arc,
 };
 
-use lb_common::{backend::BackendId, table::Slot, vlan::VlanDevice};
+use lb_common::backend::BackendId;
 
 use super::{
-    Emergency, Input, NotServing, Plan, Serving, Shortage, Tables,
+    Emergency, Input, NotServing, Plan, Shortage,
     emergency::{Candidate, emergency},
     paths::{Numbered, Paths},
     regions::Regions,
     servers::Servers,
-    tables::Members,
     vips::Vips,
 };
 use crate::{
-    dataplane::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, Step, VipEntry},
+    dataplane::{BackendEntry, ServerEntry, ServerKey, ServiceId, Step},
     health::Target,
-    model::{AdminState, Backend, Health, Mode, Protocol, QuicLb, Role, Service, Source, Vip},
+    model::{AdminState, Backend, Health, Mode, Role, Service, Source},
     neighbor::{NextHop, Unresolved},
 };
 
-/// The steps that allow ways out, and those that forbid them when nothing uses them any more.
-struct Ways {
-    put: Vec<Step>,
-    remove: Vec<Step>,
-}
-
 /// Where a backend's packets go, and where the outer headers of a tunnel to it come from.
 type Way = (NextHop, Option<Source>);
+
+/// What becomes of a backend.
+pub(super) enum Place {
+    /// New flows go to it.
+    Serves(BackendId),
+    /// None do, and it keeps those that it has: nothing is wrong with it.
+    Leaves(BackendId, NotServing),
+    /// None do, and its slots move at once.
+    Out(NotServing),
+}
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
     pub(super) input: Input<'a>,
     /// The number that new publications and new backends get.
-    next: u32,
+    pub(super) next: u32,
     /// Numbers of backends in the kernel by what they are.
     known: BTreeMap<(ServiceId, SocketAddr, Mode), BackendId>,
     /// Numbers of wanted backends.
-    backends: BTreeSet<BackendId>,
+    pub(super) backends: BTreeSet<BackendId>,
     /// Backend numbers below this one are in use.
     lowest_free: u32,
     /// Interfaces that wanted backends are reached by, if only with an old next hop.
-    interfaces: BTreeSet<u32>,
-    regions: Regions,
-    servers: Servers,
+    pub(super) interfaces: BTreeSet<u32>,
+    pub(super) regions: Regions,
+    pub(super) servers: Servers,
     pub(super) paths: Paths,
-    vips: Vips,
-    write_backends: Vec<Step>,
-    write_tables: Vec<Step>,
-    write_vips: Vec<Step>,
-    silence_backends: Vec<Step>,
+    pub(super) vips: Vips,
+    pub(super) write_backends: Vec<Step>,
+    pub(super) write_tables: Vec<Step>,
+    pub(super) write_vips: Vec<Step>,
+    pub(super) silence_backends: Vec<Step>,
     pub(super) plan: Plan,
 }
 
@@ -81,54 +83,15 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn service(&mut self, id: ServiceId, service: &Service, tables: &mut Tables) {
-        let mut members = Members::default();
-        let mut serving = Vec::new();
-        let emergency = self.emergency(id, service);
-        if let Some(emergency) = emergency {
-            self.plan
-                .emergencies
-                .insert(service.name.clone(), emergency);
-        }
-        for backend in service.backends.values() {
-            let target = Target::of(service, backend.address);
-            let number = self.backend(id, service, backend, &target, emergency);
-            members.push(backend, number.as_ref().ok().copied());
-            match number {
-                Ok(number) => serving.push((target, number)),
-                Err(why) => {
-                    self.plan.serving.insert(target, Serving::No(why));
-                }
-            }
-        }
-        let slots = service.table_slots.slots(service.backends.len());
-        let computed = tables.table(id, slots, members);
-        for (target, number) in serving {
-            let slots = computed.shares.get(&number).copied().unwrap_or_default();
-            self.plan.serving.insert(target, Serving::Slots(slots));
-        }
-        let vips: Vec<Vip> = service
-            .vips
-            .intersection(&self.vips.fitting)
-            .copied()
-            .collect();
-        if vips.is_empty() {
-            return;
-        }
-        if let Some(region) = self.region(service, &computed.table) {
-            self.publish(id, &vips, region, service);
-        }
-    }
-
-    /// Plans one backend; its number if new flows are to go to it.
-    fn backend(
+    /// Plans one backend.
+    pub(super) fn backend(
         &mut self,
         id: ServiceId,
         service: &Service,
         backend: &Backend,
         target: &Target,
         emergency: Option<Emergency>,
-    ) -> Result<BackendId, NotServing> {
+    ) -> Place {
         let health = match (emergency, backend.role) {
             (Some(Emergency::Panic), Role::Ordinary) => Health::Up,
             _ => self.health(target),
@@ -152,11 +115,11 @@ impl<'a> Planner<'a> {
         // A known backend whose next hop is lost keeps the old one for the flows it has.
         let before_way = before.map(|entry| (entry.next_hop, entry.source));
         let Some((next_hop, source)) = way.ok().or(before_way) else {
-            return Err(why_not.unwrap_or(NotServing::NextHopPending));
+            return Place::Out(why_not.unwrap_or(NotServing::NextHopPending));
         };
-        let number = match known {
-            Some(number) => number,
-            None => self.new_number(target)?,
+        let number = match known.map_or_else(|| self.new_number(target), Ok) {
+            Ok(number) => number,
+            Err(why) => return Place::Out(why),
         };
         let entry = BackendEntry {
             generation: before.map_or(self.next, |entry| entry.generation),
@@ -186,16 +149,25 @@ impl<'a> Planner<'a> {
         if before != Some(entry) {
             self.write_backend(number, entry);
         }
-        why_not.map_or(Ok(number), Err)
+        match why_not {
+            None => Place::Serves(number),
+            Some(why) if entry.active && why.is_planned() => Place::Leaves(number, why),
+            Some(why) => Place::Out(why),
+        }
     }
 
     /// What probing has concluded; a backend that nobody probes is taken to be up.
     fn health(&self, target: &Target) -> Health {
-        self.input.health.get(target).copied().unwrap_or(Health::Up)
+        self.input
+            .world
+            .health
+            .get(target)
+            .copied()
+            .unwrap_or(Health::Up)
     }
 
     /// The number and the entry that a backend has in the kernel.
-    fn before(
+    pub(super) fn before(
         &self,
         service: ServiceId,
         backend: &Backend,
@@ -207,7 +179,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether too few backends of `service` are left.
-    fn emergency(&self, id: ServiceId, service: &Service) -> Option<Emergency> {
+    pub(super) fn emergency(&self, id: ServiceId, service: &Service) -> Option<Emergency> {
         let candidate = |backend: &Backend| {
             let health = self.health(&Target::of(service, backend.address));
             let (_, before) = self.before(id, backend);
@@ -238,7 +210,7 @@ impl<'a> Planner<'a> {
 
     /// Before the tables if flows may go to it; after the VIPs if they no longer may, for until then the
     /// old tables name it.
-    fn write_backend(&mut self, id: BackendId, entry: BackendEntry) {
+    pub(super) fn write_backend(&mut self, id: BackendId, entry: BackendEntry) {
         let step = Step::PutBackend(id, entry);
         if entry.active {
             self.write_backends.push(step);
@@ -251,7 +223,7 @@ impl<'a> Planner<'a> {
     /// is what it was before: at a restart nothing moves only because the answers are late.
     fn way(&self, backend: &Backend, before: Option<BackendEntry>) -> Result<Way, NotServing> {
         let address = backend.address.ip();
-        match self.input.next_hops.get(&address) {
+        match self.input.world.next_hops.get(&address) {
             None => before
                 .map(|entry| (entry.next_hop, entry.source))
                 .ok_or(NotServing::NextHopPending),
@@ -264,7 +236,7 @@ impl<'a> Planner<'a> {
                 Err(NotServing::BehindGateway)
             }
             Some(Ok(hop)) if backend.mode.has_source() => {
-                let chosen = self.input.sources.towards(backend.mode, address);
+                let chosen = self.input.world.sources.towards(backend.mode, address);
                 let source = chosen.or_else(|| hop.source.map(Source::from));
                 let source = source.ok_or(NotServing::NoSource(backend.mode))?;
                 Ok((*hop, Some(source)))
@@ -290,123 +262,6 @@ impl<'a> Planner<'a> {
         Ok(BackendId(number))
     }
 
-    /// Where the service's table is or will be; `None` if there is no room and VIPs stay as they are.
-    fn region(&mut self, service: &Service, table: &Arc<[Slot]>) -> Option<Region> {
-        let actual = self.input.actual;
-        if table.is_empty() {
-            return Some(Region::default());
-        }
-        let published = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
-        let holds = |region: &Region| actual.tables.get(region).is_some_and(|held| held == table);
-        if let Some(region) = published.map(|entry| entry.region).find(holds) {
-            return Some(region);
-        }
-        let slots = u32::try_from(table.len()).unwrap_or(u32::MAX);
-        let region = self.regions.take(slots, &mut self.write_tables);
-        if let Some(region) = region {
-            self.write_tables
-                .push(Step::WriteTable(region, Arc::clone(table)));
-        } else {
-            self.plan.shortages.push(Shortage::Slots {
-                service: service.name.to_string(),
-                slots,
-                capacity: self.input.capacity.slots,
-            });
-        }
-        region
-    }
-
-    fn publish(&mut self, id: ServiceId, vips: &[Vip], region: Region, service: &Service) {
-        let actual = self.input.actual;
-        for vip in vips {
-            let quic_lb = match vip.protocol {
-                Protocol::Udp => service.quic_lb,
-                Protocol::Tcp | Protocol::Sctp => QuicLb::default(),
-            };
-            let entry = VipEntry {
-                region,
-                generation: self.next,
-                service: id,
-                source_limit: service.source_limit,
-                quic_lb,
-            };
-            // What is there is as good if only its generation is another.
-            let same = |before: &VipEntry| {
-                let generation = before.generation;
-                *before
-                    == VipEntry {
-                        generation,
-                        ..entry
-                    }
-            };
-            let has_address = actual.addresses.contains(&vip.addresses);
-            if !actual.vips.get(vip).is_some_and(same) || !has_address {
-                self.write_vips.push(Step::PutVip(*vip, entry));
-            }
-        }
-    }
-
-    /// Prefixes that are to be on the blocklist and those that are to be off it.
-    ///
-    /// What comes on it is blocked before a new VIP is published, and what leaves it let go when all is.
-    fn blocklist(&self) -> (Vec<Step>, Vec<Step>) {
-        let (wanted, have) = (&self.input.desired.blocklist, &self.input.actual.blocklist);
-        let block = wanted.difference(have).copied().map(Step::Block);
-        let unblock = have.difference(wanted).copied().map(Step::Unblock);
-        (block.collect(), unblock.collect())
-    }
-
-    pub(super) fn finish(mut self) -> Plan {
-        self.plan.shortages.append(&mut self.vips.shortages);
-        let mut clean = self.remove_backends();
-        let Ways {
-            put: put_ways,
-            remove: remove_ways,
-        } = self.ways();
-        clean.extend(remove_ways);
-        if !clean.is_empty() {
-            clean.insert(0, Step::Grace);
-        }
-        let remove_vips = self.remove_vips();
-        let (put_paths, remove_paths) = self.path_steps();
-        let (block, unblock) = self.blocklist();
-        let (held, room) = (&self.input.actual.servers, self.input.capacity.server_ids());
-        let servers = self.servers.steps(held, room);
-        self.plan.shortages.extend(servers.shortage);
-        // An address whose only VIP is replaced by another stays announced all the time, if there is room.
-        let (first, second) = if self.vips.crowded {
-            (remove_vips, self.write_vips)
-        } else {
-            (self.write_vips, remove_vips)
-        };
-        let publish: Vec<Step> = [
-            put_ways,
-            self.write_backends,
-            remove_paths,
-            servers.make_room,
-            servers.put,
-            self.write_tables,
-            block,
-            first,
-            second,
-            servers.remove,
-            unblock,
-            self.silence_backends,
-            put_paths,
-        ]
-        .concat();
-        Plan {
-            generation: if publish.is_empty() {
-                self.next - 1
-            } else {
-                self.next
-            },
-            publish,
-            clean,
-            ..self.plan
-        }
-    }
-
     /// Whether all configured backends could have a number; those that asked for one and got none have said so.
     pub(super) fn backend_room(&mut self) {
         let services = self.input.desired.services.values();
@@ -426,71 +281,5 @@ impl<'a> Planner<'a> {
         if numbered < wanted {
             self.plan.shortages.push(Shortage::Services { wanted });
         }
-    }
-
-    /// VIPs that nobody wants any more.
-    fn remove_vips(&self) -> Vec<Step> {
-        let services = self.input.desired.services.values();
-        let wanted: BTreeSet<&Vip> = services.flat_map(|service| &service.vips).collect();
-        let published = self.input.actual.vips.keys();
-        published
-            .filter(|vip| !wanted.contains(vip))
-            .map(|vip| Step::RemoveVip(*vip))
-            .collect()
-    }
-
-    /// Silences backends that nobody wants any more; the steps that free their numbers.
-    fn remove_backends(&mut self) -> Vec<Step> {
-        let mut free = Vec::new();
-        for (id, entry) in &self.input.actual.backends {
-            if self.backends.contains(id) {
-                continue;
-            }
-            if entry.active {
-                let active = false;
-                self.write_backend(*id, BackendEntry { active, ..*entry });
-            }
-            free.push(Step::RemoveBackend(*id));
-        }
-        free
-    }
-
-    /// Interfaces that backends or replies go out by: the steps that allow them, and that forbid others.
-    ///
-    /// One that only an old next hop leads to stays allowed, but is not asked for: it may be gone.
-    fn ways(&self) -> Ways {
-        let hops = self.input.next_hops.values().flatten();
-        let mut wanted: BTreeSet<u32> = hops.map(|hop| hop.interface).collect();
-        wanted.extend(self.input.interfaces);
-        wanted.extend(self.input.probes.interface);
-        let have = &self.input.actual.devices;
-        let put = wanted.difference(have).copied().map(Step::PutDevice);
-        let unused = have.difference(&wanted).copied();
-        let unused = unused.filter(|index| !self.interfaces.contains(index));
-        let mut ways = Ways {
-            put: put.collect(),
-            remove: unused.map(Step::RemoveDevice).collect(),
-        };
-        self.vlans(&wanted, &mut ways);
-        ways
-    }
-
-    /// Of the VLAN devices those that lie on one of `devices`.
-    fn vlans(&self, devices: &BTreeSet<u32>, ways: &mut Ways) {
-        let vlans = self.input.vlans.iter();
-        let wanted: BTreeMap<u32, VlanDevice> = vlans
-            .filter(|(_, device)| devices.contains(&device.parent))
-            .take(VlanDevice::ELEMENTS as usize)
-            .map(|(index, device)| (*index, *device))
-            .collect();
-        let have = &self.input.actual.vlans;
-        let unused = have.keys().filter(|index| !wanted.contains_key(index));
-        // A map that is full takes a new one only when an old one is gone.
-        ways.put.splice(0..0, unused.copied().map(Step::RemoveVlan));
-        let new = wanted
-            .iter()
-            .filter(|(index, device)| have.get(index) != Some(device));
-        ways.put
-            .extend(new.map(|(index, device)| Step::PutVlan(*index, *device)));
     }
 }

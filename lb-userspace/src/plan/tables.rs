@@ -4,26 +4,77 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use lb_common::{backend::BackendId, table::Slot};
 
-use crate::{dataplane::ServiceId, maglev, model};
+use crate::{
+    dataplane::ServiceId,
+    maglev,
+    model::{self, Tracking, Weight},
+};
 
 /// The configured backends of a service, and which of them take new flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Members {
     configured: Vec<maglev::Member>,
-    /// By the same index: the numbers of those that take new flows.
-    serving: Vec<Option<BackendId>>,
+    /// By the same index: those that take new flows.
+    serving: Vec<Option<Share>>,
+    /// Which of their flows are remembered.
+    tracking: Tracking,
+}
+
+/// What a backend that takes new flows has of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Its number.
+    pub(super) number: BackendId,
+    /// Its weight.
+    pub(super) weight: u32,
+    /// How much of it counts yet, in thousandths: 1 to [`FULL`].
+    pub(super) grown: u32,
+    /// Whether all its flows must be remembered, wherever they are.
+    pub(super) has_state: bool,
 }
 
 impl Members {
-    /// Adds a backend; `serving` is its number if it takes new flows.
-    pub(super) fn push(&mut self, backend: &model::Backend, serving: Option<BackendId>) {
+    /// Nobody yet.
+    pub(super) fn of(tracking: Tracking) -> Self {
+        Self {
+            tracking,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a backend, whose weight is `weight` on a day on which everybody is well; `share` if it takes new flows.
+    pub(super) fn push(&mut self, backend: &model::Backend, weight: u32, share: Option<Share>) {
         self.configured.push(maglev::Member {
             name: backend.address.to_string(),
-            weight: backend.weight.get(),
+            weight,
         });
-        self.serving.push(serving);
+        self.serving.push(share);
+    }
+
+    /// The weights at present, which mean something beside each other alone: while a share grows, all are counted in
+    /// parts.
+    fn weights(&self) -> Vec<u32> {
+        let serving = || self.serving.iter().flatten();
+        let is_growing = serving().any(|share| share.grown < FULL);
+        let largest = serving().map(|share| share.weight).max().unwrap_or(1);
+        let parts = if is_growing {
+            (Weight::MAX / largest).clamp(1, MOST_PARTS)
+        } else {
+            1
+        };
+        let weight = |share: &Share| (share.weight * parts * share.grown / FULL).max(1);
+        let serving = self.serving.iter();
+        serving
+            .map(|share| share.as_ref().map_or(0, weight))
+            .collect()
     }
 }
+
+/// All of a share, in thousandths.
+pub(super) const FULL: u32 = 1_000;
+
+/// Into how many parts a weight is divided at most while a share grows.
+const MOST_PARTS: u32 = 100;
 
 /// The last table of each service, with what it was made from. Of a service whose backends only come and go, the base
 /// is kept. A copy shares them all.
@@ -39,10 +90,9 @@ pub(super) struct Computed {
     base: Arc<maglev::Base>,
     /// The size that was asked for.
     slots: u32,
-    /// The slots; none if nobody takes new flows.
+    /// The slots that are due; none if nobody takes new flows. One whose flows are to be remembered whatever moves is
+    /// tracked: it is served in another's place, or all flows of the service or the backend are.
     pub(super) table: Arc<[Slot]>,
-    /// By backend: how many of the slots it has.
-    pub(super) shares: BTreeMap<BackendId, u32>,
 }
 
 impl Tables {
@@ -77,25 +127,28 @@ impl Tables {
 
 impl Computed {
     fn new(slots: u32, members: Members, base: Arc<maglev::Base>) -> Self {
-        let pairs = members.configured.iter().zip(&members.serving);
-        let weights: Vec<u32> = pairs
-            .map(|(member, serving)| serving.map_or(0, |_| member.weight))
-            .collect();
-        let owners = base.pinned(&weights);
-        let mut counts = vec![0; members.serving.len()];
-        for place in &owners {
-            if let Some(count) = counts.get_mut(*place as usize) {
-                *count += 1;
+        let owners = base.pinned(&members.weights());
+        let share = |place: u32| members.serving.get(place as usize).copied().flatten();
+        let slot = |(at_home, place): (u32, u32)| {
+            let Some(share) = share(place) else {
+                return Slot::default();
+            };
+            let slot = Slot::new(share.number);
+            let is_tracked = match members.tracking {
+                Tracking::OnDemand => at_home != place,
+                Tracking::Always => true,
+                Tracking::Off => false,
+            };
+            if is_tracked || share.has_state {
+                slot.tracked()
+            } else {
+                slot
             }
-        }
-        let shares = members.serving.iter().copied().zip(counts);
-        let shares = shares.filter_map(|(id, count)| Some((id?, count)));
-        let id = |place: u32| members.serving.get(place as usize).copied().flatten();
-        let slot = |place| Slot::new(id(place).unwrap_or_default());
+        };
+        let pairs = base.table().into_iter().zip(owners);
         Self {
             slots,
-            table: owners.into_iter().map(slot).collect(),
-            shares: shares.collect(),
+            table: pairs.map(slot).collect(),
             members,
             base,
         }

@@ -1,15 +1,23 @@
 //! Publication over a data plane in memory: whole or not at all, and what comes after a failure.
 
-use lb_common::vlan::Vlan;
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::vlan::{Vlan, VlanDevice};
 
 use super::*;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
+    health::Target,
     model::{
-        AdminState, Backend, ChosenSources, Mode, ProbeWay, QuicLb, Service, TableSlots, Weight,
+        AdminState, Backend, ChosenSources, Health, Mode, Moves, ProbeWay, QuicLb, Service,
+        TableSlots, Weight,
     },
-    neighbor::NextHop,
+    neighbor::{NextHop, NextHops},
+    plan::Knowledge,
 };
+
+/// Whether flows are remembered is not at stake here.
+static COMPLETE: Knowledge = Knowledge::COMPLETE;
 
 const VIPS: [&str; 2] = ["192.0.2.1:80/tcp", "192.0.2.1:443/tcp"];
 const ONE: &str = "10.0.0.1:80";
@@ -75,6 +83,7 @@ impl Lab {
             vlans: &self.vlans,
             sources: ChosenSources::default(),
             probes: ProbeWay::default(),
+            knowledge: &COMPLETE,
         };
         (&self.desired, world, &mut self.reconciler)
     }
@@ -105,6 +114,7 @@ fn web(backends: &[&str]) -> Service {
         table_slots: TableSlots::Auto,
         probe: None,
         thresholds: crate::model::Thresholds::default(),
+        moves: Moves::default(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),

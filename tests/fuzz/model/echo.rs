@@ -29,6 +29,6 @@ pub(super) fn echo(frame: &[u8], parsed: &Parsed) -> Result<Verdict, Outcome> {
         action: Action::Transmit,
         frame: Some(out),
         backend: None,
-        remembered: false,
+        begins: false,
     })
 }

@@ -19,6 +19,17 @@ use super::{
     parse::Parsed,
     quic, tunnel,
 };
+
+/// Who gets a packet.
+struct Choice {
+    id: u32,
+    backend: Backend,
+    /// What is remembered of its flow.
+    known: Option<Remembered>,
+    /// Whether its flow is to be remembered.
+    is_tracked: bool,
+}
+
 impl Model {
     pub(super) fn forward(
         &mut self,
@@ -29,7 +40,12 @@ impl Model {
     ) -> Result<Verdict, Outcome> {
         guard::source(parsed)?;
         self.rate(parsed, service)?;
-        let (id, backend, known) = self.choice(frame, parsed, service)?;
+        let Choice {
+            id,
+            backend,
+            known,
+            is_tracked,
+        } = self.choice(frame, parsed, service)?;
         let is_known = known.is_some();
         let mut translated = None;
         let (outcome, action, out) = if backend.mode == Mode::LOCAL {
@@ -46,7 +62,7 @@ impl Model {
             (Outcome::Forwarded, action, out)
         };
         let is_error = parsed.error.is_some();
-        let remembered = !is_known && parsed.may_begin_flow();
+        let remembered = is_tracked && !is_known && parsed.may_begin_flow();
         if remembered {
             let own = translated.filter(|_| backend.mode == Mode::SNAT);
             let value = Remembered {
@@ -57,14 +73,11 @@ impl Model {
             self.flows.insert(parsed.flow, value);
         }
         if let Some(to) = translated
-            && (remembered || is_known)
+            && (parsed.may_begin_flow() || is_known)
             && !is_error
         {
-            let back = to.reversed();
-            // Of two flows that share a way back, the newer one has it.
-            if remembered || !self.replies.contains_key(&back) {
-                self.replies.insert(back, parsed.flow);
-            }
+            // Of two flows that share a way back, the one that sent last has it.
+            self.replies.insert(to.reversed(), parsed.flow);
         }
         self.fragments.remember(parsed);
         Ok(Verdict {
@@ -72,49 +85,63 @@ impl Model {
             action,
             frame: Some(out),
             backend: Some(id),
-            remembered,
+            begins: match parsed.flow.protocol {
+                6 => parsed.is_syn && !is_known && !is_error,
+                _ => remembered,
+            },
         })
     }
 
-    /// A QUIC packet goes to the server that it names; a flow stays where it was; a new one goes by the lookup table.
-    /// A known flow goes to no other backend in mode `snat`: it has the source port for one alone.
-    fn choice(
-        &self,
-        frame: &[u8],
-        parsed: &Parsed,
-        service: &Service,
-    ) -> Result<(u32, Backend, Option<Remembered>), Outcome> {
+    /// A QUIC packet goes to the server that it names; a flow stays where it is remembered to be; all others go by the
+    /// lookup table. A known flow goes to no other backend in mode `snat`: it has the source port for one alone.
+    ///
+    /// A flow is remembered if its slot is tracked, if there is no table, and of QUIC also if its packet names another
+    /// server than the slot, or none.
+    fn choice(&self, frame: &[u8], parsed: &Parsed, service: &Service) -> Result<Choice, Outcome> {
         let Service { table, quic, .. } = service;
         let key = &parsed.flow;
+        let slots = u32::try_from(table.len()).expect("a small table");
+        let slot = slot_of(hash(key, self.settings.hash_seed), slots);
+        let slot = table.get(usize::try_from(slot).expect("a small table"));
+        let (owner, mut is_tracked) = slot.copied().unwrap_or((0, true));
+        let server = quic::server_id(frame, parsed, quic).and_then(|id| self.servers.get(id));
+        let named_number = server.map_or(0, |(id, _)| *id);
+        is_tracked |= !quic.is_empty() && named_number != owner;
         let believed = |id: u32, generation: u32| {
             let backend = *self.backends.get(&id)?;
             let is_same = backend.generation == generation && !backend.is_inactive;
             is_same.then_some((id, backend))
         };
-        let known = self.flows.get(key).copied().and_then(|known| {
+        let flow = self.flows.get(key).filter(|_| is_tracked);
+        let known = flow.copied().and_then(|known| {
             let (_, backend) = believed(known.backend, known.generation)?;
             Some((known, backend))
         });
-        let named = quic::server_id(frame, parsed, quic)
-            .and_then(|id| self.servers.get(id))
+        let named = server
             .and_then(|(id, generation)| believed(*id, *generation))
             .filter(|(_, backend)| backend.mode != Mode::SNAT || known.is_none());
         let remembered = known.map(|(known, _)| known);
         if let Some((id, backend)) =
             named.or(known.map(|(known, backend)| (known.backend, backend)))
         {
-            return Ok((id, backend, remembered));
+            return Ok(Choice {
+                id,
+                backend,
+                known: remembered,
+                is_tracked,
+            });
         }
-        let slots = u32::try_from(table.len()).expect("a small table");
         if slots == 0 {
             return Err(Outcome::NoBackend);
         }
-        let slot = slot_of(hash(key, self.settings.hash_seed), slots);
-        let id = table[usize::try_from(slot).expect("a small table")];
-        let backend = self.backends.get(&id);
+        let backend = self.backends.get(&owner);
         let active = backend.filter(|backend| !backend.is_inactive);
-        let backend = active.ok_or(Outcome::StaleTable)?;
-        Ok((id, *backend, None))
+        Ok(Choice {
+            id: owner,
+            backend: *active.ok_or(Outcome::StaleTable)?,
+            known: None,
+            is_tracked,
+        })
     }
 
     /// What the backend's mode makes of the frame.

@@ -81,8 +81,8 @@ pub(crate) struct Backend {
 /// A service, as the packets to one of its VIPs see it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Service {
-    /// The lookup table.
-    pub(crate) table: Vec<u32>,
+    /// The lookup table: backends, and whether flows that fall there are remembered.
+    pub(crate) table: Vec<(u32, bool)>,
     /// The QUIC-LB configurations, by number; without any, connection ids are not read.
     pub(crate) quic: BTreeMap<u8, QuicConfig>,
     /// Whether each source may send only so many packets.
@@ -98,8 +98,8 @@ pub(crate) struct Verdict {
     pub(crate) frame: Option<Vec<u8>>,
     /// The backend that the packet is counted for.
     pub(crate) backend: Option<u32>,
-    /// Whether a flow was newly remembered.
-    pub(crate) remembered: bool,
+    /// Whether it is counted as one that begins a flow: a TCP connection by its SYN, any other when it is remembered.
+    pub(crate) begins: bool,
 }
 
 /// Everything that the program's maps hold.
@@ -223,7 +223,7 @@ fn ended(outcome: Outcome, frame: &[u8]) -> Verdict {
         action,
         frame,
         backend: None,
-        remembered: false,
+        begins: false,
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Parsed {
     pub(super) flow: FlowKey,
     /// A FIN or a RST; ABORT or SHUTDOWN COMPLETE.
     pub(super) ends_flow: bool,
+    /// A SYN without ACK, that does not end the flow as well.
+    pub(super) is_syn: bool,
     /// Where the header of an ICMP error begins, which is of the flow of the packet that it quotes.
     pub(super) error: Option<usize>,
 }
@@ -90,6 +92,7 @@ pub(super) fn parse(frame: &[u8], fragments: &Fragments) -> Result<Parsed, Outco
             protocol: 0,
         },
         ends_flow: false,
+        is_syn: false,
         error: None,
     };
     let content = if is_v4 {
@@ -284,6 +287,8 @@ fn transport(header: &[u8], network: &Network, parsed: &mut Parsed) -> Result<u8
         132 => matches!(header[transport + 12], 6 | 14),
         _ => false,
     };
+    let is_syn = protocol == 6 && header[transport + 13] & 0b1_0010 == 0b10;
+    parsed.is_syn = is_syn && !parsed.ends_flow;
     Ok(protocol)
 }
 

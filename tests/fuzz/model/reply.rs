@@ -44,7 +44,7 @@ impl Model {
             action,
             frame: Some(frame),
             backend: None,
-            remembered: false,
+            begins: false,
         })
     }
 }

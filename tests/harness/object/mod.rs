@@ -289,8 +289,12 @@ impl Object {
 
     /// Forgets all flows, replies and fragments.
     pub fn forget_flows(&mut self) {
-        clear(&mut self.hash::<FlowKey<Address4>, Flow>(names::FLOWS_V4));
-        clear(&mut self.hash::<FlowKey<Address6>, Flow>(names::FLOWS_V6));
+        for name in [names::FRESH_V4, names::FLOWS_V4] {
+            clear(&mut self.hash::<FlowKey<Address4>, Flow>(name));
+        }
+        for name in [names::FRESH_V6, names::FLOWS_V6] {
+            clear(&mut self.hash::<FlowKey<Address6>, Flow>(name));
+        }
         self.forget_replies();
     }
 
@@ -320,11 +324,19 @@ impl Object {
         rewind::<Address6>(self.write(names::TRANSLATIONS_V6));
     }
 
-    /// How many flows are remembered, both families.
+    /// How many flows are remembered, both families: fresh ones and others.
     #[must_use]
     pub fn flows(&self) -> usize {
-        self.keys::<FlowKey<Address4>, Flow>(names::FLOWS_V4)
+        self.fresh_flows()
+            + self.keys::<FlowKey<Address4>, Flow>(names::FLOWS_V4)
             + self.keys::<FlowKey<Address6>, Flow>(names::FLOWS_V6)
+    }
+
+    /// How many flows of one packet so far are remembered, both families.
+    #[must_use]
+    pub fn fresh_flows(&self) -> usize {
+        self.keys::<FlowKey<Address4>, Flow>(names::FRESH_V4)
+            + self.keys::<FlowKey<Address6>, Flow>(names::FRESH_V6)
     }
 
     /// How many flows await replies that must be rewritten, both families.
@@ -379,6 +391,8 @@ fn load(settings: &Settings) -> Ebpf {
     }
     loader.map_max_entries(names::SERVER_IDS, SERVER_IDS);
     for name in [
+        names::FRESH_V4,
+        names::FRESH_V6,
         names::FLOWS_V4,
         names::FLOWS_V6,
         names::REPLIES_V4,

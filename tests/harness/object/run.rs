@@ -42,8 +42,8 @@ pub struct Ran {
     pub outcome: Outcome,
     /// The backend whose packet counter was incremented.
     pub backend: Option<BackendId>,
-    /// Whether a flow was newly remembered.
-    pub remembered: bool,
+    /// Whether it was counted as one that begins a flow.
+    pub begins: bool,
 }
 
 impl Object {
@@ -79,7 +79,7 @@ impl Object {
             frame: out,
             outcome,
             backend: None,
-            remembered: false,
+            begins: false,
         };
         for (id, (before, after)) in (0..).zip(traffic.iter().zip(self.traffic())) {
             if *before == after {
@@ -96,7 +96,7 @@ impl Object {
                 "bytes are counted as received"
             );
             ran.backend = Some(BackendId(id));
-            ran.remembered = after.flows > before.flows;
+            ran.begins = after.flows > before.flows;
         }
         ran
     }

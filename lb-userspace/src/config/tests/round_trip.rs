@@ -95,12 +95,22 @@ fn any_service() -> impl Strategy<Value = Service> {
         (
             prop::option::of((SourceLimit::RANGE, SourceLimit::RANGE)),
             (0..=10_000_u32, 0..=100_u32),
+            any_moves(),
         ),
         prop::collection::vec(any_backend(), 0..8),
         quic_lb(),
     )
         .prop_map(
-            |(name, vips, nat, table_slots, probe, (limit, thresholds), backends, quic_lb)| {
+            |(
+                name,
+                vips,
+                nat,
+                table_slots,
+                probe,
+                (limit, thresholds, moves),
+                backends,
+                quic_lb,
+            )| {
                 let v4 = |vip: &Vip| vip.addresses.is_ipv4() && vip.protocol != Protocol::Sctp;
                 let translatable = vips.iter().all(v4);
                 let l2 = |backend: Backend| Backend {
@@ -135,6 +145,7 @@ fn any_service() -> impl Strategy<Value = Service> {
                         min_healthy: thresholds.0,
                         panic_threshold: thresholds.1,
                     },
+                    moves,
                     mode: if nat && translatable {
                         Mode::Nat
                     } else {
@@ -161,6 +172,19 @@ fn any_service() -> impl Strategy<Value = Service> {
                 service
             },
         )
+}
+
+fn any_moves() -> impl Strategy<Value = Moves> {
+    let seconds = || (0..=3_600_u64).prop_map(Duration::from_secs);
+    let tracking = prop::sample::select(Tracking::ALL.to_vec());
+    (tracking, seconds(), 1..=100_u32, seconds()).prop_map(
+        |(tracking, learn_for, max_step, slow_start)| Moves {
+            tracking,
+            learn_for,
+            max_step,
+            slow_start,
+        },
+    )
 }
 
 /// Prefixes of one length do not contain each other.

@@ -16,7 +16,9 @@ use super::{
     DaemonSettings, Faults, Host, daemon,
     fault::{Found, part},
     snat,
-    spec::{BackendSpec, ConfigSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec},
+    spec::{
+        BackendSpec, ConfigSpec, MovesSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
+    },
 };
 use crate::{
     desired::{
@@ -24,11 +26,12 @@ use crate::{
         rules::{Breach, Part, layout_breaches, overlaps, quic_breaches, repeated, via_breaches},
     },
     model::{
-        AdminState, Backend, Mode, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role, ServerId,
-        Service, SourceLimit, TableSlots, Vip, Weight,
+        AdminState, Backend, Mode, Moves, MovesUpdate, ParseError, Prefix, Probe, ProbeKind,
+        QuicLb, Role, ServerId, Service, SourceLimit, TableSlots, Vip, Weight,
     },
 };
 
+mod moves;
 mod probe;
 mod quic;
 mod sources;
@@ -124,6 +127,14 @@ pub fn mode(text: &str, place: &str) -> Result<Mode, Faults> {
 /// It is none.
 pub fn role(text: &str, place: &str) -> Result<Role, Faults> {
     whole(|found| thresholds::role(Some(text), place, found))
+}
+
+/// Validates how slots move.
+///
+/// # Errors
+/// Every fault of it.
+pub(crate) fn moves(spec: &MovesSpec<'_>, place: &str) -> Result<MovesUpdate, Faults> {
+    whole(|found| Some(moves::read(spec, place, found)))
 }
 
 /// Validates a weight: 1 to 1,000.
@@ -278,6 +289,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         .as_ref()
         .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
     let thresholds = thresholds::read(spec, place, found);
+    let moves = moves::read(&spec.moves(), place, found).applied_to(Moves::default());
     let quic_lb = quic::read(&spec.quic_lb, &part(place, "quic_lb"), found);
     let source_limit = sources::limit_of(spec, place, found);
     let (backends, places) = read_backends(&spec.backends, mode, place, found);
@@ -297,7 +309,9 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
             Part::ServerIds(address) => part(&place_of(address), "server_ids"),
             Part::QuicLb => part(place, "quic_lb"),
             Part::Probe(field) => part(&part(place, "probe"), field),
-            Part::SourceRate | Part::SourceBurst | Part::Thresholds(_) => place.to_owned(),
+            Part::SourceRate | Part::SourceBurst | Part::Thresholds(_) | Part::Moves(_) => {
+                place.to_owned()
+            }
         };
         found.add(place, breach.to_string());
     }
@@ -308,6 +322,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         table_slots,
         probe,
         thresholds,
+        moves,
         source_limit,
         quic_lb,
         backends,

@@ -108,6 +108,9 @@ pub struct BackendStatus {
     pub not_serving_because: Option<String>,
     /// Slots of the lookup table that it has.
     pub slots: u32,
+    /// Flows that it has yet, while it drains and when they have been counted: those that are remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flows_left: Option<u64>,
     /// What QUIC connection ids call it, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_ids: Vec<String>,
@@ -163,11 +166,27 @@ pub struct ServiceStatus {
     pub table_slots: u32,
     /// The publication that last changed its table or its VIPs.
     pub generation: u32,
+    /// How far its slots have come on their way to other backends; absent if flows of none are remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<SlotMoves>,
     /// That too few of its backends are left, and who serves then, in words; absent if enough are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency: Option<String>,
     /// Its backends.
     pub backends: Vec<BackendStatus>,
+}
+
+/// Slots of a service that move, have moved or may move at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlotMoves {
+    /// Slots whose flows are remembered.
+    pub tracked: u32,
+    /// Of these, those that learn which flows they have, and move then.
+    pub learning: u32,
+    /// Of these, those that are where they belong, and have flows elsewhere.
+    pub lingering: u32,
+    /// Slots that are to move after those that learn.
+    pub waiting: u32,
 }
 
 /// Answer of `stats`.

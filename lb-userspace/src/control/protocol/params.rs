@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Receiver;
-use crate::config::spec::{BackendSpec, ProbeSpec, QuicConfigSpec, TableSlotsSpec};
+use crate::config::spec::{BackendSpec, MovesSpec, ProbeSpec, QuicConfigSpec, TableSlotsSpec};
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +46,18 @@ pub struct ServiceUpdate {
     /// Replaces how many per cent of them must not be down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic_threshold: Option<u32>,
+    /// Replaces which flows are remembered: `on-demand`, `always`, `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
+    /// Replaces how long flows of a slot are remembered before it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn_for: Option<String>,
+    /// Replaces how many per cent of the slots move at once between backends that go on serving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_step: Option<u32>,
+    /// Replaces how long the share of a backend that begins to serve grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<String>,
     /// Replaces the QUIC-LB configurations; an empty list takes them away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quic_lb: Option<Vec<QuicConfigSpec>>,
@@ -58,6 +70,17 @@ pub struct ServiceUpdate {
     /// Takes the limit of each source away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_source_rate: bool,
+}
+
+impl ServiceUpdate {
+    pub(crate) fn moves(&self) -> MovesSpec<'_> {
+        MovesSpec {
+            tracking: self.tracking.as_deref(),
+            learn_for: self.learn_for.as_deref(),
+            max_step: self.max_step,
+            slow_start: self.slow_start.as_deref(),
+        }
+    }
 }
 
 /// Removes a service.

@@ -26,14 +26,14 @@ const UDP: u32 = 17;
 pub(super) fn forget(ebpf: &mut Ebpf, addresses: &Addresses, sent: &[u8]) -> Result<()> {
     let forgotten = if addresses.vip.is_ipv4() {
         let sender = sender(addresses, sent, ETHERNET + 20);
-        let maps = [names::FLOWS_V4, names::REPLIES_V4];
+        let maps = [names::FRESH_V4, names::FLOWS_V4, names::REPLIES_V4];
         forget_in(ebpf, maps, addresses, sender, |address| match address {
             IpAddr::V4(address) => Address4::from(address),
             IpAddr::V6(_) => Address4::from(std::net::Ipv4Addr::UNSPECIFIED),
         })
     } else {
         let sender = sender(addresses, sent, ETHERNET + 40);
-        let maps = [names::FLOWS_V6, names::REPLIES_V6];
+        let maps = [names::FRESH_V6, names::FLOWS_V6, names::REPLIES_V6];
         forget_in(ebpf, maps, addresses, sender, |address| match address {
             IpAddr::V4(address) => Address6::from(address.to_ipv6_mapped()),
             IpAddr::V6(address) => Address6::from(address),
@@ -52,7 +52,7 @@ fn sender(addresses: &Addresses, sent: &[u8], port_at: usize) -> SocketAddr {
 
 fn forget_in<A>(
     ebpf: &mut Ebpf,
-    [flows, replies]: [&str; 2],
+    [fresh, flows, replies]: [&str; 3],
     addresses: &Addresses,
     sender: SocketAddr,
     word: fn(IpAddr) -> A,
@@ -68,8 +68,10 @@ where
         destination_port: Be16::new(to.port()),
         protocol: UDP,
     };
-    let mut flows: HashMap<&mut MapData, FlowKey<A>, Flow> = open(ebpf, flows)?;
-    absent_is_fine(flows.remove(&key(addresses.client, addresses.vip)))?;
+    for name in [fresh, flows] {
+        let mut flows: HashMap<&mut MapData, FlowKey<A>, Flow> = open(ebpf, name)?;
+        absent_is_fine(flows.remove(&key(addresses.client, addresses.vip)))?;
+    }
     let mut replies: HashMap<&mut MapData, FlowKey<A>, Reply<A>> = open(ebpf, replies)?;
     for to in [addresses.client, sender] {
         absent_is_fine(replies.remove(&key(addresses.backend, to)))?;

@@ -120,7 +120,7 @@ impl Place {
         settings: &Settings,
     ) -> Result<()> {
         let gue_port = u16::try_from(settings.gue_port).unwrap_or_default();
-        let slots = [Slot::new(self.backend); SLOTS_PER_ELEMENT as usize];
+        let slots = [Slot::new(self.backend).tracked(); SLOTS_PER_ELEMENT as usize];
         let vip = VipEntry {
             region: self.region,
             generation: self.generation,

@@ -21,6 +21,8 @@ pub(super) struct Concern<S: Side> {
     seed: u64,
     /// The packet's flow.
     tuple: Option<Tuple>,
+    /// What is remembered of it by one packet, and by several.
+    fresh: Option<(S::Key, Flow)>,
     flow: Option<(S::Key, Flow)>,
     /// By the packet's own 5-tuple, and by what its backend answers.
     replies: Vec<(S::Key, S::Reply)>,
@@ -37,6 +39,7 @@ impl<S: Side> Concern<S> {
         let mut concern = Self {
             seed,
             tuple: packet.flow,
+            fresh: None,
             flow: None,
             replies: Vec::new(),
             reply: None,
@@ -80,25 +83,25 @@ impl<S: Side> Concern<S> {
             self.reply = Some(S::to_client(&reply));
             self.replies.push((key, reply));
         }
-        let Some(flow) = entry::<_, Flow>(live, S::FLOWS, &key)? else {
-            return Ok(());
-        };
-        self.flow = Some((key, flow));
+        self.fresh = entry(live, S::FRESH, &key)?.map(|flow| (key, flow));
+        self.flow = entry(live, S::FLOWS, &key)?.map(|flow| (key, flow));
         let backends: Array<MapData, Backend> = take(live, names::BACKENDS)?;
-        let backend = backends
-            .get(&flow.backend, 0)
-            .context("read the flow's backend")?;
-        if let Some(back) = S::answer(&tuple, &backend, self.seed, flow.source_port.get())
-            && let Some(reply) = entry(live, S::REPLIES, &back)?
-        {
-            self.replies.push((back, reply));
+        for (_, flow) in [self.fresh, self.flow].into_iter().flatten() {
+            let backend = backends.get(&flow.backend, 0);
+            let backend = backend.context("read the flow's backend")?;
+            if let Some(back) = S::answer(&tuple, &backend, self.seed, flow.source_port.get())
+                && let Some(reply) = entry(live, S::REPLIES, &back)?
+            {
+                self.replies.push((back, reply));
+            }
         }
         Ok(())
     }
 
     /// What is remembered of the flow.
     pub(super) fn known(&self) -> Option<Remembered> {
-        self.flow.map(|(_, flow)| remembered(flow))
+        let (_, flow) = self.flow.or(self.fresh)?;
+        Some(remembered(flow))
     }
 
     /// The packet that a client must see, if this one is a reply.
@@ -134,6 +137,7 @@ pub(super) struct Copies<'a> {
 impl Copies<'_> {
     /// Makes the maps hold what concerns the packet, and nothing else.
     pub(super) fn begin<S: Side>(&mut self, concern: &Concern<S>) -> Result<()> {
+        self.fill(S::FRESH, concern.fresh)?;
         self.fill(S::FLOWS, concern.flow)?;
         self.fill(S::REPLIES, concern.replies.iter().copied())?;
         self.fill(S::FRAGMENTS, concern.fragment)?;
@@ -150,8 +154,13 @@ impl Copies<'_> {
         let Some(key) = concern.tuple.as_ref().and_then(S::key) else {
             return Ok(None);
         };
-        let flows: HashMap<&mut MapData, S::Key, Flow> = open(self.ebpf, S::FLOWS)?;
-        Ok(found(flows.get(&key, 0))?.map(remembered))
+        for name in [S::FLOWS, S::FRESH] {
+            let flows: HashMap<&mut MapData, S::Key, Flow> = open(self.ebpf, name)?;
+            if let Some(flow) = found(flows.get(&key, 0))? {
+                return Ok(Some(remembered(flow)));
+            }
+        }
+        Ok(None)
     }
 
     /// The live entry that holds the port, if the trial has taken one in mode `snat` that it did not see there.

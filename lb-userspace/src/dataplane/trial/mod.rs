@@ -40,7 +40,9 @@ pub(super) const ENTRIES: u32 = 1_024;
 const HEADROOM: usize = 256;
 
 /// The maps that the program writes: those of a trial are its own.
-pub(super) const WRITTEN: [&str; 13] = [
+pub(super) const WRITTEN: [&str; 15] = [
+    names::FRESH_V4,
+    names::FRESH_V6,
     names::FLOWS_V4,
     names::FLOWS_V6,
     names::REPLIES_V4,

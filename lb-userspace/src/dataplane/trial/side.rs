@@ -26,6 +26,7 @@ pub(super) trait Side {
     type Source: Pod;
     type Translation: Pod;
 
+    const FRESH: &str;
     const FLOWS: &str;
     const REPLIES: &str;
     const FRAGMENTS: &str;
@@ -56,11 +57,12 @@ macro_rules! side {
             type Source = SourceKey<<$family as Family>::Client>;
             type Translation = Translation<$address>;
 
-            const FLOWS: &str = $maps[0];
-            const REPLIES: &str = $maps[1];
-            const FRAGMENTS: &str = $maps[2];
-            const SOURCES: &str = $maps[3];
-            const TRANSLATIONS: &str = $maps[4];
+            const FRESH: &str = $maps[0];
+            const FLOWS: &str = $maps[1];
+            const REPLIES: &str = $maps[2];
+            const FRAGMENTS: &str = $maps[3];
+            const SOURCES: &str = $maps[4];
+            const TRANSLATIONS: &str = $maps[5];
 
             fn key(tuple: &Tuple) -> Option<Self::Key> {
                 let (IpAddr::$version(source), IpAddr::$version(destination)) =
@@ -148,6 +150,7 @@ side!(
     address_v4,
     source_v4,
     [
+        names::FRESH_V4,
         names::FLOWS_V4,
         names::REPLIES_V4,
         names::FRAGMENTS_V4,
@@ -162,6 +165,7 @@ side!(
     address_v6,
     source_v6,
     [
+        names::FRESH_V6,
         names::FLOWS_V6,
         names::REPLIES_V6,
         names::FRAGMENTS_V6,

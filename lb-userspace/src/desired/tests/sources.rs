@@ -71,6 +71,7 @@ fn limits_of_sources_are_set_kept_and_taken_away() {
         quic_lb: None,
         min_healthy: None,
         panic_threshold: None,
+        moves: MovesUpdate::default(),
         source_limit: Some(limit),
     };
     let limit = Some(SourceLimit::new(100, None));

@@ -49,6 +49,7 @@ fn probes_of_sctp_are_told_where_to_ask() {
         quic_lb: None,
         min_healthy: None,
         panic_threshold: None,
+        moves: MovesUpdate::default(),
         probe: Some(Some(Probe {
             port,
             ..Probe::new(crate::model::ProbeKind::Tcp)

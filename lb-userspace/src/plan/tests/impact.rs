@@ -40,6 +40,7 @@ fn moved_flows(change: impl FnOnce(&mut Lab)) -> (usize, usize) {
     let (_, actual) = before;
     let region = actual.vips[&VIP.parse().unwrap()].region;
     let flow = |(place, slot): (u64, &Slot)| RememberedFlow {
+        has_ended: false,
         source: "198.51.100.7:4000".parse().unwrap(),
         destination: "192.0.2.1:80".parse().unwrap(),
         protocol: Protocol::Tcp,
@@ -136,6 +137,7 @@ fn a_flow_that_no_longer_counts_is_no_flow() {
     let fates = Fates::new(before.1.clone(), after.1);
     let (id, entry) = before.1.backends.first_key_value().unwrap();
     let flow = |destination: &str, generation| RememberedFlow {
+        has_ended: false,
         source: "198.51.100.7:4000".parse().unwrap(),
         destination: destination.parse().unwrap(),
         protocol: Protocol::Tcp,
@@ -165,6 +167,7 @@ fn flows_belong_to_the_vip_that_takes_their_packets() {
     let (id, entry) = actual.backends.first_key_value().unwrap();
     let vip = |destination: &str| {
         let flow = RememberedFlow {
+            has_ended: false,
             source: "198.51.100.7:4000".parse().unwrap(),
             destination: destination.parse().unwrap(),
             protocol: Protocol::Tcp,

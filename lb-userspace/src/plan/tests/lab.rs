@@ -11,7 +11,7 @@ use lb_common::{
     vlan::{Vlan, VlanDevice},
 };
 
-use super::super::{Input, Plan, Serving, Tables, plan};
+use super::super::{Input, Knowledge, Plan, Serving, Tables, World, plan};
 use crate::{
     dataplane::{
         Actual, BackendEntry, Capacity, Dataplane as _, DataplaneError, Region, Step, VipEntry,
@@ -20,8 +20,8 @@ use crate::{
     desired::Desired,
     health::Target,
     model::{
-        AdminState, Backend, ChosenSources, Health, Mode, Prefix, ProbeWay, QuicLb, Service,
-        TableSlots, Weight,
+        AdminState, Backend, ChosenSources, Health, Mode, Moves, Prefix, ProbeWay, QuicLb, Service,
+        TableSlots, Tracking, Weight,
     },
     neighbor::{NextHop, NextHops, Unresolved},
 };
@@ -37,6 +37,7 @@ pub(super) struct Lab {
     pub(super) vlans: BTreeMap<u32, VlanDevice>,
     pub(super) sources: ChosenSources,
     pub(super) probes: ProbeWay,
+    pub(super) knowledge: Knowledge,
     pub(super) memory: Memory,
     pub(super) tables: Tables,
 }
@@ -61,6 +62,7 @@ impl Lab {
             vlans: BTreeMap::new(),
             sources: ChosenSources::default(),
             probes: ProbeWay::default(),
+            knowledge: Knowledge::default(),
             memory: Memory::new(capacity),
             tables: Tables::default(),
         }
@@ -107,14 +109,18 @@ impl Lab {
     }
 
     pub(super) fn plan(&mut self) -> Plan {
-        let input = Input {
-            desired: &self.desired,
+        let world = World {
             health: &self.health,
             next_hops: &self.next_hops,
             interfaces: &self.interfaces,
             vlans: &self.vlans,
             sources: self.sources,
             probes: self.probes,
+            knowledge: &self.knowledge,
+        };
+        let input = Input {
+            desired: &self.desired,
+            world,
             actual: &self.memory.actual,
             capacity: self.memory.capacity,
         };
@@ -283,9 +289,18 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         table_slots: TableSlots::Auto,
         probe: None,
         thresholds: crate::model::Thresholds::default(),
+        moves: at_once(),
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
+    }
+}
+
+/// All flows are remembered, so that slots may move at once.
+pub(super) fn at_once() -> Moves {
+    Moves {
+        tracking: Tracking::Always,
+        ..Moves::default()
     }
 }
 

@@ -1,0 +1,251 @@
+//! Slots that move, in time: which have learnt their flows for long enough, which backends' shares have grown how far, and
+//! when the flow tables are to be looked at.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{
+    core::Core,
+    strays::{Findings, Look, Search},
+};
+use crate::{
+    control::protocol::BackendRemove,
+    dataplane::{Dataplane, ServiceId},
+    desired::Desired,
+    health::Target,
+    model::{AdminState, Service, ServiceName, Tracking},
+    plan::{Knowledge, Moving, Plan, Strays},
+};
+
+/// A share grows by so many steps, each a twentieth of it.
+const STEPS: u32 = 20;
+/// All of a share, in thousandths.
+const FULL: u32 = 1_000;
+/// The shortest and the longest pause before the flow tables are looked at again; between them, as long as flows are
+/// learnt.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// What the daemon alone remembers of slots that move.
+#[derive(Debug)]
+pub(super) struct Learning {
+    /// Since when batches have been learning.
+    batches: BTreeMap<(ServiceName, u8), Instant>,
+    /// When backends began to serve whose share grows, or has grown.
+    begun: BTreeMap<Target, Instant>,
+    /// The last that was found out of strays.
+    strays: BTreeMap<ServiceId, Strays>,
+    /// Flows that backends have that are to have no slots.
+    left: BTreeMap<Target, u64>,
+    pub(super) look: Look,
+    next_look: Instant,
+}
+
+impl Learning {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            batches: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            left: BTreeMap::new(),
+            look: Look::default(),
+            next_look: now,
+        }
+    }
+
+    /// Takes note of what `plan`, just published, has begun.
+    fn follow(&mut self, plan: &Plan, now: Instant) {
+        let moves = plan.moves.iter();
+        let batches = moves.flat_map(|(name, moving)| {
+            let batches = moving.batches.iter();
+            batches.map(move |batch| (name.clone(), *batch))
+        });
+        let since = |key| {
+            let since = self.batches.get(&key).copied().unwrap_or(now);
+            (key, since)
+        };
+        self.batches = batches.map(since).collect();
+        self.begun.retain(|target, _| {
+            matches!(
+                plan.serving.get(target),
+                Some(crate::plan::Serving::Slots(_))
+            )
+        });
+        for target in &plan.growing {
+            self.begun.entry(target.clone()).or_insert(now);
+        }
+    }
+
+    fn knowledge(&self, desired: &Desired, plan: &Plan, now: Instant) -> Knowledge {
+        let learnt = self.batches.iter().filter_map(|((name, batch), since)| {
+            let service = desired.services.get(name)?;
+            let number = ServiceId(plan.moves.get(name)?.service);
+            (*since + service.moves.learn_for <= now).then_some((number, *batch))
+        });
+        let grown = self.begun.iter().filter_map(|(target, since)| {
+            let service = desired.services.get(&target.service)?;
+            Some((
+                target.clone(),
+                grown(now - *since, service.moves.slow_start),
+            ))
+        });
+        Knowledge {
+            is_complete: false,
+            learnt: learnt.collect(),
+            strays: self.strays.clone(),
+            grown: grown.collect(),
+        }
+    }
+
+    /// When next a batch has learnt for long enough, or a share grows by a step.
+    fn next(&self, desired: &Desired, now: Instant) -> Option<Instant> {
+        let batches = self.batches.iter().filter_map(|((name, _), since)| {
+            let service = desired.services.get(name)?;
+            let learnt = *since + service.moves.learn_for;
+            (learnt > now).then_some(learnt)
+        });
+        let steps = self.begun.iter().filter_map(|(target, since)| {
+            let slow_start = desired.services.get(&target.service)?.moves.slow_start;
+            let step = slow_start / STEPS;
+            let done = (0..STEPS).map(|steps| *since + step * steps);
+            done.filter(|at| *at > now).min()
+        });
+        batches.chain(steps).min()
+    }
+}
+
+/// How much of a share has grown in this time, in thousandths.
+fn grown(elapsed: Duration, slow_start: Duration) -> u32 {
+    let steps = (0..STEPS).filter(|step| slow_start / STEPS * *step <= elapsed);
+    let steps = u32::try_from(steps.count()).unwrap_or(STEPS);
+    FULL / STEPS * steps.max(1)
+}
+
+impl Core {
+    pub(super) fn knowledge(&self) -> Knowledge {
+        let now = Instant::now();
+        self.learning.knowledge(&self.desired, &self.plan, now)
+    }
+
+    /// Takes note of the plan, just published.
+    pub(super) fn follow_moves(&mut self) {
+        let now = Instant::now();
+        self.learning.follow(&self.plan, now);
+    }
+
+    /// When something of this is due.
+    pub(super) fn next_lesson(&self) -> Option<Instant> {
+        let next = self.learning.next(&self.desired, Instant::now());
+        let look = (self.is_worth_a_look() && !self.learning.look.is_under_way())
+            .then_some(self.learning.next_look);
+        next.into_iter().chain(look).min()
+    }
+
+    /// Has slots moved whose flows have been learnt, and shares grown; looks at the flow tables when it is time.
+    pub(super) fn learn(&mut self, now: Instant) {
+        let knowledge = self.learning.knowledge(&self.desired, &self.plan, now);
+        if knowledge != self.knowledge_used {
+            self.reconcile();
+        }
+        if self.is_worth_a_look()
+            && !self.learning.look.is_under_way()
+            && self.learning.next_look <= now
+        {
+            self.look(now);
+        }
+    }
+
+    /// Whether flows may be elsewhere than their slots say, or are to be counted.
+    fn is_worth_a_look(&self) -> bool {
+        let lingers = |moving: &Moving| moving.lingering > 0;
+        self.plan.moves.values().any(lingers) || self.draining().next().is_some()
+    }
+
+    /// Backends that drain, of services that remember flows.
+    fn draining(&self) -> impl Iterator<Item = Target> {
+        let services = self.desired.services.values();
+        let services = services.filter(|service| service.moves.tracking != Tracking::Off);
+        services.flat_map(|service| {
+            let backends = service.backends.values();
+            let draining = backends.filter(|backend| backend.state == AdminState::Drain);
+            draining.map(|backend| Target::of(service, backend.address))
+        })
+    }
+
+    fn look(&mut self, now: Instant) {
+        let (shortest, longest) = PAUSE;
+        let services = self.desired.services.values();
+        let pause = services.map(|service| service.moves.learn_for).min();
+        self.learning.next_look = now + pause.unwrap_or(longest).clamp(shortest, longest);
+        let dataplane = self.reconciler.dataplane();
+        match dataplane.flows() {
+            Ok(tables) => self
+                .learning
+                .look
+                .begin(Search::new(dataplane.actual()), tables),
+            Err(error) => warn!(
+                error = format!("{error:#}"),
+                "cannot look at the flow tables"
+            ),
+        }
+    }
+
+    /// Takes over what a look at the flow tables has found.
+    pub(super) fn looked(&mut self, findings: Findings) {
+        let actual = self.reconciler.dataplane().actual();
+        let targets: Vec<Target> = self.draining().collect();
+        let left = targets.into_iter().filter_map(|target| {
+            let service = self.desired.services.get(&target.service)?;
+            let number = actual.service_of(&service.vips)?;
+            let flows = findings.flows.get(&(number, target.address));
+            Some((target, flows.copied().unwrap_or_default()))
+        });
+        self.learning.left = left.collect();
+        if self.learning.strays != findings.strays {
+            self.learning.strays = findings.strays;
+            self.reconcile();
+        }
+    }
+
+    /// How long the slots of a backend learn before they move, if they do when it is removed.
+    pub(super) fn learning_of(&self, remove: &BackendRemove) -> Duration {
+        let service = remove.service.parse().ok();
+        let service = service.and_then(|name: ServiceName| self.desired.services.get(&name));
+        let learns = |service: &&Service| {
+            let backend = remove.address.parse().ok();
+            let backend = backend.and_then(|address| service.backends.get(&address));
+            service.moves.tracking == Tracking::OnDemand
+                && backend.is_some_and(|backend| backend.state == AdminState::Up)
+        };
+        let learning = service.filter(learns);
+        learning.map_or(Duration::ZERO, |service| service.moves.learn_for)
+    }
+
+    /// How many flows a backend that drains has yet, as far as that has been counted.
+    pub(super) fn flows_left(&self, target: &Target) -> Option<u64> {
+        self.learning.left.get(target).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_grows_by_twentieths() {
+        let slow_start = Duration::from_mins(1);
+        for (seconds, thousandths) in [
+            (0, 50),
+            (2, 50),
+            (3, 100),
+            (30, 550),
+            (57, 1_000),
+            (99, 1_000),
+        ] {
+            let elapsed = Duration::from_secs(seconds);
+            assert_eq!(grown(elapsed, slow_start), thousandths, "{seconds} s");
+        }
+        assert_eq!(grown(Duration::ZERO, Duration::ZERO), FULL);
+    }
+}

@@ -1,0 +1,136 @@
+//! A look at the flow tables, on a thread of its own: which flows are with another backend than their slot's, and which
+//! have ended and are forgotten.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use lb_common::table::{Slot, slot_of};
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use crate::{
+    dataplane::{Actual, BackendEntry, FlowTables, RememberedFlow, ServiceId},
+    plan::Strays,
+};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// For every service, the slots with flows elsewhere.
+    pub(super) strays: BTreeMap<ServiceId, Strays>,
+    /// How many flows each backend has.
+    pub(super) flows: BTreeMap<(ServiceId, SocketAddr), u64>,
+}
+
+/// The look under way, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Look(Option<JoinHandle<Findings>>);
+
+impl Look {
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Begins to look for `search` in `tables`.
+    pub(super) fn begin(&mut self, search: Search, tables: FlowTables) {
+        self.0 = Some(tokio::task::spawn_blocking(|| search.run(tables)));
+    }
+
+    /// What the look has found, when it has; never, if there is none.
+    pub(super) async fn findings(&mut self) -> Findings {
+        let Some(look) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        let found = look.await;
+        self.0 = None;
+        found.unwrap_or_default()
+    }
+}
+
+/// What the look needs to know.
+pub(super) struct Search {
+    actual: Actual,
+    /// By service: the table that is published, and the publication.
+    tables: BTreeMap<ServiceId, (Arc<[Slot]>, u32)>,
+}
+
+impl Search {
+    /// Flows are held against what the kernel holds now.
+    pub(super) fn new(actual: &Actual) -> Self {
+        let vips = actual.vips.values();
+        let tables = vips.filter_map(|entry| {
+            let table = actual.tables.get(&entry.region)?;
+            Some((entry.service, (Arc::clone(table), entry.generation)))
+        });
+        Self {
+            tables: tables.collect(),
+            actual: actual.clone(),
+        }
+    }
+
+    fn run(self, mut tables: FlowTables) -> Findings {
+        let mut findings = Findings::default();
+        for (service, (_, generation)) in &self.tables {
+            let strays = Strays {
+                generation: *generation,
+                slots: BTreeSet::new(),
+            };
+            findings.strays.insert(*service, strays);
+        }
+        let mut ended = Vec::new();
+        let read = tables.each(|flow| {
+            self.take(&flow, &mut findings, &mut ended);
+            true
+        });
+        let done = read.and_then(|()| tables.forget(&ended));
+        if let Err(error) = done {
+            warn!(
+                error = format!("{error:#}"),
+                "cannot look at the flow tables"
+            );
+            return Findings::default();
+        }
+        findings
+    }
+
+    /// Sees to one flow. One whose backend has gone is nobody's.
+    fn take(
+        &self,
+        flow: &RememberedFlow,
+        findings: &mut Findings,
+        ended: &mut Vec<RememberedFlow>,
+    ) {
+        let Some(BackendEntry {
+            generation,
+            service,
+            address,
+            ..
+        }) = self.actual.backends.get(&flow.backend)
+        else {
+            return;
+        };
+        if *generation != flow.generation {
+            return;
+        }
+        if !flow.has_ended {
+            *findings.flows.entry((*service, *address)).or_default() += 1;
+        }
+        let Some((table, _)) = self.tables.get(service) else {
+            return;
+        };
+        let slots = u32::try_from(table.len()).unwrap_or(u32::MAX);
+        let place = slot_of(flow.hash, slots);
+        let owner = table.get(place as usize).map(|slot| slot.backend());
+        if owner == Some(flow.backend) {
+            return;
+        }
+        if flow.has_ended {
+            ended.push(*flow);
+        } else if let Some(strays) = findings.strays.get_mut(service) {
+            strays.slots.insert(place);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! One service in a plan: who serves, which table comes next, and the VIPs that point to it.
+
+use std::{
+    collections::{BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
+
+use lb_common::{backend::BackendId, table::Slot};
+
+use super::{
+    Serving, Shortage, Tables,
+    planner::{Place, Planner},
+    tables::{FULL, Members, Share},
+    tracking::{Rules, next_table},
+};
+use crate::{
+    dataplane::{Region, ServiceId, Step, VipEntry},
+    health::Target,
+    model::{Backend, Mode, Protocol, QuicLb, Role, Service, Vip},
+};
+
+/// The thousandths of its share that a backend begins with whose share grows.
+pub(super) const FIRST_SHARE: u32 = 50;
+
+/// What is published of a service.
+#[derive(Clone, Default)]
+struct Published {
+    table: Arc<[Slot]>,
+    generation: u32,
+}
+
+impl Planner<'_> {
+    /// Plans one service, with all its backends.
+    pub(super) fn service(&mut self, id: ServiceId, service: &Service, tables: &mut Tables) {
+        let emergency = self.emergency(id, service);
+        if let Some(emergency) = emergency {
+            let name = service.name.clone();
+            self.plan.emergencies.insert(name, emergency);
+        }
+        let published = self.published(id, service);
+        let owners = owners(&published.table, service);
+        // When nobody has served before, nobody has a share to give up.
+        let is_new = |number| !owners.is_empty() && !owners.contains(&number);
+        let mut members = Members::of(service.moves.tracking);
+        let (mut serving, mut leaving) = (BTreeSet::new(), BTreeSet::new());
+        let mut targets = Vec::new();
+        for backend in service.backends.values() {
+            let target = Target::of(service, backend.address);
+            let place = self.backend(id, service, backend, &target, emergency);
+            let share = match place {
+                Place::Serves(number) => {
+                    serving.insert(number);
+                    targets.push((target.clone(), number));
+                    Some(Share {
+                        number,
+                        weight: backend.weight.get(),
+                        grown: self.grown(&target, service, is_new(number)),
+                        has_state: backend.mode == Mode::Snat,
+                    })
+                }
+                Place::Leaves(number, why) => {
+                    leaving.insert(number);
+                    targets.push((target.clone(), number));
+                    self.plan.serving.insert(target, Serving::No(why));
+                    None
+                }
+                Place::Out(why) => {
+                    self.plan.serving.insert(target, Serving::No(why));
+                    None
+                }
+            };
+            members.push(backend, usual_weight(service, backend), share);
+        }
+        let slots = service.table_slots.slots(service.backends.len());
+        let due = tables.table(id, slots, members);
+        let rules = Rules {
+            moves: service.moves,
+            service: id,
+            generation: published.generation,
+            serving: &serving,
+            leaving: &leaving,
+            knowledge: self.input.world.knowledge,
+        };
+        let (table, moving) = next_table(&published.table, &due.table, &rules);
+        self.count(targets, &table);
+        if moving.slots > 0 {
+            self.plan.moves.insert(service.name.clone(), moving);
+        }
+        let fitting = &self.vips.fitting;
+        let vips: Vec<Vip> = service.vips.intersection(fitting).copied().collect();
+        if vips.is_empty() {
+            return;
+        }
+        if let Some(region) = self.region(service, &table) {
+            self.publish(id, &vips, region, service);
+        }
+    }
+
+    /// What the VIPs of the service point to.
+    fn published(&self, id: ServiceId, service: &Service) -> Published {
+        let actual = self.input.actual;
+        let entries = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
+        let mut entries = entries.filter(|entry| entry.service == id);
+        let found = entries.find_map(|entry| {
+            let table = actual.tables.get(&entry.region)?;
+            Some(Published {
+                table: Arc::clone(table),
+                generation: entry.generation,
+            })
+        });
+        found.unwrap_or_default()
+    }
+
+    /// How much of its share a backend that serves has, in thousandths; `is_new` if it has had nothing yet.
+    fn grown(&mut self, target: &Target, service: &Service, is_new: bool) -> u32 {
+        if service.moves.slow_start.is_zero() || self.input.world.knowledge.is_complete {
+            return FULL;
+        }
+        let known = self.input.world.knowledge.grown.get(target).copied();
+        let grown = known.unwrap_or(if is_new { FIRST_SHARE } else { FULL });
+        if grown < FULL {
+            self.plan.growing.insert(target.clone());
+        }
+        grown.clamp(1, FULL)
+    }
+
+    /// Says how many slots each of those has that serve or leave.
+    fn count(&mut self, targets: Vec<(Target, BackendId)>, table: &[Slot]) {
+        let last = targets.iter().map(|(_, number)| number.0).max();
+        let mut counts = vec![0_u32; last.map_or(0, |last| last as usize + 1)];
+        for slot in table {
+            if let Some(count) = counts.get_mut(slot.backend().0 as usize) {
+                *count += 1;
+            }
+        }
+        for (target, number) in targets {
+            let slots = counts.get(number.0 as usize).copied().unwrap_or_default();
+            match self.plan.serving.entry(target.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Serving::Slots(slots));
+                }
+                Entry::Occupied(_) => {
+                    self.plan.leaving.insert(target, slots);
+                }
+            }
+        }
+    }
+
+    /// Where the service's table is or will be; `None` if there is no room and VIPs stay as they are.
+    fn region(&mut self, service: &Service, table: &Arc<[Slot]>) -> Option<Region> {
+        let actual = self.input.actual;
+        if table.is_empty() {
+            return Some(Region::default());
+        }
+        let published = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
+        let holds = |region: &Region| actual.tables.get(region).is_some_and(|held| held == table);
+        if let Some(region) = published.map(|entry| entry.region).find(holds) {
+            return Some(region);
+        }
+        let slots = u32::try_from(table.len()).unwrap_or(u32::MAX);
+        let region = self.regions.take(slots, &mut self.write_tables);
+        if let Some(region) = region {
+            self.write_tables
+                .push(Step::WriteTable(region, Arc::clone(table)));
+        } else {
+            self.plan.shortages.push(Shortage::Slots {
+                service: service.name.to_string(),
+                slots,
+                capacity: self.input.capacity.slots,
+            });
+        }
+        region
+    }
+
+    fn publish(&mut self, id: ServiceId, vips: &[Vip], region: Region, service: &Service) {
+        let actual = self.input.actual;
+        for vip in vips {
+            let quic_lb = match vip.protocol {
+                Protocol::Udp => service.quic_lb,
+                Protocol::Tcp | Protocol::Sctp => QuicLb::default(),
+            };
+            let entry = VipEntry {
+                region,
+                generation: self.next,
+                service: id,
+                source_limit: service.source_limit,
+                quic_lb,
+            };
+            // What is there is as good if only its generation is another.
+            let same = |before: &VipEntry| {
+                let generation = before.generation;
+                *before
+                    == VipEntry {
+                        generation,
+                        ..entry
+                    }
+            };
+            let has_address = actual.addresses.contains(&vip.addresses);
+            if !actual.vips.get(vip).is_some_and(same) || !has_address {
+                self.write_vips.push(Step::PutVip(*vip, entry));
+            }
+        }
+    }
+}
+
+/// The backends that have slots, if that is asked for: where shares grow.
+fn owners(table: &[Slot], service: &Service) -> BTreeSet<BackendId> {
+    if service.moves.slow_start.is_zero() {
+        return BTreeSet::new();
+    }
+    table.iter().map(|slot| slot.backend()).collect()
+}
+
+/// The weight that a backend has on a day on which everybody is well: a fallback one then has none, unless there are no
+/// others.
+fn usual_weight(service: &Service, backend: &Backend) -> u32 {
+    let is_ordinary = |it: &Backend| it.role == Role::Ordinary;
+    if is_ordinary(backend) || !service.backends.values().any(is_ordinary) {
+        backend.weight.get()
+    } else {
+        0
+    }
+}
