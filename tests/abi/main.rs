@@ -264,6 +264,10 @@ fn maps_of_both(default: &Capacity) -> Vec<(&'static str, MapDefinition)> {
             A => map::<Prefix<A>, Prefix<A>>(PREFIXES, default.vips, NO_PREALLOC)
         ),
         of_both!(
+            [names::FRESH_V4, names::FRESH_V6],
+            A => map::<FlowKey<A>, Flow>(LRU_HASH, default.fresh_flows(), 0)
+        ),
+        of_both!(
             [names::FLOWS_V4, names::FLOWS_V6],
             A => map::<FlowKey<A>, Flow>(LRU_HASH, default.flows, 0)
         ),
