@@ -6,7 +6,8 @@ use lb_tests::{bed::VIP_V4, daemon::binary, traffic};
 use serde_json::json;
 
 use crate::scene::{
-    LIMIT, Mode, Scene, backends, destinations, generation, lone, name, names, set, wait_serving,
+    LIMIT, Mode, Scene, backends, destinations, generation, lone, name, names, set, wait_moved,
+    wait_serving,
 };
 
 #[test]
@@ -57,6 +58,7 @@ fn backends_are_added_weighted_and_removed_under_traffic() {
     let mut heavy = backend(0);
     heavy["weight"] = json!(1_000);
     control.must("backend.update", &heavy);
+    wait_moved(&mut control, &service, false);
     let answers = traffic::ask(&scene.bed.client, to, 60);
     let heavy = answers
         .iter()

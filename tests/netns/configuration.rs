@@ -37,7 +37,9 @@ fn a_plan_tells_what_applying_then_does_and_a_budget_refuses_it() {
     let _servers = scene.servers();
     let daemon = scene.instance.start();
     let mut control = daemon.control();
-    control.must("service.add", &scene.service(Mode::L2, VIP_V4));
+    let mut remembers = scene.service(Mode::L2, VIP_V4);
+    remembers["tracking"] = json!("always");
+    control.must("service.add", &remembers);
     let service = name(VIP_V4);
     wait_serving(&mut control, &service, 3);
     scene.set_up(&service, VIP_V4, &[]);

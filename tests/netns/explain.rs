@@ -58,6 +58,7 @@ fn goes_as_it_was_said(mode: Mode) {
 /// A service without a probe: nothing needs to answer.
 fn serve(scene: &Scene, control: &mut Control, mode: Mode, vip: IpAddr) {
     let mut service = scene.service(mode, vip);
+    service["tracking"] = json!("always");
     service.as_object_mut().expect("an object").remove("probe");
     control.must("service.add", &service);
     wait_serving(control, &name(vip), scene.bed.backends.len());
@@ -307,6 +308,7 @@ fn asking_leaves_no_trace_in_what_is_live() {
 /// What the program has written that is live, as bpftool shows it.
 fn live(scene: &Scene) -> BTreeMap<&'static str, String> {
     let maps = [
+        names::FRESH_V4,
         names::FLOWS_V4,
         names::REPLIES_V4,
         names::FRAGMENTS_V4,
@@ -325,7 +327,7 @@ fn live(scene: &Scene) -> BTreeMap<&'static str, String> {
         )
     };
     let shown: BTreeMap<_, _> = maps.into_iter().map(dump).collect();
-    assert!(shown[names::FLOWS_V4].contains("key"), "{shown:#?}");
+    assert!(shown[names::FRESH_V4].contains("key"), "{shown:#?}");
     shown
 }
 

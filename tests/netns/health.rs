@@ -9,7 +9,9 @@ use lb_tests::{
 };
 use serde_json::json;
 
-use crate::scene::{Mode, Scene, backends, destinations, name, names, set, wait_serving};
+use crate::scene::{
+    Mode, Scene, backends, destinations, name, names, set, wait_moved, wait_serving,
+};
 
 #[test]
 fn traffic_leaves_a_failed_backend_and_comes_back_in_l2() {
@@ -102,6 +104,9 @@ fn drains(mode: Mode) {
         assert_eq!(drained["state"], json!("drain"), "{drained:#}");
         assert_eq!(drained["serving"], json!(false), "{drained:#}");
     }
+    for vip in VIPS {
+        wait_moved(&mut control, &name(vip), false);
+    }
     for (connection, server) in &mut open {
         assert_eq!(
             connection.ask().expect("an established flow goes on"),
@@ -117,6 +122,7 @@ fn drains(mode: Mode) {
 
     for vip in VIPS {
         control.must("backend.undrain", &reference(&scene, vip, 0));
+        wait_serving(&mut control, &name(vip), 2);
     }
     for to in &to {
         assert_eq!(

@@ -171,6 +171,7 @@ impl Scene {
         control.must("service.add", service);
         let name = service["name"].as_str().expect("a name");
         wait_serving(control, name, self.bed.backends.len());
+        wait_moved(control, name, true);
         self.set_up(name, like, &[]);
     }
 
@@ -216,6 +217,7 @@ impl Scene {
             "name": name(vip),
             "vips": [format!("{at}/tcp"), format!("{at}/udp")],
             "mode": mode.word(),
+            "learn_for": probe_time(),
             "probe": {"type": "http", "interval": probe_time(), "timeout": probe_time(), "rise": 1, "fall": 2,
                 "hold_down": "0s"},
             "backend": backends,
@@ -249,6 +251,7 @@ impl Scene {
         for vip in VIPS {
             // Probes do without the VIP; what the script says depends on the way to the backends, which is known then.
             wait_serving(control, &name(vip), self.bed.backends.len());
+            wait_moved(control, &name(vip), true);
             self.set_up(&name(vip), vip, &[]);
         }
     }
@@ -296,6 +299,19 @@ pub(crate) fn wait_serving(control: &mut Control, service: &str, count: usize) {
         done.is_ok(),
         "{service} never had {count} backends that serve: {last:#?}"
     );
+    wait_moved(control, service, false);
+}
+
+/// Waits until no slot of the service learns or is to, and if `wholly`, until no flows are where they do not belong.
+pub(crate) fn wait_moved(control: &mut Control, service: &str, wholly: bool) {
+    wait::until("slots have moved", LIMIT, || {
+        let status = control.must("status", &json!({}));
+        let services = status["services"].as_array().expect("services");
+        let mut own = services.iter().filter(|it| it["name"] == json!(service));
+        let moves = &own.next().expect("the service")["moves"];
+        let none = |state: &str| moves[state].as_u64().unwrap_or_default() == 0;
+        none("learning") && none("waiting") && (!wholly || none("lingering"))
+    });
 }
 
 /// The generation that is published.

@@ -15,8 +15,8 @@ use crate::{
     dataplane::{Dataplane, ServiceId},
     desired::Desired,
     health::Target,
-    model::{AdminState, Service, ServiceName, Tracking},
-    plan::{Knowledge, Moving, Plan, Strays},
+    model::{AdminState, Backend, Service, ServiceName, Tracking},
+    plan::{Knowledge, Moving, Plan, Serving, Strays},
 };
 
 /// A share grows by so many steps, each a twentieth of it.
@@ -66,12 +66,8 @@ impl Learning {
             (key, since)
         };
         self.batches = batches.map(since).collect();
-        self.begun.retain(|target, _| {
-            matches!(
-                plan.serving.get(target),
-                Some(crate::plan::Serving::Slots(_))
-            )
-        });
+        self.begun
+            .retain(|target, _| matches!(plan.serving.get(target), Some(Serving::Slots(_))));
         for target in &plan.growing {
             self.begun.entry(target.clone()).or_insert(now);
         }
@@ -215,8 +211,11 @@ impl Core {
         let learns = |service: &&Service| {
             let backend = remove.address.parse().ok();
             let backend = backend.and_then(|address| service.backends.get(&address));
-            service.moves.tracking == Tracking::OnDemand
-                && backend.is_some_and(|backend| backend.state == AdminState::Up)
+            let has_slots = |backend: &Backend| {
+                let target = Target::of(service, backend.address);
+                matches!(self.plan.serving.get(&target), Some(Serving::Slots(1..)))
+            };
+            service.moves.tracking == Tracking::OnDemand && backend.is_some_and(has_slots)
         };
         let learning = service.filter(learns);
         learning.map_or(Duration::ZERO, |service| service.moves.learn_for)

@@ -46,6 +46,7 @@ enum Choice {
         backend: BackendId,
         slot: u32,
         slots: u32,
+        is_tracked: bool,
     },
     /// The program's own: a QUIC connection id, or maps that have changed since they were read.
     Program(BackendId),
@@ -91,12 +92,6 @@ impl<'a> Teller<'a> {
     }
 
     fn expected(&self, vip: &VipEntry, flow: &Tuple) -> Choice {
-        if let Some(remembered) = self.trial.known {
-            let entry = self.known.backend(remembered.backend);
-            if entry.is_some_and(|it| it.active && it.generation == remembered.generation) {
-                return Choice::Flow(remembered.backend);
-            }
-        }
         let slots = vip.region.slots;
         let Some(hash) = flow.hash(self.known.hash_seed) else {
             return Choice::Nobody;
@@ -104,10 +99,18 @@ impl<'a> Teller<'a> {
         let slot = slot_of(hash, slots);
         let table = self.known.actual.tables.get(&vip.region);
         let found = table.and_then(|table| table.get(usize::try_from(slot).ok()?));
+        let is_tracked = found.is_none_or(|found| found.is_tracked()) || !vip.quic_lb.is_empty();
+        if let Some(remembered) = self.trial.known.filter(|_| is_tracked) {
+            let entry = self.known.backend(remembered.backend);
+            if entry.is_some_and(|it| it.active && it.generation == remembered.generation) {
+                return Choice::Flow(remembered.backend);
+            }
+        }
         found.map_or(Choice::Nobody, |found| Choice::Slot {
             backend: found.backend(),
             slot,
             slots,
+            is_tracked,
         })
     }
 
@@ -253,7 +256,15 @@ impl<'a> Teller<'a> {
             Choice::Slot { slot, slots, .. } => (Some(slot), Some(slots)),
             Choice::Nobody | Choice::Flow(_) | Choice::Program(_) => (None, None),
         };
+        let is_untracked = matches!(
+            self.choice,
+            Choice::Slot {
+                is_tracked: false,
+                ..
+            }
+        );
         let memory = match (self.trial.backend, self.trial.known, self.trial.remembered) {
+            _ if is_untracked => ", and its flows need no memory: nothing moves there",
             (Some(_), None, Some(_)) => "; a new flow, remembered from here on",
             (Some(_), None, None) => "; no flow begins with it, and none is remembered",
             _ => "",
@@ -262,6 +273,7 @@ impl<'a> Teller<'a> {
             ("backend", json!(address)),
             ("mode", json!(self.backend().map(|entry| entry.mode))),
             ("remembered", json!(matches!(self.choice, Choice::Flow(_)))),
+            ("tracked", json!(!is_untracked)),
             ("slot", json!(slot)),
             ("slots", json!(slots)),
         ];

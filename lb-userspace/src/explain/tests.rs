@@ -61,7 +61,7 @@ fn known(mode: Mode) -> Known {
         known.actual.vips.insert(at, vip);
         known.actual.addresses.insert(at.addresses);
     }
-    let table: Arc<[Slot]> = Arc::new([Slot::new(BACKEND)]);
+    let table: Arc<[Slot]> = Arc::new([Slot::new(BACKEND).tracked()]);
     known.actual.tables.insert(REGION, table);
     known
         .actual

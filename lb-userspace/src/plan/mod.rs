@@ -138,14 +138,6 @@ pub enum NotServing {
     NoRoom,
 }
 
-impl NotServing {
-    /// Whether nothing is wrong with the backend: it keeps the flows that it has, and its slots move when all of these
-    /// are remembered.
-    const fn is_planned(&self) -> bool {
-        matches!(self, Self::Draining | Self::Standby | Self::HealthUnknown)
-    }
-}
-
 impl fmt::Display for NotServing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -29,7 +29,7 @@ type Way = (NextHop, Option<Source>);
 pub(super) enum Place {
     /// New flows go to it.
     Serves(BackendId),
-    /// None do, and it keeps those that it has: nothing is wrong with it.
+    /// None do, and it keeps those that it has, by the way to it that was known last.
     Leaves(BackendId, NotServing),
     /// None do, and its slots move at once.
     Out(NotServing),
@@ -151,7 +151,7 @@ impl<'a> Planner<'a> {
         }
         match why_not {
             None => Place::Serves(number),
-            Some(why) if entry.active && why.is_planned() => Place::Leaves(number, why),
+            Some(why) if entry.active => Place::Leaves(number, why),
             Some(why) => Place::Out(why),
         }
     }

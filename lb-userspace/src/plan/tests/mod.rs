@@ -11,3 +11,4 @@ mod quic;
 mod room;
 mod rules;
 mod serving;
+mod tracking;
