@@ -253,7 +253,7 @@ fn what_the_kernel_refuses_half_way_is_undone() {
     let _servers = scene.servers();
     let [one, two] = [0, 1].map(|backend| scene.backend(backend, VIP_V4));
     let web = format!(
-        "[[service]]\nname = \"web\"\nvips = [\"{VIP_V4}:8080/tcp\"]\n[[service.backend]]\naddress = \"{one}\"\n"
+        "[[service]]\nname = \"web\"\ntracking = \"always\"\nvips = [\"{VIP_V4}:8080/tcp\"]\n[[service.backend]]\naddress = \"{one}\"\n"
     );
     let text = format!("[daemon]\nmax_vips = 16\nmax_slots = 65536\nmax_flows = 1024\n{web}");
     fs::write(scene.instance.config(), text).expect("a configuration");

@@ -95,6 +95,11 @@ fn drains(mode: Mode) {
     let daemon = scene.instance.start();
     let mut control = daemon.control();
     scene.serve(&mut control, mode);
+    // Connections that are idle while slots learn would not be remembered.
+    for vip in VIPS {
+        let always = json!({"name": name(vip), "tracking": "always"});
+        control.must("service.update", &always);
+    }
     let to = destinations(mode);
     let mut open = established(&scene, &to);
 

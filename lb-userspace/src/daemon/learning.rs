@@ -94,18 +94,19 @@ impl Learning {
         }
     }
 
-    /// When next a batch has learnt for long enough, or a share grows by a step.
-    fn next(&self, desired: &Desired, now: Instant) -> Option<Instant> {
-        let batches = self.batches.iter().filter_map(|((name, _), since)| {
+    /// When a batch will have learnt for long enough, or a share grown by a step, that `used`, what the last plan knew,
+    /// does not know of; it may be over.
+    fn next(&self, desired: &Desired, plan: &Plan, used: &Knowledge) -> Option<Instant> {
+        let batches = self.batches.iter().filter_map(|((name, batch), since)| {
+            let number = ServiceId(plan.moves.get(name)?.service);
             let service = desired.services.get(name)?;
-            let learnt = *since + service.moves.learn_for;
-            (learnt > now).then_some(learnt)
+            let is_new = !used.learnt.contains(&(number, *batch));
+            is_new.then(|| *since + service.moves.learn_for)
         });
         let steps = self.begun.iter().filter_map(|(target, since)| {
             let slow_start = desired.services.get(&target.service)?.moves.slow_start;
-            let step = slow_start / STEPS;
-            let done = (0..STEPS).map(|steps| *since + step * steps);
-            done.filter(|at| *at > now).min()
+            let grown = used.grown.get(target).copied().unwrap_or_default();
+            (grown < FULL).then(|| *since + slow_start / STEPS * (grown / (FULL / STEPS)))
         });
         batches.chain(steps).min()
     }
@@ -132,7 +133,9 @@ impl Core {
 
     /// When something of this is due.
     pub(super) fn next_lesson(&self) -> Option<Instant> {
-        let next = self.learning.next(&self.desired, Instant::now());
+        let next = self
+            .learning
+            .next(&self.desired, &self.plan, &self.knowledge_used);
         let look = (self.is_worth_a_look() && !self.learning.look.is_under_way())
             .then_some(self.learning.next_look);
         next.into_iter().chain(look).min()
