@@ -16,6 +16,7 @@
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `paths` | the interface of probes that go the way of clients' packets |
 //! | `detach` | the end of the data plane, by a client's call |
+//! | `check` | a configuration file, looked at without a daemon |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
 //! | `configuration`, `forecast` | configurations as a whole; what one would do |
@@ -29,6 +30,7 @@
 mod announce;
 mod answers;
 mod change;
+mod check;
 mod commit;
 mod configuration;
 mod core;
