@@ -50,10 +50,13 @@ impl Core {
         let written = Written::of(config.toml.as_ref(), config.config.as_ref())?;
         let faults = match read_here(|host| written.read(host)).await {
             Err(Faults(faults)) => faults,
-            Ok(read) => {
-                let shortages = self.shortages(&read.desired).into_iter();
-                shortages.map(Fault::of_whole).collect()
-            }
+            Ok(read) => match self.fit_snat(&read.desired) {
+                Err(Faults(faults)) => faults,
+                Ok(()) => {
+                    let shortages = self.shortages(&read.desired).into_iter();
+                    shortages.map(Fault::of_whole).collect()
+                }
+            },
         };
         Ok(Checked {
             valid: faults.is_empty(),
@@ -65,6 +68,7 @@ impl Core {
     pub(super) fn plan_config(&self, plan: &ConfigApply) -> Result<Reading, RpcError> {
         let written = Written::of(plan.toml.as_ref(), plan.config.as_ref())?;
         let config = written.read(&host()).map_err(invalid)?;
+        self.fit_snat(&config.desired).map_err(invalid)?;
         let forecast = self.forecast(&config.desired, budget(plan.budget)?)?;
         Ok(Box::new(move |tables| value(&forecast.count(tables)?)))
     }
@@ -124,6 +128,7 @@ impl Core {
         whole: Whole,
         budget: Budget,
     ) -> Result<Vec<String>, RpcError> {
+        self.fit_snat(&whole.desired).map_err(invalid)?;
         if budget != Budget::default() {
             let forecast = self.forecast(&whole.desired, budget)?;
             self.refuse_excess(forecast, budget).await?;

@@ -23,6 +23,7 @@
 //! | `reading` | what is answered beside the core: the flow tables |
 //! | `explain` | what becomes of a packet, tried beside the core |
 //! | `setup` | what a backend's host needs, from what is known of the way to it |
+//! | `snat` | what of a change contradicts the settings of full NAT |
 //! | `host` | this host, asked for what a configuration must agree with |
 //! | `saved` | what to start with, and what is kept for the next start |
 //! | `start` | wiring and shutdown |
@@ -53,6 +54,7 @@ mod report;
 mod sandbox;
 mod saved;
 mod setup;
+mod snat;
 mod start;
 mod watch;
 

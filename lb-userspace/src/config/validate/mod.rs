@@ -20,7 +20,10 @@ use super::{
 use crate::{
     desired::{
         Desired,
-        rules::{Breach, Part, layout_breaches, overlaps, quic_breaches, repeated, via_breaches},
+        rules::{
+            Breach, Part, layout_breaches, mode_breach, overlaps, quic_breaches, repeated,
+            via_breaches,
+        },
     },
     model::{
         Backend, Mode, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role, ServerId, Service,
@@ -282,6 +285,8 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
     let source_limit = sources::limit_of(spec, place, found);
     let (backends, places) = backends::read_all(&spec.backends, mode, place, found);
     let broken = layout_breaches(&vips, &backends, table_slots, probe.as_ref()).into_iter();
+    let breach = mode_breach(&vips, mode, &backends).map(|breach| (Part::Mode, breach.into()));
+    let broken = broken.chain(breach);
     let broken = broken.chain(quic_breaches(&vips, &backends, &quic_lb));
     for (broken, breach) in broken.chain(via_breaches(&vips, mode, &backends, probe.as_ref())) {
         // VIPs were typed, but none could be read: that has been said.
@@ -291,6 +296,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         let place_of = |address| places.get(&address).cloned().unwrap_or_default();
         let place = match broken {
             Part::Vips => part(place, "vips"),
+            Part::Mode => part(place, "mode"),
             Part::TableSlots => part(place, "table_slots"),
             Part::Backends => part(place, "backend"),
             Part::Backend(address) => part(&place_of(address), "address"),
