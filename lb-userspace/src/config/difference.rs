@@ -207,12 +207,10 @@ mod tests {
     #[test]
     fn quic_configurations_are_told_apart_by_number() {
         let service = |configs: &[(u32, u32)]| {
-            let configs: String = configs
-                .iter()
-                .map(|(id, length)| {
-                    format!("[[service.quic_lb]]\nconfig_id = {id}\nserver_id_length = {length}\n")
-                })
-                .collect();
+            let configs = configs.iter().map(|(id, length)| {
+                format!("[[service.quic_lb]]\nconfig_id = {id}\nserver_id_length = {length}\n")
+            });
+            let configs: String = configs.collect();
             format!("[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:443/udp\"]\n{configs}")
         };
         let found = differences(

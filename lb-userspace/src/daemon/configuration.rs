@@ -48,15 +48,17 @@ impl Core {
     /// that has none, what of it does not fit into the running maps.
     pub(super) async fn check(&self, config: &ConfigText) -> Result<Checked, RpcError> {
         let written = Written::of(config.toml.as_ref(), config.config.as_ref())?;
-        let faults = match read_here(|host| written.read(host)).await {
+        let read = read_here(|host| written.read(host)).await;
+        let fitting = read.and_then(|read| {
+            self.fit_snat(&read.desired)?;
+            Ok(read)
+        });
+        let faults = match fitting {
             Err(Faults(faults)) => faults,
-            Ok(read) => match self.fit_snat(&read.desired) {
-                Err(Faults(faults)) => faults,
-                Ok(()) => {
-                    let shortages = self.shortages(&read.desired).into_iter();
-                    shortages.map(Fault::of_whole).collect()
-                }
-            },
+            Ok(read) => {
+                let shortages = self.shortages(&read.desired).into_iter();
+                shortages.map(Fault::of_whole).collect()
+            }
         };
         Ok(Checked {
             valid: faults.is_empty(),
