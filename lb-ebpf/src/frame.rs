@@ -96,7 +96,7 @@ const fn bounded(offset: usize) -> usize {
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
 #[must_use]
-pub fn without_history(mut number: usize, unknown: usize) -> usize {
+pub fn without_history(mut number: u64, unknown: u64) -> u64 {
     // SAFETY: three instructions on one register. Twice the same exclusive or changes nothing, nor does the mask.
     unsafe {
         core::arch::asm!(
@@ -115,7 +115,7 @@ pub fn without_history(mut number: usize, unknown: usize) -> usize {
 #[cfg(not(target_arch = "bpf"))]
 #[inline(always)]
 #[must_use]
-pub const fn without_history(number: usize, _unknown: usize) -> usize {
+pub const fn without_history(number: u64, _unknown: u64) -> u64 {
     number
 }
 
@@ -220,8 +220,9 @@ impl Frame {
     /// through it go on as one.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
     pub fn forget_range(&self, offset: usize) -> usize {
-        without_history(offset, self.first_buffer())
+        without_history(offset as u64, self.first_buffer() as u64) as usize
     }
 
     #[inline(always)]

@@ -13,7 +13,7 @@ use lb_common::{
     vlan::Vlan,
 };
 
-use crate::frame;
+use crate::frame::without_history;
 use crate::wire::ethernet::{Addresses, IPV4, IPV6};
 
 /// What stands before the IP header.
@@ -163,7 +163,7 @@ impl Standing {
     #[inline(always)]
     #[must_use]
     pub fn without_history(self, hash: FlowHash) -> Self {
-        Self(frame::without_history(self.0 as usize, hash.0 as usize) as u64)
+        Self(without_history(self.0, hash.0))
     }
 
     /// Whether it was remembered where it goes before this packet.

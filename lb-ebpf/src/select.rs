@@ -14,7 +14,7 @@ use lb_common::{
 };
 
 use crate::{
-    frame,
+    frame::without_history,
     ip::Ip,
     maps,
     packet::{Choice, Packet, Standing},
@@ -34,8 +34,8 @@ pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>, named: Server) -> Result<Cho
     // All that comes after is verified once, not once for each way to a backend.
     Ok(Choice {
         standing: choice.standing.without_history(hash),
-        client: frame::without_history(choice.client as usize, hash.0 as usize) as u64,
-        source_port: frame::without_history(choice.source_port as usize, hash.0 as usize) as u64,
+        client: without_history(choice.client, hash.0),
+        source_port: without_history(choice.source_port, hash.0),
         ..choice
     })
 }

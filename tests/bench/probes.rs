@@ -7,26 +7,21 @@
     reason = "indexing JSON gives null for what is not there"
 )]
 
-use std::{fs, net::Ipv4Addr, path::PathBuf, thread, time::Duration, time::Instant};
+mod fleet;
+
+use std::{
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use lb_tests::{
-    control::Control,
-    daemon::{Daemon, Instance},
-    netns::{Namespace, join},
-    traffic::Server,
-    wait,
-};
+use lb_tests::{control::Control, daemon::Daemon, traffic::Server};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Where the server listens.
-const PORT: u16 = 8_080;
-/// The first of the backends' addresses; the prefix is a /18.
-const FIRST: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 1);
-/// How long the backends may take to be found healthy.
-const LIMIT: Duration = Duration::from_mins(1);
 /// The unit of CPU times in `/proc` (`USER_HZ`), on all machines that we know of.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -70,23 +65,16 @@ struct Measured {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let namespace = Namespace::new("probes");
-    join((&namespace, "up0"), (&namespace, "up1"));
-    namespace.ip("link set lo up");
-    namespace.ip("route add local 10.128.0.0/18 dev lo");
-    let _server = Server::http(&namespace, PORT, "fine");
-    let instance = Instance::new(&namespace, vec!["up0".to_owned()]);
-    fs::write(instance.config(), configuration(&options)).context("writing the configuration")?;
+    let namespace = fleet::namespace("probes");
+    let _server = Server::http(&namespace, fleet::PORT, "fine");
+    let Options {
+        interval, probe, ..
+    } = &options;
+    let settings = format!("probe = {{ type = \"{probe}\", interval = \"{interval}\" }}");
+    let instance = fleet::instance(&namespace, options.backends, &settings)?;
     let daemon = instance.start();
     let mut control = daemon.control();
-    wait::until("all backends are healthy", LIMIT, || {
-        let listed = control.must("backend.list", &json!({}));
-        let up = |row: &Value| row["health"] == json!("up");
-        let rows = listed["backends"].as_array();
-        rows.is_some_and(|rows| {
-            rows.iter().filter(|row| up(row)).count() == options.backends as usize
-        })
-    });
+    fleet::await_healthy(&mut control, options.backends);
     let measured = measure(&options, &daemon, &mut control)?;
     println!(
         "{} backends, {} every {}: {:.0} probes/s, {:.1} % of one core; later than due: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; {} failed",
@@ -100,26 +88,7 @@ fn main() -> Result<()> {
         measured.late_max_ms,
         measured.failed
     );
-    if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&measured)?;
-        fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(())
-}
-
-fn configuration(options: &Options) -> String {
-    let Options {
-        interval, probe, ..
-    } = options;
-    let backends = (0..options.backends).map(|number| {
-        let address = Ipv4Addr::from_bits(FIRST.to_bits() + number);
-        format!("[[service.backend]]\naddress = \"{address}:{PORT}\"\n")
-    });
-    let backends: String = backends.collect();
-    format!(
-        "[daemon]\nmax_backends = 16384\n[[service]]\nname = \"web\"\nvips = [\"192.0.2.1:80/tcp\"]\nmode = \"local\"\n\
-         probe = {{ type = \"{probe}\", interval = \"{interval}\" }}\n{backends}"
-    )
+    fleet::write(&measured, options.json.as_deref())
 }
 
 fn measure(options: &Options, daemon: &Daemon<'_>, control: &mut Control) -> Result<Measured> {

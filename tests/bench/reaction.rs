@@ -8,32 +8,22 @@
     reason = "indexing JSON gives null for what is not there"
 )]
 
+mod fleet;
+
 use std::{
     collections::BTreeMap,
-    fs,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use lb_tests::{
-    control::Control,
-    daemon::Instance,
-    netns::{Namespace, join},
-    wait,
-};
+use fleet::backend;
+use lb_tests::control::Control;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
-
-/// Where the servers listen.
-const PORT: u16 = 8_080;
-/// The first of the backends' addresses; the prefix is a /18.
-const FIRST: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 1);
-/// How long the backends may take to be found healthy.
-const LIMIT: Duration = Duration::from_mins(1);
 
 /// Measures what a failure takes.
 #[derive(Parser)]
@@ -68,22 +58,18 @@ struct Measured {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let namespace = Namespace::new("reaction");
-    join((&namespace, "up0"), (&namespace, "up1"));
-    namespace.ip("link set lo up");
-    namespace.ip("route add local 10.128.0.0/18 dev lo");
+    let namespace = fleet::namespace("reaction");
     let (close, closing) = mpsc::unbounded_channel();
     let addresses: Vec<SocketAddr> = (0..options.backends).map(backend).collect();
     let servers = namespace.spawn(move || serve(&addresses, closing));
-    let instance = Instance::new(&namespace, vec!["up0".to_owned()]);
-    fs::write(instance.config(), configuration(&options)).context("writing the configuration")?;
+    let settings = format!(
+        "table_slots = {}\nprobe = {{ type = \"tcp\", interval = \"1s\", fall = 3 }}",
+        options.slots
+    );
+    let instance = fleet::instance(&namespace, options.backends, &settings)?;
     let daemon = instance.start();
     let mut control = daemon.control();
-    wait::until("all backends are healthy", LIMIT, || {
-        let listed = control.must("backend.list", &json!({}));
-        let rows = listed["backends"].as_array();
-        rows.is_some_and(|rows| rows.iter().all(|row| row["health"] == json!("up")))
-    });
+    fleet::await_healthy(&mut control, options.backends);
     let mut events = daemon.control();
     events.must(
         "events.subscribe",
@@ -99,10 +85,6 @@ fn main() -> Result<()> {
     drop(close);
     servers.join().expect("the servers end");
     report(&options, &mut reactions)
-}
-
-fn backend(number: u32) -> SocketAddr {
-    (Ipv4Addr::from_bits(FIRST.to_bits() + number), PORT).into()
 }
 
 /// Listens at all addresses, and takes whoever comes, until nobody closes any more.
@@ -143,17 +125,6 @@ fn reaction(events: &mut Control, failing: SocketAddr) -> Duration {
     concluded.elapsed()
 }
 
-fn configuration(options: &Options) -> String {
-    let backends = (0..options.backends)
-        .map(|number| format!("[[service.backend]]\naddress = \"{}\"\n", backend(number)));
-    let backends: String = backends.collect();
-    format!(
-        "[daemon]\nmax_backends = 16384\n[[service]]\nname = \"web\"\nvips = [\"192.0.2.1:80/tcp\"]\nmode = \"local\"\n\
-         table_slots = {}\nprobe = {{ type = \"tcp\", interval = \"1s\", fall = 3 }}\n{backends}",
-        options.slots
-    )
-}
-
 fn report(options: &Options, reactions: &mut [Duration]) -> Result<()> {
     reactions.sort_unstable();
     let at = |per_cent: usize| {
@@ -178,9 +149,5 @@ fn report(options: &Options, reactions: &mut [Duration]) -> Result<()> {
         measured.reaction_p99_ms,
         measured.reaction_max_ms
     );
-    if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&measured)?;
-        fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(())
+    fleet::write(&measured, options.json.as_deref())
 }

@@ -9,6 +9,7 @@ mod bad_link;
 mod bad_start;
 mod bed;
 mod changes;
+mod check;
 mod configuration;
 mod events;
 mod explain;

@@ -8,7 +8,7 @@ use lb_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::scene::{Mode, Scene, destinations, name, names, set};
+use crate::scene::{Mode, Scene, destinations, generation, lone, name, names, set};
 
 /// A scene whose backends can reach the balancer's address on their own link, and nothing else.
 fn scene(backends: u8) -> Scene {
@@ -152,4 +152,51 @@ fn possible_cpus() -> usize {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/possible").expect("the CPUs");
     let last = text.trim().rsplit(['-', ',']).next().expect("a number");
     last.parse::<usize>().expect("a number") + 1
+}
+
+#[test]
+fn changes_are_held_to_modes_and_sources_as_configurations_are() {
+    let (_namespace, instance) = lone();
+    instance.configure("[daemon.snat]\nsources = [\"192.0.2.8/29\"]\n");
+    let daemon = instance.start();
+    let mut control = daemon.control();
+    let service = |vip: &str| json!({"name": "web", "vips": [vip]});
+    control.must("service.add", &service("198.51.100.1:3868/sctp"));
+    let before = generation(&mut control);
+    for (method, params, words) in [
+        (
+            "service.update",
+            json!({"name": "web", "mode": "snat"}),
+            "mode snat cannot translate SCTP",
+        ),
+        (
+            "service.update",
+            json!({"name": "web", "mode": "nat"}),
+            "mode nat cannot translate SCTP",
+        ),
+        (
+            "service.update",
+            json!({"name": "web", "vips": ["192.0.2.10:80/tcp"]}),
+            "daemon.snat.sources: the IPv4 source holds the address of VIP 192.0.2.10:80/tcp",
+        ),
+        (
+            "config.apply",
+            json!({"config": {"service": [service("192.0.2.10:80/tcp")]}}),
+            "nothing has changed",
+        ),
+    ] {
+        let refused = control.refused(method, &params);
+        assert!(refused.message.contains(words), "{params}: {refused:?}");
+    }
+    let checked = control.must(
+        "config.check",
+        &json!({"config": {"service": [service("192.0.2.10:80/tcp")]}}),
+    );
+    let place = checked.pointer("/faults/0/place");
+    assert_eq!(place, Some(&json!("daemon.snat.sources")), "{checked:#}");
+    assert_eq!(generation(&mut control), before, "nothing has changed");
+    control.must(
+        "service.update",
+        &json!({"name": "web", "vips": ["198.51.100.1:80/tcp"], "mode": "snat"}),
+    );
 }

@@ -203,4 +203,28 @@ mod tests {
         assert!(back.iter().all(|it| it.after.is_none()));
         assert_eq!(back.len(), 2);
     }
+
+    #[test]
+    fn quic_configurations_are_told_apart_by_number() {
+        let service = |configs: &[(u32, u32)]| {
+            let configs = configs.iter().map(|(id, length)| {
+                format!("[[service.quic_lb]]\nconfig_id = {id}\nserver_id_length = {length}\n")
+            });
+            let configs: String = configs.collect();
+            format!("[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:443/udp\"]\n{configs}")
+        };
+        let found = differences(
+            &desired(&service(&[(0, 1), (2, 3), (4, 5)])),
+            &desired(&service(&[(1, 2), (2, 3), (4, 6)])),
+        );
+        let places: Vec<_> = found.iter().map(|it| it.place.as_str()).collect();
+        assert_eq!(
+            places,
+            [
+                "service[web].quic_lb[0]",
+                "service[web].quic_lb[1]",
+                "service[web].quic_lb[4].server_id_length"
+            ]
+        );
+    }
 }

@@ -6,7 +6,7 @@ use lb_common::{progress::ticks, settings::SourceNat};
 
 use super::{
     daemon::sources,
-    fault::{Found, part},
+    fault::{Faults, Found, part},
     host::Host,
     spec::SnatSpec,
     validate::read_duration,
@@ -105,6 +105,19 @@ impl Default for SnatSettings {
 }
 
 impl SnatSettings {
+    /// Whether `desired` can be served with them on `host`.
+    ///
+    /// # Errors
+    /// A source holds the address of a VIP or, if any backend is in mode `snat`, the ports are not the host's to give.
+    pub fn fit(&self, desired: &Desired, host: &Host) -> Result<(), Faults> {
+        let mut found = Found::default();
+        check_sources(self, desired, &mut found);
+        if is_used(desired) {
+            check_ports(self.ports, host, &mut found);
+        }
+        found.faults()
+    }
+
     /// The same as the program has it, on a host that may have so many `cpus`: what cannot be split evenly is not used,
     /// nor anything if their number is not known.
     #[must_use]
@@ -164,7 +177,11 @@ pub(super) fn is_used(desired: &Desired) -> bool {
 
 /// What of `settings` contradicts `host`, on which they are to hold, or the VIPs.
 pub(super) fn check(settings: &SnatSettings, desired: &Desired, host: &Host, found: &mut Found) {
-    let ports = settings.ports;
+    check_sources(settings, desired, found);
+    check_ports(settings.ports, host, found);
+}
+
+fn check_sources(settings: &SnatSettings, desired: &Desired, found: &mut Found) {
     let vips = || desired.services.values().flat_map(|service| &service.vips);
     for (source, version) in [(settings.sources.v4, "IPv4"), (settings.sources.v6, "IPv6")] {
         let of_source =
@@ -176,6 +193,9 @@ pub(super) fn check(settings: &SnatSettings, desired: &Desired, host: &Host, fou
             found.add(part(PLACE, "sources"), message);
         }
     }
+}
+
+fn check_ports(ports: PortRange, host: &Host, found: &mut Found) {
     if ports.count() < host.cpus {
         let message = format!(
             "{ports} are too few ports for the {} CPUs of this host, each of which gives out its own: write a larger range",

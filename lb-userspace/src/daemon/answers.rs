@@ -131,6 +131,7 @@ impl Core {
 
     /// Makes a change to `service` over the socket; answers when it is in the kernel.
     async fn make(&mut self, change: Change, service: &ServiceName) -> Result<Answer, RpcError> {
+        self.fit_snat_after(&change).map_err(faulty)?;
         self.change(change, self.digest()).await?;
         now(&self.applied(|concerned| concerned == service))
     }

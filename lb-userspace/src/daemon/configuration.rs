@@ -1,16 +1,11 @@
 //! Configurations as a whole: checked, planned, compared, applied, kept and brought back.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    net::{IpAddr, SocketAddr},
-    time::SystemTime,
-};
+use std::{fs, time::SystemTime};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 use tokio::task::spawn_blocking;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::{
     answers::value,
@@ -18,7 +13,7 @@ use super::{
     commit::describe,
     core::Core,
     forecast::Forecast,
-    host::host,
+    host::{host, read_here},
     reading::{Reading, unreadable},
     report::milliseconds,
 };
@@ -33,8 +28,7 @@ use crate::{
     },
     dataplane::Dataplane,
     desired::{Change, Desired},
-    model::Ways,
-    neighbor, state,
+    state,
 };
 
 /// A configuration that is to replace the running one.
@@ -53,19 +47,17 @@ impl Core {
     /// Every fault of a configuration, modes among them that routes and interfaces cannot serve as they are now; for one
     /// that has none, what of it does not fit into the running maps.
     pub(super) async fn check(&self, config: &ConfigText) -> Result<Checked, RpcError> {
-        let mut host = host();
         let written = Written::of(config.toml.as_ref(), config.config.as_ref())?;
-        let faults = match written.read(&host) {
+        let read = read_here(|host| written.read(host)).await;
+        let fitting = read.and_then(|read| {
+            self.fit_snat(&read.desired)?;
+            Ok(read)
+        });
+        let faults = match fitting {
             Err(Faults(faults)) => faults,
             Ok(read) => {
-                host.ways = ways_of(&read.desired).await;
-                match written.read(&host) {
-                    Err(Faults(faults)) => faults,
-                    Ok(read) => {
-                        let shortages = self.shortages(&read.desired).into_iter();
-                        shortages.map(Fault::of_whole).collect()
-                    }
-                }
+                let shortages = self.shortages(&read.desired).into_iter();
+                shortages.map(Fault::of_whole).collect()
             }
         };
         Ok(Checked {
@@ -78,6 +70,7 @@ impl Core {
     pub(super) fn plan_config(&self, plan: &ConfigApply) -> Result<Reading, RpcError> {
         let written = Written::of(plan.toml.as_ref(), plan.config.as_ref())?;
         let config = written.read(&host()).map_err(invalid)?;
+        self.fit_snat(&config.desired).map_err(invalid)?;
         let forecast = self.forecast(&config.desired, budget(plan.budget)?)?;
         Ok(Box::new(move |tables| value(&forecast.count(tables)?)))
     }
@@ -137,6 +130,7 @@ impl Core {
         whole: Whole,
         budget: Budget,
     ) -> Result<Vec<String>, RpcError> {
+        self.fit_snat(&whole.desired).map_err(invalid)?;
         if budget != Budget::default() {
             let forecast = self.forecast(&whole.desired, budget)?;
             self.refuse_excess(forecast, budget).await?;
@@ -374,15 +368,4 @@ fn invalid(faults: Faults) -> RpcError {
             format!("the configuration has faults ({count}), nothing has changed: see data.faults"),
         )
     }
-}
-
-/// The ways to all backends; none are known if the kernel cannot be asked.
-async fn ways_of(desired: &Desired) -> Ways {
-    let services = desired.services.values();
-    let backends = services.flat_map(|service| service.backends.keys());
-    let addresses: BTreeSet<IpAddr> = backends.map(SocketAddr::ip).collect();
-    neighbor::ways(addresses).await.unwrap_or_else(|error| {
-        warn!("modes are not checked against routes: {error}");
-        Ways::new()
-    })
 }

@@ -31,7 +31,10 @@ impl Failure {
     /// Says on standard error what was wrong, and gives the code.
     #[must_use]
     pub fn report(&self) -> process::ExitCode {
-        eprintln!("lbd: {:#}", self.error);
+        // A configuration has a line for each of its faults.
+        for line in format!("{:#}", self.error).lines() {
+            eprintln!("lbd: {line}");
+        }
         process::ExitCode::from(self.code as u8)
     }
 }

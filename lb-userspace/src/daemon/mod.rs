@@ -17,12 +17,14 @@
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `paths` | the interface of probes that go the way of clients' packets |
 //! | `detach` | the end of the data plane, by a client's call |
+//! | `check` | a configuration file, looked at without a daemon |
 //! | `decap` | the other thing `lbd` does: takes tunnels off, on a backend |
 //! | `answers`, `change`, `report` | the control socket's calls: dispatch, changes, status and counters |
 //! | `configuration`, `forecast` | configurations as a whole; what one would do |
 //! | `reading` | what is answered beside the core: the flow tables |
 //! | `explain` | what becomes of a packet, tried beside the core |
 //! | `setup` | what a backend's host needs, from what is known of the way to it |
+//! | `snat` | what of a change contradicts the settings of full NAT |
 //! | `host` | this host, asked for what a configuration must agree with |
 //! | `saved` | what to start with, and what is kept for the next start |
 //! | `start` | wiring and shutdown |
@@ -30,6 +32,7 @@
 mod announce;
 mod answers;
 mod change;
+mod check;
 mod commit;
 mod configuration;
 mod core;
@@ -53,6 +56,7 @@ mod report;
 mod sandbox;
 mod saved;
 mod setup;
+mod snat;
 mod start;
 mod strays;
 mod watch;

@@ -29,6 +29,18 @@ pub enum Command {
     ///
     /// Stopping leaves the data plane forwarding; the next start takes it over.
     Run(RunOptions),
+    /// List every fault of a configuration file with its place, without a daemon and without root.
+    ///
+    /// Says what `lbctl config check` says, but cannot know what does not fit into the maps of a daemon that runs. Ends
+    /// with 0 if there is no fault, with 3 if there is one.
+    Check {
+        /// A TOML file, or - for standard input.
+        #[arg(default_value = CONFIG)]
+        file: PathBuf,
+        /// It is for another host: hold neither CPUs and ports nor routes and MTUs of this one against it.
+        #[arg(long)]
+        elsewhere: bool,
+    },
     /// On a backend: take tunnels off that balancers have put on, until told to stop.
     ///
     /// IP in IP and GUE. Tunnels must come from `--from`, end at an address of this host (or at `--to`), and

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write as _},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use clap::CommandFactory as _;
 use lb_common::settings::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
+    runtime::Runtime,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
 };
@@ -19,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     announce::Announcer,
+    check,
     core::{Core, Edges, End},
     decap,
     event::Event,
@@ -73,11 +75,12 @@ pub fn run(options: Options) -> Result<(), Failure> {
             preflight::check()?;
             raise_limits();
             Privileges::reduce(Role::Decap)?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("start the runtime")?;
-            runtime.block_on(decap::serve(options))
+            runtime()?.block_on(decap::serve(options))
+        }
+        Command::Check { file, elsewhere } => {
+            log(LogFormat::Text);
+            runtime()?.block_on(check::check(file, elsewhere))?;
+            printed(writeln!(io::stdout(), "valid"))
         }
         Command::Detach { bpffs } => {
             preflight::check()?;
@@ -96,6 +99,14 @@ pub fn run(options: Options) -> Result<(), Failure> {
             &mut io::stdout(),
         )),
     }
+}
+
+/// A runtime without other threads.
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")
 }
 
 /// Whoever closes the pipe has read enough.

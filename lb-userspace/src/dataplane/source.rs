@@ -31,6 +31,16 @@ where
         .with_context(|| format!("map {name} is not of the expected type"))
 }
 
+/// A map of the object that stays in it, typed.
+pub(super) fn open<'a, M>(ebpf: &'a mut Ebpf, name: &str) -> Result<M>
+where
+    M: TryFrom<&'a mut Map, Error = MapError>,
+{
+    let map = ebpf.map_mut(name);
+    let map = map.with_context(|| format!("the eBPF object has no map {name}"))?;
+    M::try_from(map).with_context(|| format!("map {name} is not of the expected type"))
+}
+
 /// Maps pinned in this directory.
 pub(super) struct Pinned(pub(super) PathBuf);
 

@@ -15,12 +15,14 @@ use crate::model::{
     Way,
 };
 
+mod mode;
 mod moves;
 mod probe;
 mod quic;
 mod thresholds;
 mod via;
 
+pub use mode::{ModeBreach, mode_breach};
 pub use moves::moves_breaches;
 pub use probe::{PROBE_INTERVAL, ProbeBreach, probe_breaches};
 pub use quic::quic_breaches;
@@ -41,6 +43,8 @@ pub const MIN_IPV6_MTU: u16 = 1_280;
 pub enum Part {
     /// Its VIPs.
     Vips,
+    /// The mode of backends that do not name their own.
+    Mode,
     /// The table's size.
     TableSlots,
     /// Its backends as a whole.
@@ -154,6 +158,8 @@ pub enum Breach {
     #[error("{0} server ids are too many: a backend has at most {MAX_SERVER_IDS}")]
     TooManyServerIds(usize),
     #[error(transparent)]
+    Mode(#[from] ModeBreach),
+    #[error(transparent)]
     Probe(#[from] ProbeBreach),
     #[error(
         "probes go to the VIP (via = \"vip\") only on backends in modes l2, ipip and gue, and the service has none: leave via out, or use such a mode"
@@ -204,6 +210,8 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         ..
     } = service;
     let mut found = layout_breaches(vips, backends, *table_slots, probe.as_ref());
+    let breach = mode_breach(vips, *mode, backends);
+    found.extend(breach.map(|breach| (Part::Mode, breach.into())));
     found.extend(quic_breaches(vips, backends, quic_lb));
     found.extend(via_breaches(vips, *mode, backends, probe.as_ref()));
     let probe = probe.iter().flat_map(probe_breaches);

@@ -191,6 +191,7 @@ mod tests {
         assert_eq!((history.next(), history.entries().count()), (1, 0));
         for (number, prefix) in [(1, "10.0.0.0/8"), (2, "10.1.0.0/16")] {
             history.append(entry(number), &config(prefix)).unwrap();
+            assert_eq!(history.next(), number + 1);
         }
         let history = History::open(state.path());
         assert_eq!(
@@ -241,5 +242,37 @@ mod tests {
         let mut history = History::open(state.path());
         history.append(entry(1), &config("10.0.0.0/8")).unwrap_err();
         assert_eq!((history.next(), history.entries().count()), (1, 0));
+    }
+
+    #[test]
+    fn a_file_has_two_lines_and_a_name_that_stays() {
+        let state = tempfile::tempdir().unwrap();
+        let mut history = History::open(state.path());
+        history.append(entry(1), &config("10.0.0.0/8")).unwrap();
+        let directory = state.path().join(DIRECTORY);
+        let text = fs::read_to_string(directory.join("000001.jsonl")).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.ends_with('\n'), "{text}");
+        // What others leave there is none of it.
+        for stranger in ["000009.tmp", "000009", "notes.jsonl"] {
+            fs::write(directory.join(stranger), &text).unwrap();
+        }
+        let history = History::open(state.path());
+        assert_eq!((numbers_of(&history), history.next()), (vec![1], 2));
+    }
+
+    #[test]
+    fn a_configuration_that_was_not_written_whole_is_an_error_and_not_an_empty_one() {
+        let state = tempfile::tempdir().unwrap();
+        let mut history = History::open(state.path());
+        history.append(entry(1), &config("10.0.0.0/8")).unwrap();
+        let file = state.path().join(DIRECTORY).join(name(1));
+        let text = fs::read_to_string(&file).unwrap();
+        let (first, _) = text.split_once('\n').unwrap();
+        fs::write(&file, format!("{first}\n")).unwrap();
+        let history = History::open(state.path());
+        assert_eq!(numbers_of(&history), [1]);
+        let error = history.config(1).unwrap_err();
+        assert!(matches!(error, StateError::Damaged { .. }), "{error}");
     }
 }

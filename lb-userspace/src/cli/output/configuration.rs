@@ -5,7 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use super::{Columns, Text, View, age, line};
+use super::{Text, View, age, line, table::Columns};
 use crate::control::protocol::{Diff, History, HistoryEntry, Planned, ServiceImpact};
 
 pub(super) fn diff(diff: &Diff) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Columns, Text};
+use super::{Text, table::Columns};
 use crate::control::protocol::{FlowCounts, FlowRows};
 
 pub(super) fn list(rows: &FlowRows) -> Text {

@@ -1,5 +1,7 @@
 //! What people see, word for word.
 
+use std::time::UNIX_EPOCH;
+
 use serde_json::json;
 
 use super::*;

@@ -317,3 +317,21 @@ fn faults_of_syntax_are_reported_line_by_line() {
     let endless = format!("interfaces = [\n{}", "name = 1\n".repeat(1_000));
     assert!(faults(&endless).len() <= 16);
 }
+
+#[test]
+fn a_mode_that_no_backend_could_be_in_is_a_fault_of_the_service() {
+    let service = |mode: &str| {
+        format!(
+            "[[service]]\nname = \"diameter\"\nvips = [\"192.0.2.10:3868/sctp\"]\nmode = \"snat\"\n\
+             [[service.backend]]\naddress = \"10.0.0.11:3868\"\n{mode}"
+        )
+    };
+    assert_faults(
+        &service("mode = \"l2\"\n"),
+        &[("service[0].mode", 4, 8, "mode snat cannot translate SCTP")],
+    );
+    // A backend in that mode is the one that is named.
+    let place = "service[0].backend[0].address";
+    let words = "use another mode for backend 10.0.0.11:3868";
+    assert_faults(&service(""), &[(place, 6, 11, words)]);
+}

@@ -173,3 +173,35 @@ address = "10.0.0.11:80"
         );
     }
 }
+
+#[test]
+fn settings_fit_what_is_wanted_later_too() {
+    let settings = |text: &str| text::load(text, &host()).unwrap().daemon.snat;
+    let wanted = |mode: &str| {
+        let text = format!(
+            "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nmode = \"{mode}\"\n\
+             [[service.backend]]\naddress = \"10.0.0.11:80\"\n"
+        );
+        text::load(&text, &host()).unwrap().desired
+    };
+    let greedy = Host::read("0-1", "1024 65535", "");
+    let default = SnatSettings::default();
+    assert_eq!(default.fit(&wanted("snat"), &host()), Ok(()));
+    assert_eq!(default.fit(&wanted("nat"), &greedy), Ok(()));
+    let not_free = default.fit(&wanted("snat"), &greedy).unwrap_err();
+    let [fault] = not_free.0.as_slice() else {
+        panic!("{not_free}");
+    };
+    assert_eq!(fault.place, "daemon.snat.ports");
+    let sources = settings("[daemon.snat]\nsources = [\"192.0.2.8/29\"]\n");
+    let holds = sources.fit(&wanted("l2"), &host()).unwrap_err();
+    let [fault] = holds.0.as_slice() else {
+        panic!("{holds}");
+    };
+    assert_eq!(fault.place, "daemon.snat.sources");
+    assert!(
+        fault.message.contains("VIP 192.0.2.10:80/tcp"),
+        "{}",
+        fault.message
+    );
+}

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::SocketAddr,
     time::Duration,
 };
 
@@ -23,14 +22,18 @@ use super::{
 use crate::{
     desired::{
         Desired,
-        rules::{Breach, Part, layout_breaches, overlaps, quic_breaches, repeated, via_breaches},
+        rules::{
+            Breach, Part, layout_breaches, mode_breach, overlaps, quic_breaches, repeated,
+            via_breaches,
+        },
     },
     model::{
-        AdminState, Backend, Mode, Moves, MovesUpdate, ParseError, Prefix, Probe, ProbeKind,
-        QuicLb, Role, ServerId, Service, SourceLimit, TableSlots, Vip, Weight,
+        Backend, Mode, Moves, MovesUpdate, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role,
+        ServerId, Service, SourceLimit, TableSlots, Vip, Weight,
     },
 };
 
+mod backends;
 mod moves;
 mod probe;
 mod quic;
@@ -84,8 +87,8 @@ pub fn service(spec: &ServiceSpec, place: &str) -> Result<Service, Faults> {
 /// Every fault of it.
 pub fn backend(spec: &BackendSpec, default_mode: Mode, place: &str) -> Result<Backend, Faults> {
     whole(|found| {
-        let address = address(spec, place, found);
-        read_backend(spec, address, default_mode, place, found)
+        let address = backends::address(spec, place, found);
+        backends::read(spec, address, default_mode, place, found)
     })
 }
 
@@ -292,8 +295,10 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
     let moves = moves::read(&spec.moves(), place, found).applied_to(Moves::default());
     let quic_lb = quic::read(&spec.quic_lb, &part(place, "quic_lb"), found);
     let source_limit = sources::limit_of(spec, place, found);
-    let (backends, places) = read_backends(&spec.backends, mode, place, found);
+    let (backends, places) = backends::read_all(&spec.backends, mode, place, found);
     let broken = layout_breaches(&vips, &backends, table_slots, probe.as_ref()).into_iter();
+    let breach = mode_breach(&vips, mode, &backends).map(|breach| (Part::Mode, breach.into()));
+    let broken = broken.chain(breach);
     let broken = broken.chain(quic_breaches(&vips, &backends, &quic_lb));
     for (broken, breach) in broken.chain(via_breaches(&vips, mode, &backends, probe.as_ref())) {
         // VIPs were typed, but none could be read: that has been said.
@@ -303,6 +308,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         let place_of = |address| places.get(&address).cloned().unwrap_or_default();
         let place = match broken {
             Part::Vips => part(place, "vips"),
+            Part::Mode => part(place, "mode"),
             Part::TableSlots => part(place, "table_slots"),
             Part::Backends => part(place, "backend"),
             Part::Backend(address) => part(&place_of(address), "address"),
@@ -360,72 +366,6 @@ fn clashing_vips(claims: Vec<(Vip, String)>, found: &mut Found) {
         );
         found.add(overlap.inner_owner, message);
     }
-}
-
-/// The backends that could be read, and the places of all that have an address.
-fn read_backends(
-    specs: &[BackendSpec],
-    default_mode: Mode,
-    place: &str,
-    found: &mut Found,
-) -> (BTreeMap<SocketAddr, Backend>, Places) {
-    let mut backends = BTreeMap::new();
-    let mut places = Vec::with_capacity(specs.len());
-    for (index, spec) in specs.iter().enumerate() {
-        let place = part(place, &format!("backend[{index}]"));
-        let address = address(spec, &place, found);
-        places.extend(address.map(|address| (address, place.clone())));
-        if let Some(backend) = read_backend(spec, address, default_mode, &place, found) {
-            backends.entry(backend.address).or_insert(backend);
-        }
-    }
-    let addresses = places
-        .iter()
-        .map(|(address, place)| (*address, part(place, "address")));
-    for (address, first, again) in repeated(addresses) {
-        let message = format!(
-            "backend {address} stands already at {first}: addresses are unique in a service, to give it a larger share raise its weight"
-        );
-        found.add(again, message);
-    }
-    // The first of equal addresses is the one that was kept.
-    (backends, places.into_iter().rev().collect())
-}
-
-fn address(spec: &BackendSpec, place: &str, found: &mut Found) -> Option<SocketAddr> {
-    found.keep(
-        part(place, "address"),
-        Backend::parse_address(&spec.address),
-    )
-}
-
-fn read_backend(
-    spec: &BackendSpec,
-    address: Option<SocketAddr>,
-    default_mode: Mode,
-    place: &str,
-    found: &mut Found,
-) -> Option<Backend> {
-    let weight = match spec.weight {
-        Some(weight) => found.keep(part(place, "weight"), Weight::try_from(weight)),
-        None => Some(Weight::default()),
-    };
-    let mode_place = part(place, "mode");
-    let mode = read_mode(found, &mode_place, spec.mode.as_deref(), default_mode);
-    let states = [AdminState::Up, AdminState::Drain, AdminState::Down].map(|s| (s.to_string(), s));
-    let state_place = part(place, "state");
-    let state = word(found, &state_place, spec.state.as_deref(), &states);
-    let role = thresholds::role(spec.role.as_deref(), &part(place, "role"), found);
-    let server_ids = quic::read_server_ids(&spec.server_ids, &part(place, "server_ids"), found);
-    Some(Backend {
-        address: address?,
-        weight: weight?,
-        mode: mode.filter(|_| !found.knows(&mode_place))?,
-        state: state?,
-        role: role?,
-        server_ids: server_ids?,
-        remove_at: None,
-    })
 }
 
 pub(super) fn read_duration(text: &str) -> Result<Duration, String> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result};
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuValues},
+    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues},
 };
 use lb_common::{
     be::Be16,
@@ -17,7 +17,7 @@ use lb_common::{
 };
 
 use super::{INGRESS, case::Addresses, packet::ETHERNET};
-use crate::dataplane::kernel::absent_is_fine;
+use crate::dataplane::{kernel::absent_is_fine, source::open};
 
 /// IANA's number of UDP.
 const UDP: u32 = 17;
@@ -117,14 +117,4 @@ fn first_cell(ebpf: &mut Ebpf) -> Result<u32> {
         Interface::OTHER
     };
     Ok(ledger * LEDGER_CELLS)
-}
-
-/// A map of the object, typed.
-fn open<'a, M>(ebpf: &'a mut Ebpf, name: &str) -> Result<M>
-where
-    M: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
-{
-    let map = ebpf.map_mut(name);
-    let map = map.with_context(|| format!("the eBPF object has no map {name}"))?;
-    M::try_from(map).with_context(|| format!("map {name} is not of the expected type"))
 }

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 use aya::{
     Ebpf, TestRun, TestRunOptions,
-    maps::{Array, MapData, MapError, PerCpuArray, PerCpuValues},
+    maps::{Array, MapData, PerCpuArray, PerCpuValues},
     programs::Xdp,
 };
 use lb_common::{
@@ -30,7 +30,11 @@ use lb_common::{
     traffic::Traffic,
 };
 
-use super::{Capacity, ServiceId, load, pins::Pins, source::Pinned};
+use super::{
+    Capacity, ServiceId, load,
+    pins::Pins,
+    source::{Pinned, open},
+};
 use copies::{Concern, Copies};
 use side::Side;
 
@@ -355,14 +359,4 @@ impl Loaded {
         }
         Ok(None)
     }
-}
-
-/// A map of the object, typed.
-fn open<'a, M>(ebpf: &'a mut Ebpf, name: &str) -> Result<M>
-where
-    M: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
-{
-    let map = ebpf.map_mut(name);
-    let map = map.with_context(|| format!("the eBPF object has no map {name}"))?;
-    M::try_from(map).with_context(|| format!("map {name} is not of the expected type"))
 }

@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// A service without backends, in a mode for VIPs of every kind.
+fn direct(text: &str, vip: &str) -> Change {
+    Change::AddService(Service {
+        mode: Mode::L2,
+        ..service(text, vip, &[])
+    })
+}
+
 #[test]
 fn prefixes_of_vips_do_not_overlap_but_may_be_shared() {
     let mut desired = desired();
@@ -13,9 +21,7 @@ fn prefixes_of_vips_do_not_overlap_but_may_be_shared() {
         ("one-address", "203.0.113.5:80/tcp"),
         ("v6", "[2001:db8:1::/48]:80/tcp"),
     ] {
-        desired
-            .apply(Change::AddService(service(name, vip, &[])))
-            .unwrap();
+        desired.apply(direct(name, vip)).unwrap();
     }
     assert_eq!(desired.check(), []);
     for (vip, other) in [
@@ -27,7 +33,7 @@ fn prefixes_of_vips_do_not_overlap_but_may_be_shared() {
         ),
         ("[2001:db8:1:1::/64]:53/udp", "[2001:db8:1::/48]"),
     ] {
-        let new = Change::AddService(service("new", vip, &[]));
+        let new = direct("new", vip);
         assert_refused(&desired, new, RefusalKind::Conflict, other);
         let mut saved = desired.clone();
         saved.services.insert(name("new"), service("new", vip, &[]));
@@ -38,8 +44,8 @@ fn prefixes_of_vips_do_not_overlap_but_may_be_shared() {
 #[test]
 fn probes_of_sctp_are_told_where_to_ask() {
     let mut desired = desired();
-    let sctp = service("signalling", "192.0.2.11:2905/sctp", &[]);
-    desired.apply(Change::AddService(sctp)).unwrap();
+    let sctp = direct("signalling", "192.0.2.11:2905/sctp");
+    desired.apply(sctp).unwrap();
     let with_probe = |port| Change::UpdateService {
         name: name("signalling"),
         vips: None,

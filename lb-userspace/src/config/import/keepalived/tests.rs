@@ -233,3 +233,99 @@ fn bytes_are_written_as_probes_have_them() {
         (Some(r"\x00\xfF"), Some(r"\x41"))
     );
 }
+
+/// A server for 192.0.2.10:80 that holds these lines.
+fn server(lines: &str) -> String {
+    format!("virtual_server 192.0.2.10 80 {{\n{lines}\n}}\n")
+}
+
+#[test]
+fn servers_of_one_address_get_names_of_their_own() {
+    let text = server("").repeat(3);
+    let services = keepalived(&text).unwrap().config.services;
+    let names: Vec<&str> = services.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "tcp-192.0.2.10-80",
+            "tcp-192.0.2.10-80-2",
+            "tcp-192.0.2.10-80-3"
+        ]
+    );
+}
+
+#[test]
+fn weights_go_as_far_as_ours() {
+    for (weight, written, state, left_out) in [
+        ("0", None, Some("drain"), 0),
+        ("1", None, None, 0),
+        ("1000", Some(1_000), None, 0),
+        ("1001", None, None, 1),
+        ("heavy", None, None, 1),
+    ] {
+        let text = server(&format!("real_server 10.0.0.1 80 {{\nweight {weight}\n}}"));
+        let imported = keepalived(&text).unwrap();
+        let backend = &imported.config.services[0].backends[0];
+        assert_eq!(
+            (backend.weight, backend.state.as_deref()),
+            (written, state),
+            "{weight}"
+        );
+        assert_eq!(imported.left_out.len(), left_out, "{weight}");
+    }
+}
+
+#[test]
+fn what_a_real_server_says_of_its_checks_is_stronger_than_what_its_virtual_server_says() {
+    let of_virtual = "delay_loop 6\nretry 4\n";
+    let of_real = "delay_loop 2\nretry 2\nalpha\n";
+    for (of_virtual, of_real, interval, fall) in [
+        ("", "", "60000ms", 2),
+        (of_virtual, "", "6000ms", 5),
+        (of_virtual, of_real, "2000ms", 3),
+        ("", of_real, "2000ms", 3),
+    ] {
+        let real = format!("real_server 10.0.0.1 80 {{\n{of_real}TCP_CHECK {{\n}}\n}}");
+        let imported = keepalived(&server(&format!("{of_virtual}{real}"))).unwrap();
+        let probe = imported.config.services[0].probe.clone().unwrap();
+        assert_eq!(
+            (probe.interval.as_deref(), probe.fall),
+            (Some(interval), Some(fall)),
+            "{of_virtual}{of_real}"
+        );
+        assert_eq!(imported.left_out, []);
+    }
+}
+
+#[test]
+fn reasons_say_what_to_do_instead() {
+    let group = "virtual_server_group web {\nfwmark 3\n}\nvirtual_server group web {\n}\n";
+    let text = format!(
+        "vrrp_script up {{\n}}\ninclude more.conf\n{group}virtual_server group gone {{\n}}\nvirtual_server fwmark 3 {{\n}}\n{}",
+        server(
+            "real_server 10.0.0.1 80 {\ninhibit_on_failure\nnotify_up /bin/true\nlvs_method TUN type gre\n}"
+        )
+    );
+    let imported = keepalived(&text).unwrap();
+    let found: Vec<(&str, &str)> = imported
+        .left_out
+        .iter()
+        .map(|it| (it.what.as_str(), it.why.as_str()))
+        .collect();
+    let expected = [
+        ("vrrp_script up", "keep keepalived for this"),
+        ("include more.conf", "import that one, too"),
+        ("fwmark 3", "one by one"),
+        ("virtual_server group gone", "no virtual_server_group"),
+        ("virtual_server fwmark 3", "firewall marks"),
+        ("inhibit_on_failure", "go to others until it is back"),
+        ("notify_up /bin/true", "lbctl watch"),
+        ("lvs_method TUN type gre", "no mode like `TUN`"),
+    ];
+    for ((what, why), (expected, words)) in found.iter().zip(expected) {
+        assert_eq!(*what, expected, "{found:#?}");
+        assert!(why.contains(words), "{what}: {why}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    assert!(imported.config.services[0].vips.is_empty());
+}
