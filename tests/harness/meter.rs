@@ -10,8 +10,8 @@
 
 use std::{
     collections::BTreeMap,
-    io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    io::{self, Read as _, Write as _},
+    net::{self, IpAddr, Ipv6Addr, SocketAddr},
     ops::Sub,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -150,6 +150,12 @@ impl Meter {
     /// answers when all of them are served.
     #[must_use]
     pub fn begin(namespace: &Namespace, to: &[SocketAddr], flows: usize) -> Self {
+        Self::paced(namespace, to, flows, PACE)
+    }
+
+    /// The same, with so much time between two numbers of a flow or connection.
+    #[must_use]
+    pub fn paced(namespace: &Namespace, to: &[SocketAddr], flows: usize, pace: Duration) -> Self {
         let (shared, stop) = (Shared::default(), Arc::<AtomicBool>::default());
         let to: Vec<SocketAddr> = to.iter().flat_map(|to| vec![*to; flows]).collect();
         shared.lock().flows = (0..to.len() * 2).map(|_| Flow::default()).collect();
@@ -159,8 +165,8 @@ impl Meter {
             runtime.expect("a runtime").block_on(async {
                 let mut tasks = JoinSet::new();
                 for (number, to) in to.into_iter().enumerate() {
-                    tasks.spawn(datagrams(theirs.clone(), 2 * number, to));
-                    tasks.spawn(connections(theirs.clone(), 2 * number + 1, to));
+                    tasks.spawn(datagrams(theirs.clone(), 2 * number, to, pace));
+                    tasks.spawn(connections(theirs.clone(), 2 * number + 1, to, pace));
                 }
                 while !stopped.load(Ordering::Relaxed) {
                     sleep(PACE).await;
@@ -174,6 +180,18 @@ impl Meter {
         };
         let _ = meter.settle();
         meter
+    }
+
+    /// How many flows of datagrams, and how many connections, the server of this name has answered last.
+    #[must_use]
+    pub fn served_by(&self, name: &str) -> [u64; 2] {
+        let name = padded(name);
+        let state = self.shared.lock();
+        let count = |first| {
+            let flows = state.flows.iter().skip(first).step_by(2);
+            flows.filter(|flow| flow.server == Some(name)).count() as u64
+        };
+        [count(0), count(1)]
     }
 
     /// Waits until something that was sent from now on has been answered on every flow and connection, and until
@@ -201,13 +219,73 @@ impl Drop for Meter {
     }
 }
 
+/// Connections one after the other, each for one number. Ends when dropped.
+#[derive(Debug)]
+pub struct ShortConnections {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<(u64, Vec<String>)>>,
+}
+
+impl ShortConnections {
+    /// Begins, from within the namespace.
+    #[must_use]
+    pub fn begin<const N: usize>(namespace: &Namespace, to: [SocketAddr; N]) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let stopped = Arc::clone(&stop);
+        let thread = namespace.spawn(move || {
+            let (mut made, mut failures) = (0, Vec::new());
+            for to in to.into_iter().cycle() {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                made += 1;
+                failures.extend(short_connection(to).err().map(|it| format!("{to}: {it}")));
+                std::thread::sleep(PACE / 4);
+            }
+            (made, failures)
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Ends: how many were made, and what failed.
+    ///
+    /// # Panics
+    /// If making them did.
+    #[must_use]
+    pub fn end(mut self) -> (u64, Vec<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take().expect("it has not ended");
+        thread.join().expect("connections")
+    }
+}
+
+impl Drop for ShortConnections {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn short_connection(to: SocketAddr) -> io::Result<()> {
+    let patience = wait::patient(PATIENCE);
+    let mut stream = net::TcpStream::connect_timeout(&to, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(&0_u64.to_be_bytes())?;
+    stream.read_exact(&mut [0; NUMBER + NAME])
+}
+
 /// One flow of datagrams from a port of its own.
-async fn datagrams(shared: Shared, flow: usize, to: SocketAddr) {
+async fn datagrams(shared: Shared, flow: usize, to: SocketAddr, pace: Duration) {
     let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).await.expect("a socket");
     socket.connect(to).await.expect("a way to the service");
     widen(&socket);
-    let mut pace = pace();
+    let mut pace = paced(pace);
     let mut buffer = [0; NUMBER + NAME];
     for number in 0_u64.. {
         // What has come while this task did not run is not lost.
@@ -236,19 +314,24 @@ async fn datagrams(shared: Shared, flow: usize, to: SocketAddr) {
 }
 
 /// One connection after the other: as long as nothing is amiss, one.
-async fn connections(shared: Shared, flow: usize, to: SocketAddr) {
+async fn connections(shared: Shared, flow: usize, to: SocketAddr, pace: Duration) {
     loop {
-        let _ = connection(&shared, flow, to).await;
+        let _ = connection(&shared, flow, to, pace).await;
         shared.broken(flow);
         sleep(PACE).await;
     }
 }
 
-async fn connection(shared: &Shared, flow: usize, to: SocketAddr) -> io::Result<()> {
+async fn connection(
+    shared: &Shared,
+    flow: usize,
+    to: SocketAddr,
+    pace: Duration,
+) -> io::Result<()> {
     let patience = wait::patient(PATIENCE);
     let mut stream = timeout(patience, TcpStream::connect(to)).await??;
     stream.set_nodelay(true)?;
-    let mut pace = pace();
+    let mut pace = paced(pace);
     let mut buffer = [0; NUMBER + NAME];
     for number in 0_u64.. {
         shared.sending(flow, number);
@@ -262,8 +345,8 @@ async fn connection(shared: &Shared, flow: usize, to: SocketAddr) -> io::Result<
 }
 
 /// Of a client that was held up, nobody gets all at once what it has missed.
-fn pace() -> Interval {
-    let mut pace = interval(PACE);
+fn paced(pace: Duration) -> Interval {
+    let mut pace = interval(pace);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pace
 }

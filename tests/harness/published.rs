@@ -72,12 +72,21 @@ impl Published {
         }
     }
 
+    /// How many flows the program remembers.
+    #[must_use]
+    pub fn flows(bpffs: &Bpffs) -> usize {
+        let directory = the_directory(bpffs.path());
+        count::<Address4, Flow>(&directory, names::FRESH_V4)
+            + count::<Address6, Flow>(&directory, names::FRESH_V6)
+            + count::<Address4, Flow>(&directory, names::FLOWS_V4)
+            + count::<Address6, Flow>(&directory, names::FLOWS_V6)
+    }
+
     /// How many flows and replies the program remembers.
     #[must_use]
     pub fn remembered(bpffs: &Bpffs) -> usize {
         let directory = the_directory(bpffs.path());
-        count::<Address4, Flow>(&directory, names::FLOWS_V4)
-            + count::<Address6, Flow>(&directory, names::FLOWS_V6)
+        Self::flows(bpffs)
             + count::<Address4, Reply<Address4>>(&directory, names::REPLIES_V4)
             + count::<Address6, Reply<Address6>>(&directory, names::REPLIES_V6)
     }

@@ -79,7 +79,7 @@ impl Site {
                 format!("[[service.backend]]\naddress = \"{address}\"\nweight = {weight}\n")
             });
             format!(
-                "[[service]]\nname = \"{name}\"\nvips = [\"{at}/tcp\", \"{at}/udp\"]\nmode = \"{mode}\"\n\
+                "[[service]]\nname = \"{name}\"\nvips = [\"{at}/tcp\", \"{at}/udp\"]\nmode = \"{mode}\"\nlearn_for = \"{time}\"\n\
                  [service.probe]\ntype = \"tcp\"\ninterval = \"{time}\"\ntimeout = \"{time}\"\nrise = 1\nfall = 2\n{}",
                 backends.collect::<String>()
             )

@@ -39,6 +39,7 @@ mod security;
 mod selftest;
 mod setup;
 mod snat;
+mod tracking;
 mod tunnel;
 mod vlan_device;
 mod vlan_scene;

@@ -102,10 +102,10 @@ pub(super) fn next_table(
 ) -> (Arc<[Slot]>, Moving) {
     // Nothing has changed, most of the time.
     if Arc::ptr_eq(held, due) && held.iter().all(|slot| slot.batch() == 0) {
-        return (Arc::clone(due), progress(due, rules, [0; 2]));
+        return (Arc::clone(due), progress(due, due, rules, 0));
     }
     if held.is_empty() || rules.moves_at_once() && due.is_empty() {
-        return (Arc::clone(due), progress(due, rules, [0; 2]));
+        return (Arc::clone(due), progress(due, due, rules, 0));
     }
     let mut way = Way::new(held, rules);
     let slots = if due.is_empty() || held.len() == due.len() {
@@ -121,7 +121,7 @@ pub(super) fn next_table(
         way.resized(held, due)
     };
     let slots: Arc<[Slot]> = slots;
-    let moving = progress(&slots, rules, [way.waiting, way.lingering]);
+    let moving = progress(&slots, due, rules, way.waiting);
     if slots.iter().all(|slot| slot.backend() == BackendId(0)) {
         return (Arc::from([]), Moving::default());
     }
@@ -129,14 +129,18 @@ pub(super) fn next_table(
     (table.map_or(slots, Arc::clone), moving)
 }
 
-fn progress(slots: &[Slot], rules: &Rules<'_>, [waiting, lingering]: [u32; 2]) -> Moving {
+fn progress(slots: &[Slot], due: &[Slot], rules: &Rules<'_>, waiting: u32) -> Moving {
     let mut moving = Moving {
         service: rules.service.0,
         slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
         waiting,
-        lingering,
         ..Moving::default()
     };
+    if slots.len() == due.len() {
+        let lingers = |(slot, due): &(&Slot, &Slot)| **slot == due.tracked() && !due.is_tracked();
+        let lingering = slots.iter().zip(due).filter(lingers).count();
+        moving.lingering = u32::try_from(lingering).unwrap_or(u32::MAX);
+    }
     for slot in slots {
         moving.tracked += u32::from(slot.is_tracked());
         if slot.batch() != 0 {
@@ -172,7 +176,6 @@ struct Way<'a> {
     /// How many may yet begin to, of those that move between backends that go on serving.
     room: u32,
     waiting: u32,
-    lingering: u32,
 }
 
 impl<'a> Way<'a> {
@@ -191,7 +194,6 @@ impl<'a> Way<'a> {
                 u32::try_from(step).unwrap_or(u32::MAX)
             },
             waiting: 0,
-            lingering: 0,
         }
     }
 
@@ -244,10 +246,7 @@ impl<'a> Way<'a> {
         }
         match self.strays {
             Some(strays) if !strays.contains(&place) => due,
-            _ => {
-                self.lingering += 1;
-                due.tracked()
-            }
+            _ => due.tracked(),
         }
     }
 

@@ -99,7 +99,9 @@ fn slots_of_the_dead_move_at_once_and_come_back_at_once() {
     assert_eq!((owned(&lab, TWO), tracked(&lab)), (0, dead));
     assert!(slots(&lab).iter().all(|slot| slot.batch() == 0));
     lab.set_health("web", TWO, Health::Up);
-    lab.settle();
+    let plan = lab.settle();
+    let lingering = plan.moves.values().map(|moving| moving.lingering);
+    assert_eq!(lingering.sum::<u32>() as usize, dead, "worth a look");
     let back: Vec<Slot> = healthy
         .iter()
         .map(|slot| Slot::new(slot.backend()))
