@@ -30,8 +30,11 @@ pub(super) fn assert_kept(world: &World, run: &Run) {
         Mode::L2 | Mode::Nat | Mode::Snat | Mode::Ipip | Mode::Gue => Action::Transmit,
     };
     assert_eq!(run.action, expected, "{}", world.scenario.name());
-    let faults = checksum_faults(&run.frame);
-    assert!(faults.is_empty(), "{}: {faults:?}", world.scenario.name());
+    // UDP around a packet whose own checksum covers what matters has none (RFC 6935 section 5).
+    if (mode, world.scenario.family) != (Mode::Gue, Family::V6) {
+        let faults = checksum_faults(&run.frame);
+        assert!(faults.is_empty(), "{}: {faults:?}", world.scenario.name());
+    }
     match mode {
         Mode::Local | Mode::Pass => same(world, &run.frame, &world.packet.frame()),
         Mode::L2 | Mode::Nat | Mode::Snat => {
