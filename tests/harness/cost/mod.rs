@@ -181,7 +181,7 @@ fn in_turn(
         }
         for (call, taken) in both {
             call(wrapper);
-            taken.push(wrapper.run(packets).each.as_secs_f64() * 1e9);
+            taken.push(f64::from(wrapper.run(packets).each.subsec_nanos()));
         }
     }
     taken
