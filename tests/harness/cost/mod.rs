@@ -104,6 +104,9 @@ impl Cost {
     }
 }
 
+/// More flows than are remembered.
+const FILLING: u32 = 1 << 21;
+
 /// Measures one row, on the CPU that the calling thread is bound to.
 ///
 /// # Panics
@@ -114,9 +117,14 @@ pub fn measure(scenario: Scenario, effort: Effort) -> Cost {
         assert_first_is_like_third(world);
         let (packets, runs) = effort.of(scenario.flows);
         let mut wrapper = wrapper(world, scenario.flows, scenario.services);
-        // All flows once: from then on they are known.
+        // All flows once: from then on they are known. Of a flood, more than are remembered: from then on each takes
+        // the place of another.
         wrapper.call(world.object.program());
-        let _ = wrapper.run(packets);
+        let _ = wrapper.run(if scenario.is_flood() {
+            FILLING
+        } else {
+            packets
+        });
         let (ledger, flows) = (world.ledger(), world.new_flows());
         let program = |wrapper: &mut Wrapper| wrapper.call(world.object.program());
         let floor = |wrapper: &mut Wrapper| wrapper.call_floor(scenario.floor());
