@@ -27,6 +27,7 @@ use lb_ebpf::{
     clippy::needless_pass_by_value,
     reason = "the signature that `#[xdp]` wants"
 )]
+#[inline(always)]
 fn balancer(ctx: XdpContext) -> u32 {
     balance(&ctx, Frame::new(ctx.ctx))
 }
@@ -37,6 +38,7 @@ fn balancer(ctx: XdpContext) -> u32 {
     clippy::needless_pass_by_value,
     reason = "the signature that `#[xdp]` wants"
 )]
+#[inline(always)]
 fn balancer_frags(ctx: XdpContext) -> u32 {
     balance(&ctx, Frame::with_fragments(ctx.ctx))
 }
@@ -53,6 +55,7 @@ fn balance(ctx: &XdpContext, mut frame: Frame) -> u32 {
     clippy::needless_pass_by_value,
     reason = "the signature that `#[xdp]` wants"
 )]
+#[inline(always)]
 fn probe(ctx: XdpContext) -> u32 {
     send_probe(&ctx, Frame::new(ctx.ctx))
 }
@@ -63,6 +66,7 @@ fn probe(ctx: XdpContext) -> u32 {
     clippy::needless_pass_by_value,
     reason = "the signature that `#[xdp]` wants"
 )]
+#[inline(always)]
 fn probe_frags(ctx: XdpContext) -> u32 {
     send_probe(&ctx, Frame::with_fragments(ctx.ctx))
 }
@@ -98,6 +102,7 @@ fn finish(ctx: &XdpContext, frame: &Frame, result: &Result<Sent, Outcome>) -> u3
     clippy::needless_pass_by_value,
     reason = "the signature that `#[xdp]` wants"
 )]
+#[inline(always)]
 fn decap(ctx: XdpContext) -> u32 {
     strip(Frame::new(ctx.ctx))
 }
@@ -108,6 +113,7 @@ fn decap(ctx: XdpContext) -> u32 {
     clippy::needless_pass_by_value,
     reason = "the signature that `#[xdp]` wants"
 )]
+#[inline(always)]
 fn decap_frags(ctx: XdpContext) -> u32 {
     strip(Frame::with_fragments(ctx.ctx))
 }

@@ -21,6 +21,7 @@
 //! | [`quic`] | connection ids as servers make them, and packets that bear them |
 //! | [`random`] | numbers that a seed determines |
 //! | [`input`] | what must hold for whatever bytes reach the daemon |
+//! | [`cost`] | what one packet costs the program |
 //! | [`wait`] | waiting for a condition, with a deadline |
 //!
 //! Nothing here is shared with the product but the map types of `lb-common` and the protocol's types: a
@@ -33,6 +34,7 @@
 pub mod bed;
 pub mod bpffs;
 pub mod control;
+pub mod cost;
 pub mod daemon;
 pub mod event;
 pub mod icmp;

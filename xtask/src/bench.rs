@@ -1,15 +1,30 @@
-//! `bench`: the benchmarks of the product, built in release mode and run one by one.
+//! `bench`: the benchmarks of the product, built in release mode where that matters and run one by one.
 
 use std::path::{self, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
-use crate::{shell, workspace};
+use crate::{ebpf, setup, shell, workspace};
 
 /// A benchmark, and what it is to be told.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Benchmark {
+    /// Nanoseconds that one packet costs the loaded program, beside what any program must do, as root
+    Packet {
+        /// Measure only rows whose name contains FILTER
+        #[arg(long, value_name = "FILTER")]
+        rows: Option<String>,
+        /// Fewer runs: figures for a first look
+        #[arg(long)]
+        quick: bool,
+        /// The CPU to run on; the last one if it is not said
+        #[arg(long, value_name = "N")]
+        cpu: Option<usize>,
+        /// Write the rows to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What probing costs the daemon, and how late probes begin, as root; needs what `cargo xtask build` leaves
     Probes {
         /// How many backends
@@ -63,7 +78,24 @@ pub(crate) enum Benchmark {
 /// # Errors
 /// It could not be built, or ended with an error.
 pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
+    // What is measured there has a profile of its own; the driver need not be built anew.
+    let is_in_kernel = matches!(benchmark, Benchmark::Packet { .. });
     let (name, arguments, json) = match benchmark {
+        Benchmark::Packet {
+            rows,
+            quick,
+            cpu,
+            json,
+        } => {
+            setup::run()?;
+            ebpf::build_object(ebpf::Options::default())?;
+            ebpf::build_bench_object()?;
+            let cpu = cpu.map(|cpu| ("--cpu", cpu.to_string()));
+            let rows = rows.map(|rows| ("--rows", rows));
+            let effort = ("--effort", if quick { "quick" } else { "full" }.to_owned());
+            let arguments = [effort].into_iter().chain(cpu).chain(rows);
+            ("packet", arguments.collect(), json)
+        }
         Benchmark::Probes {
             backends,
             interval,
@@ -103,7 +135,11 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
         }
     };
     let mut command = workspace::cargo("bench");
-    command.args(["--quiet", "--package", "lb-tests", "--bench", name, "--"]);
+    command.args(["--quiet", "--package", "lb-tests", "--bench", name]);
+    if is_in_kernel {
+        command.args(["--profile", "dev"]);
+    }
+    command.arg("--");
     for (flag, value) in arguments {
         command.args([flag, &value]);
     }

@@ -19,7 +19,15 @@ use crate::{
 
 const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "ebpf";
-const PACKAGE: &str = "lb-ebpf";
+
+/// A package that is an object, and the program of that name in it.
+#[derive(Clone, Copy, Debug)]
+struct Package(&'static str);
+
+/// The product's.
+const PRODUCT: Package = Package("lb-ebpf");
+/// Wrapper and floors of `bench packet`.
+const BENCH: Package = Package("lb-bench-ebpf");
 
 const RUSTFLAGS: [&str; 10] = [
     "-C",
@@ -45,7 +53,13 @@ pub(crate) struct Options {
 
 /// Where the object is, once built.
 pub(crate) fn object_path() -> PathBuf {
-    workspace::target().join(TARGET).join(PROFILE).join(PACKAGE)
+    PRODUCT.path()
+}
+
+impl Package {
+    fn path(self) -> PathBuf {
+        workspace::target().join(TARGET).join(PROFILE).join(self.0)
+    }
 }
 
 /// Builds the object, then `lbd` and `lbctl` in release mode.
@@ -86,6 +100,18 @@ pub(crate) fn build_with_next() -> Result<()> {
 /// # Errors
 /// A piece is missing, or the compiler or the linker failed.
 pub(crate) fn build_object(options: Options) -> Result<()> {
+    build_package(PRODUCT, options)
+}
+
+/// Builds the object that `bench packet` measures the product's with.
+///
+/// # Errors
+/// As [`build_object`].
+pub(crate) fn build_bench_object() -> Result<()> {
+    build_package(BENCH, Options::default())
+}
+
+fn build_package(package: Package, options: Options) -> Result<()> {
     let machine = Machine::observe();
     let compiler = machine.compiler().context(
         "building the eBPF object: no compiler with the source of `core` here; run `cargo xtask setup`",
@@ -98,9 +124,9 @@ pub(crate) fn build_object(options: Options) -> Result<()> {
     })?;
     shell::run(
         "building the eBPF object",
-        &mut object_command(compiler, linker, options),
+        &mut object_command(compiler, linker, package, options),
     )?;
-    let object = object_path();
+    let object = package.path();
     if !object.is_file() {
         bail!(
             "building the eBPF object: cargo succeeded, but {} is not there",
@@ -110,7 +136,12 @@ pub(crate) fn build_object(options: Options) -> Result<()> {
     Ok(())
 }
 
-fn object_command(compiler: Compiler, linker: &Linker, options: Options) -> Command {
+fn object_command(
+    compiler: Compiler,
+    linker: &Linker,
+    Package(package): Package,
+    options: Options,
+) -> Command {
     let mut command = compiler_command(compiler.origin);
     command
         .args([
@@ -122,7 +153,7 @@ fn object_command(compiler: Compiler, linker: &Linker, options: Options) -> Comm
             "--profile",
             PROFILE,
         ])
-        .args(["--package", PACKAGE, "--bin", PACKAGE])
+        .args(["--package", package, "--bin", package])
         .arg("--target-dir")
         .arg(workspace::target())
         .current_dir(workspace::root())
@@ -202,7 +233,7 @@ mod tests {
             release: (0, 13),
             llvm: Some(22),
         };
-        shell::line(&object_command(compiler, &linker, options))
+        shell::line(&object_command(compiler, &linker, PRODUCT, options))
     }
 
     #[test]

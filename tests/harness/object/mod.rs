@@ -15,21 +15,25 @@ mod pass;
 mod path;
 mod prefixes;
 mod run;
+mod size;
 mod sources;
 
 pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
+pub(crate) use run::repeat;
 pub use run::{Action, Ran};
+pub use size::Sizes;
+use size::load;
 
 use crate::kernel;
 
 use aya::{
-    Ebpf, EbpfLoader, Pod,
+    Ebpf, Pod,
     maps::{
         Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, PerCpuValues, lpm_trie::Key,
         xdp::DevMap, xdp::DevMapHash,
     },
-    programs::Xdp,
+    programs::{ProgramFd, Xdp},
 };
 use lb_common::{
     backend::{Backend, BackendId},
@@ -50,12 +54,6 @@ use lb_common::{
 
 /// Room for backends, devices and so on in a test's maps.
 const ENTRIES: u32 = 64;
-/// Room for VIPs of one IP version.
-const VIPS: u32 = 256;
-/// Room for server ids: several for each backend.
-const SERVER_IDS: u32 = 4 * ENTRIES;
-/// Room for flows of one IP version.
-const FLOWS: u32 = 1_024;
 
 /// The file to test: `LB_EBPF_OBJECT`, or where the workspace builds it.
 #[must_use]
@@ -139,20 +137,39 @@ pub struct Object {
     program: &'static str,
     /// The program for probes, loaded when it is first run.
     probe: (&'static str, bool),
+    sizes: Sizes,
 }
 
 impl Object {
     /// Loads the balancer with `settings`.
     #[must_use]
     pub fn load(settings: Settings, form: Form) -> Self {
-        let mut ebpf = load(&settings);
+        Self::load_sized(settings, form, Sizes::default())
+    }
+
+    /// The same with maps of these sizes.
+    #[must_use]
+    pub fn load_sized(settings: Settings, form: Form, sizes: Sizes) -> Self {
+        let mut ebpf = load(&settings, sizes);
         let program = form.of(names::BALANCER, names::BALANCER_FRAGS);
         load_program(&mut ebpf, program);
         Self {
             ebpf,
             program,
             probe: (form.of(names::PROBE, names::PROBE_FRAGS), false),
+            sizes,
         }
+    }
+
+    /// The balancer, for others to call.
+    #[must_use]
+    pub fn program(&self) -> &ProgramFd {
+        let program: Option<&Xdp> = self
+            .ebpf
+            .program(self.program)
+            .and_then(|program| program.try_into().ok());
+        let descriptor = program.and_then(|program| program.fd().ok());
+        descriptor.expect("the program that was loaded")
     }
 
     /// Pins a map for other tools to look at.
@@ -371,42 +388,6 @@ impl Object {
         let map = map.unwrap_or_else(|| panic!("the object has no map {name}"));
         M::try_from(map).unwrap_or_else(|error| panic!("map {name}: {error:?}"))
     }
-}
-
-fn load(settings: &Settings) -> Ebpf {
-    let mut loader = EbpfLoader::new();
-    loader.override_global(names::SETTINGS, settings, true);
-    for name in [names::VIPS_V4, names::VIPS_V6] {
-        loader.map_max_entries(name, VIPS);
-    }
-    for name in [
-        names::TABLES,
-        names::BACKENDS,
-        names::TRAFFIC,
-        names::DEVICES,
-        names::BLOCKLIST_V4,
-        names::BLOCKLIST_V6,
-    ] {
-        loader.map_max_entries(name, ENTRIES);
-    }
-    loader.map_max_entries(names::SERVER_IDS, SERVER_IDS);
-    for name in [
-        names::FRESH_V4,
-        names::FRESH_V6,
-        names::FLOWS_V4,
-        names::FLOWS_V6,
-        names::REPLIES_V4,
-        names::REPLIES_V6,
-        names::FRAGMENTS_V4,
-        names::FRAGMENTS_V6,
-        names::SOURCES_V4,
-        names::SOURCES_V6,
-    ] {
-        loader.map_max_entries(name, FLOWS);
-    }
-    loader
-        .load(&object_bytes())
-        .unwrap_or_else(|error| panic!("loading {}: {error:?}", object_path().display()))
 }
 
 fn age<A>(map: &mut HashMap<&mut MapData, FlowKey<A>, Reply<A>>, ticks: u32)

@@ -3,7 +3,7 @@
 use aya::{Ebpf, programs::XdpMode};
 use lb_common::settings::Settings;
 
-use super::{Form, load, load_program, xdp};
+use super::{Form, Sizes, load, load_program, xdp};
 use crate::netns::Namespace;
 
 /// A program on interfaces that passes every frame: what a veth peer needs, which without one never wakes for frames
@@ -20,7 +20,7 @@ impl PassProgram {
     pub fn load() -> Self {
         let form = Form::all().last().copied().unwrap_or(Form::Plain);
         let program = form.of("pass", "pass_frags");
-        let mut ebpf = load(&Settings::default());
+        let mut ebpf = load(&Settings::default(), Sizes::default());
         load_program(&mut ebpf, program);
         Self { ebpf, program }
     }

@@ -1,5 +1,7 @@
 //! Running the program on one frame, and telling what became of it.
 
+use std::time::Duration;
+
 use aya::{
     Ebpf, TestRun, TestRunOptions,
     maps::{MapData, PerCpuArray},
@@ -13,7 +15,7 @@ use lb_common::{
     traffic::Traffic,
 };
 
-use super::{ENTRIES, Object, load_program};
+use super::{Object, load_program};
 use crate::packet::hex_dump;
 
 /// What an XDP program answers.
@@ -138,7 +140,7 @@ impl Object {
                     flows: sum.flows + value.flows,
                 })
         };
-        (0..ENTRIES).map(counters).collect()
+        (0..self.sizes.backends).map(counters).collect()
     }
 }
 
@@ -150,6 +152,20 @@ pub(super) fn test_run(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32) -> (
 }
 
 fn answer(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32, out: &mut Vec<u8>) -> Action {
+    let (action, _) = repeat(ebpf, name, frame, ingress, 1, out);
+    action
+}
+
+/// Gives `frame` to a program so many times, each time as the program has left it the time before: the last answer,
+/// the frame as it is then in `out`, and the mean time of one answer, in whole nanoseconds.
+pub(crate) fn repeat(
+    ebpf: &Ebpf,
+    name: &str,
+    frame: &[u8],
+    ingress: u32,
+    times: u32,
+    out: &mut Vec<u8>,
+) -> (Action, Duration) {
     let program: &Xdp = ebpf
         .program(name)
         .and_then(|program| program.try_into().ok())
@@ -163,19 +179,21 @@ fn answer(ebpf: &Ebpf, name: &str, frame: &[u8], ingress: u32, out: &mut Vec<u8>
         data_in: Some(frame),
         data_out: Some(out),
         ctx_in: Some(&context),
+        repeat: times,
         ..TestRunOptions::new()
     });
     let result = result
         .unwrap_or_else(|error| panic!("running the program on\n{}\n{error:?}", hex_dump(frame)));
     out.truncate(result.data_size_out as usize);
-    match result.return_value {
+    let action = match result.return_value {
         0 => Action::Aborted,
         1 => Action::Drop,
         2 => Action::Pass,
         3 => Action::Transmit,
         4 => Action::Redirect,
         other => panic!("the program answered {other}"),
-    }
+    };
+    (action, result.duration)
 }
 
 fn single_outcome(before: &[u64], after: &[u64], frame: &[u8]) -> Outcome {

@@ -47,8 +47,8 @@ struct Selection {
     arguments: &'static [&'static str],
 }
 
-/// Every suite. The last five load programs and make namespaces.
-const SUITES: [Selection; 9] = [
+/// Every suite. The last six load programs and make namespaces.
+const SUITES: [Selection; 10] = [
     suite("lb-common", &["--package", "lb-common"]),
     suite("lb-ebpf", &["--package", "lb-ebpf", "--lib"]),
     suite("lb-userspace", &["--package", "lb-userspace"]),
@@ -61,6 +61,18 @@ const SUITES: [Selection; 9] = [
     suite("fuzz", &["--package", "lb-tests", "--test", "fuzz"]),
     suite("netns", &["--package", "lb-tests", "--test", "netns"]),
     suite("torture", &["--package", "lb-tests", "--test", "torture"]),
+    suite(
+        "bench",
+        &[
+            "--package",
+            "lb-bench-ebpf",
+            "--package",
+            "lb-tests",
+            "--lib",
+            "--test",
+            "bench",
+        ],
+    ),
 ];
 
 const fn suite(name: &'static str, arguments: &'static [&'static str]) -> Selection {
@@ -93,7 +105,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn counted(options: &Options) -> Result<Report> {
     if !shell::is_root() {
         bail!(
-            "the suites abi, dataplane, fuzz, netns and torture load programs and make namespaces: run this as root, \
+            "the suites abi, dataplane, fuzz, netns, torture and bench load programs and make namespaces: run this as root, \
              or a crate's own tests by `cargo test -p lb-userspace`"
         );
     }
@@ -115,6 +127,7 @@ pub(crate) fn counted(options: &Options) -> Result<Report> {
 /// Runs every suite on this kernel.
 fn here(options: &Options) -> Result<Report> {
     ebpf::build_with_next()?;
+    ebpf::build_bench_object()?;
     let before = Leftovers::observe();
     let mut suites = BTreeMap::new();
     for selection in &SUITES {
