@@ -10,6 +10,7 @@
 
 mod decap;
 mod family;
+mod flood;
 mod ledger;
 mod member;
 mod row;

@@ -247,10 +247,24 @@ impl World {
         );
     }
 
+    /// Publishes a table of nothing but `backend`, whose flows are not remembered, for a port, TCP, UDP and SCTP.
+    pub(crate) fn serve_untracked(&mut self, family: Family, port: u16, backend: u32) {
+        let slot = Slot::new(BackendId(backend));
+        // The last regions are nobody else's.
+        let region = match family {
+            Family::V4 => 62,
+            Family::V6 => 63,
+        };
+        let table_offset = region * SLOTS_PER_ELEMENT;
+        self.object
+            .write_table(table_offset, &[slot; SLOTS as usize]);
+        self.publish(family, port, table_offset, SLOTS);
+    }
+
     /// Writes a table of nothing but `backend`, whose flows are remembered; a VIP that points to it.
     fn table_of(&mut self, backend: u32) -> Vip {
-        // One region for each backend; the last one for the backend that is beyond all.
-        let table_offset = backend.min(63) * SLOTS_PER_ELEMENT;
+        // One region for each backend; one more for the backend that is beyond all.
+        let table_offset = backend.min(61) * SLOTS_PER_ELEMENT;
         let slots = [Slot::new(BackendId(backend)).tracked(); SLOTS as usize];
         self.object.write_table(table_offset, &slots);
         let [source_rate, source_burst] = self.limit;

@@ -42,11 +42,33 @@ fn disabled(world: &mut World) {
     world.put(FIRST, 1, Backend::INACTIVE);
 }
 
+/// The table names the first backend, and its flows are not remembered.
+fn untracked(world: &mut World) {
+    for family in Family::BOTH {
+        world.serve_untracked(family, PORT_CHANGING, FIRST.id);
+    }
+}
+
+/// The table names the second backend, and its flows are not remembered.
+fn moved_untracked(world: &mut World) {
+    for family in Family::BOTH {
+        world.serve_untracked(family, PORT_CHANGING, SECOND.id);
+    }
+}
+
+/// The table names a NAT backend, and its flows are not remembered.
+fn nat_untracked(world: &mut World) {
+    for family in Family::BOTH {
+        world.serve_untracked(family, PORT_CHANGING, of(family, NAT_BACK).id);
+    }
+}
+
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for family in Family::BOTH {
         rows.extend(changes(family));
         rows.extend(beginnings(family));
+        rows.extend(without_memory(family));
     }
     rows
 }
@@ -130,6 +152,51 @@ fn changes(family: Family) -> Vec<Row> {
         )
         .then(|world| world.put(FIRST, 1, 0))
         .transmits(&ack, &SECOND.receives(&ack)),
+    ]
+}
+
+/// Slots that are not tracked: their packets neither ask the flow tables nor write them.
+fn without_memory(family: Family) -> Vec<Row> {
+    let syn = tcp(family, PORT_CHANGING);
+    let ack = syn.clone().flags(Flags::ACK);
+    let datagram = udp(family, PORT_CHANGING);
+    let nat = of(family, NAT_BACK);
+    let named = |name: &str| row(format!("{family:?}: {name}"));
+    vec![
+        named("an untracked slot's flows are not remembered")
+            .then(untracked)
+            .transmits(&syn, &FIRST.receives(&syn))
+            .transmits(&ack, &FIRST.receives(&ack))
+            .transmits(&datagram, &FIRST.receives(&datagram))
+            .remembers(0, 0),
+        // What is remembered is not asked for, and stands there as it was.
+        named("an untracked slot asks nothing, a tracked one does again")
+            .transmits(&syn, &FIRST.receives(&syn))
+            .transmits(&ack, &FIRST.receives(&ack))
+            .then(moved_untracked)
+            .transmits(&ack, &SECOND.receives(&ack))
+            .remembers(1, 0)
+            .then(moved)
+            .transmits(&ack, &FIRST.receives(&ack))
+            .remembers(1, 0),
+        named("an untracked slot that begins to be tracked remembers what goes on")
+            .then(untracked)
+            .transmits(&syn, &FIRST.receives(&syn))
+            .then(|world| {
+                for family in Family::BOTH {
+                    world.serve(family, PORT_CHANGING, FIRST.id);
+                }
+            })
+            .transmits(&ack, &FIRST.receives(&ack))
+            .remembers(1, 0)
+            .then(moved)
+            .transmits(&ack, &FIRST.receives(&ack)),
+        named("nat flows on an untracked slot are remembered for their way back alone")
+            .then(nat_untracked)
+            .redirects(&syn, &nat.receives(&syn))
+            .redirects(&ack, &nat.receives(&ack))
+            .redirects(&datagram, &nat.receives(&datagram))
+            .remembers(0, 2),
     ]
 }
 

@@ -117,7 +117,9 @@ impl Scenario {
             // Of an `snat` backend all flows are remembered, for their ports.
             tracking: match mode {
                 Mode::Snat => Tracking::Always,
-                _ => Tracking::OnDemand,
+                Mode::L2 | Mode::Nat | Mode::Ipip | Mode::Gue | Mode::Local | Mode::Pass => {
+                    Tracking::OnDemand
+                }
             },
             backends: Self::BACKENDS,
             slots: Self::SLOTS,

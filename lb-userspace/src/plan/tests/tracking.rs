@@ -106,11 +106,11 @@ fn slots_of_the_dead_move_at_once_and_come_back_at_once() {
         .iter()
         .map(|slot| Slot::new(slot.backend()))
         .collect();
-    let plain = |lab: &Lab| -> Vec<Slot> {
+    let bare = |lab: &Lab| -> Vec<Slot> {
         let slots = slots(lab);
         slots.iter().map(|slot| Slot::new(slot.backend())).collect()
     };
-    assert_eq!(plain(&lab), back, "at once: all their flows are remembered");
+    assert_eq!(bare(&lab), back, "at once: all their flows are remembered");
     assert_eq!(
         tracked(&lab),
         dead,
