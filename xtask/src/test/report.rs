@@ -148,13 +148,20 @@ impl Report {
     /// Whether the run may be called a success.
     ///
     /// # Errors
-    /// A test failed, none ran, or something was left behind.
+    /// Tests failed, which are named; none ran; or something was left behind.
     pub(crate) fn verdict(&self) -> Result<()> {
         if self.failed > 0 {
+            let failures = self.suites().into_iter().flat_map(|(suite, counts)| {
+                let failures = counts.failures.iter();
+                failures.map(move |test| format!("{suite}: {test}"))
+            });
+            let left = self.left_behind.iter().map(|it| format!("left: {it}"));
+            let named: Vec<String> = failures.chain(left).collect();
             bail!(
-                "{} of {} tests failed",
+                "{} of {} tests failed: {}",
                 self.failed,
-                self.passed + self.failed
+                self.passed + self.failed,
+                named.join(", ")
             );
         }
         if self.passed == 0 {
@@ -162,10 +169,9 @@ impl Report {
         }
         Ok(())
     }
-}
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The suites that were run here, and those in guests, which have their kernel before their name.
+    fn suites(&self) -> Vec<(String, &Suite)> {
         let here = self
             .suites
             .iter()
@@ -174,7 +180,13 @@ impl fmt::Display for Report {
             let named = move |(name, suite)| (format!("{kernel}/{name}"), suite);
             counts.suites.iter().map(named)
         });
-        let suites: Vec<(String, &Suite)> = here.chain(there).collect();
+        here.chain(there).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suites = self.suites();
         for (name, suite) in &suites {
             let Suite { passed, failed, .. } = suite;
             writeln!(
@@ -237,6 +249,18 @@ mod tests {
         assert!(report(5, 1, &[]).verdict().is_err());
         assert!(report(0, 0, &[]).verdict().is_err());
         assert!(report(5, 0, &["namespace lbt-1"]).verdict().is_err());
+    }
+
+    #[test]
+    fn a_verdict_names_what_failed() {
+        let mut suite = Suite::of_one("it_works", false);
+        suite.passed = 2;
+        let suites = BTreeMap::from([("abi".to_owned(), suite)]);
+        let report = Report::new(suites, vec!["namespace lbt-1".to_owned()]);
+        assert_eq!(
+            report.verdict().unwrap_err().to_string(),
+            "2 of 4 tests failed: abi: it_works, left: namespace lbt-1"
+        );
     }
 
     #[test]
