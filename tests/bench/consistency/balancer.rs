@@ -47,7 +47,6 @@ pub(crate) struct Balancer {
     /// Whether it takes all flows for remembered: it shows where slots move in the end.
     foresees: bool,
     actual: Actual,
-    tables: Tables,
     plan: Plan,
     used: Knowledge,
     /// Since when batches have been learning.
@@ -65,7 +64,6 @@ impl Balancer {
         Self {
             foresees: false,
             actual: Actual::default(),
-            tables: Tables::default(),
             plan: Plan::default(),
             used: Knowledge::default(),
             batches: BTreeMap::new(),
@@ -112,10 +110,15 @@ impl Balancer {
         backend.is_active.then_some(backend.server)
     }
 
-    /// Plans and publishes what is wanted `now`.
-    pub(crate) fn reconcile(&mut self, wanted: &Wanted, now: Tick) -> Result<()> {
+    /// Plans and publishes what is wanted `now`. `tables` may be those that another has computed.
+    pub(crate) fn reconcile(
+        &mut self,
+        wanted: &Wanted,
+        tables: &mut Tables,
+        now: Tick,
+    ) -> Result<()> {
         let knowledge = self.knowledge(wanted, now);
-        let plan = plan(wanted.input(&knowledge, &self.actual), &mut self.tables);
+        let plan = plan(wanted.input(&knowledge, &self.actual), tables);
         ensure!(
             plan.shortages.is_empty(),
             "the maps have no room: {:?}",
@@ -152,9 +155,15 @@ impl Balancer {
 
     /// Does what is due `now`, as `daemon::learning` does it: has slots moved whose flows have been learnt, and looks at
     /// the flow tables while that is worth something; `is_draining`: while flows are to be counted.
-    pub(crate) fn tick(&mut self, wanted: &Wanted, now: Tick, is_draining: bool) -> Result<()> {
+    pub(crate) fn tick(
+        &mut self,
+        wanted: &Wanted,
+        tables: &mut Tables,
+        now: Tick,
+        is_draining: bool,
+    ) -> Result<()> {
         if self.learnt(wanted, now) != self.used.learnt {
-            self.reconcile(wanted, now)?;
+            self.reconcile(wanted, tables, now)?;
         }
         let lingers = self.plan.moves.values().any(|moving| moving.lingering > 0);
         let is_worth_a_look = lingers || is_draining && wanted.moves.tracking != Tracking::Off;
@@ -162,7 +171,7 @@ impl Balancer {
             self.next_look = now + learn_for(wanted).clamp(seconds(1), seconds(30));
             self.look();
             if self.strays != self.used.strays {
-                self.reconcile(wanted, now)?;
+                self.reconcile(wanted, tables, now)?;
             }
         }
         Ok(())

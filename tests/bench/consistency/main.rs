@@ -17,9 +17,9 @@ mod time;
 mod traffic;
 mod wanted;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Parser;
 use lb_userspace::model::Tracking;
 use serde::Serialize;
@@ -170,11 +170,18 @@ fn main() -> Result<()> {
         count(Cause::Ecmp),
     );
     let mut all = Vec::new();
-    for tracking in [Tracking::Always, Tracking::Off, Tracking::OnDemand] {
-        let rows = rows(&options, &churn, tracking)?;
-        print(&rows);
-        all.extend(rows);
-    }
+    thread::scope(|scope| {
+        let run = |tracking| {
+            let (options, churn) = (&options, &churn);
+            scope.spawn(move || rows(options, churn, tracking))
+        };
+        for run in [Tracking::Always, Tracking::Off, Tracking::OnDemand].map(run) {
+            let rows = run.join().map_err(|_| anyhow!("a simulation panicked"))??;
+            print(&rows);
+            all.extend(rows);
+        }
+        anyhow::Ok(())
+    })?;
     println!(
         "not modelled: packets that are lost or overtake each other, balancers that see a failure at different moments, \
          clients that try again, the kernel's approximate LRU, floods, drains with a deadline"

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
-use lb_userspace::model::{Health, Tracking};
+use lb_userspace::{
+    model::{Health, Tracking},
+    plan::Tables,
+};
 
 use super::{
     balancer::{Balancer, slots},
@@ -79,6 +82,8 @@ struct Simulation<'a> {
     setting: &'a Setting<'a>,
     wanted: Wanted,
     fleet: Vec<Place>,
+    /// What one has computed is as good for the others.
+    tables: Tables,
     /// Shows where slots will be in the end; their moves are laid to the event's charge.
     due: Balancer,
     /// Why each slot moved last.
@@ -105,8 +110,9 @@ pub(crate) fn simulate(setting: &Setting<'_>) -> Result<Outcome> {
         }
         simulation.remove_drained(now)?;
         let is_draining = !simulation.draining.is_empty();
+        let (wanted, tables) = (&simulation.wanted, &mut simulation.tables);
         for place in &mut simulation.fleet {
-            place.balancer.tick(&simulation.wanted, now, is_draining)?;
+            place.balancer.tick(wanted, tables, now, is_draining)?;
         }
         let mut unexplained = 0;
         traffic.each(now, |flow| unexplained += u64::from(!simulation.send(flow)));
@@ -132,6 +138,7 @@ impl<'a> Simulation<'a> {
             setting,
             wanted: Wanted::new(setting.backends, setting.tracking)?,
             fleet: (0..BALANCERS).map(place).collect(),
+            tables: Tables::default(),
             due: Balancer::foreseeing(),
             causes: Vec::new(),
             draining: BTreeMap::new(),
@@ -140,7 +147,9 @@ impl<'a> Simulation<'a> {
             outcome: Outcome::default(),
         };
         simulation.reconcile(0)?;
-        simulation.due.reconcile(&simulation.wanted, 0)?;
+        simulation
+            .due
+            .reconcile(&simulation.wanted, &mut simulation.tables, 0)?;
         simulation.causes = vec![None; simulation.due.table().len()];
         Ok(simulation)
     }
@@ -148,7 +157,9 @@ impl<'a> Simulation<'a> {
     /// All balancers see what is wanted.
     fn reconcile(&mut self, now: Tick) -> Result<()> {
         for place in &mut self.fleet {
-            place.balancer.reconcile(&self.wanted, now)?;
+            place
+                .balancer
+                .reconcile(&self.wanted, &mut self.tables, now)?;
         }
         Ok(())
     }
@@ -183,7 +194,9 @@ impl<'a> Simulation<'a> {
                     is_there: true,
                     number: place.number + 1,
                 };
-                return place.balancer.reconcile(&self.wanted, now);
+                return place
+                    .balancer
+                    .reconcile(&self.wanted, &mut self.tables, now);
             }
         }
         self.reconcile(now)?;
@@ -197,7 +210,7 @@ impl<'a> Simulation<'a> {
             slots.map(|slot| due.server(*slot)).collect()
         };
         let before = owners(&self.due);
-        self.due.reconcile(&self.wanted, now)?;
+        self.due.reconcile(&self.wanted, &mut self.tables, now)?;
         let after = owners(&self.due);
         if before.len() != after.len() {
             self.causes = vec![Some(cause); after.len()];

@@ -48,11 +48,15 @@ struct Selection {
 }
 
 /// Every suite. The last five load programs and make namespaces.
-const SUITES: [Selection; 9] = [
+const SUITES: [Selection; 10] = [
     suite("lb-common", &["--package", "lb-common"]),
     suite("lb-ebpf", &["--package", "lb-ebpf", "--lib"]),
     suite("lb-userspace", &["--package", "lb-userspace"]),
     suite("xtask", &["--package", "xtask"]),
+    suite(
+        "consistency",
+        &["--package", "lb-tests", "--test", "consistency"],
+    ),
     suite("abi", &["--package", "lb-tests", "--test", "abi"]),
     suite(
         "dataplane",
