@@ -41,14 +41,17 @@ impl Server {
     /// Serves HTTP on all addresses of the namespace, IPv4 and IPv6.
     #[must_use]
     pub fn http(namespace: &Namespace, port: u16, name: &str) -> Self {
-        let name = name.to_owned();
+        // Made once: it may be megabytes, and every probe is a connection.
+        let length = name.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}");
+        let answer: Arc<str> = answer.into();
         Self::start(namespace, move || async move {
             let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
             let listener = TcpListener::bind(address).await?;
             Ok(async move {
                 let mut connections = JoinSet::new();
                 while let Ok((stream, _)) = listener.accept().await {
-                    connections.spawn(serve(stream, name.clone()));
+                    connections.spawn(serve(stream, Arc::clone(&answer)));
                 }
             })
         })
@@ -126,13 +129,9 @@ impl Drop for Server {
     }
 }
 
-/// Answers every request on a connection with the server's name.
-async fn serve(stream: tokio::net::TcpStream, name: String) -> io::Result<()> {
+/// Answers every request on a connection by `answer`.
+async fn serve(stream: tokio::net::TcpStream, answer: Arc<str>) -> io::Result<()> {
     let mut stream = tokio::io::BufReader::new(stream);
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}",
-        name.len()
-    );
     loop {
         let mut line = String::new();
         // A request ends with an empty line; nothing here has a body.

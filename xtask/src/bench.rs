@@ -25,6 +25,25 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Which connections a fleet of balancers breaks under churn, and how many it remembers for it, by `tracking`: a
+    /// simulation
+    Consistency {
+        /// Backends of the service
+        #[arg(long, value_name = "N", default_value_t = 500)]
+        backends: u32,
+        /// Flows at a time
+        #[arg(long, value_name = "N", default_value_t = 20_000)]
+        flows: u32,
+        /// Simulated time
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        hours: u32,
+        /// What chance is made from
+        #[arg(long, value_name = "SEED", default_value_t = 1)]
+        seed: u64,
+        /// Write the rows to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What probing costs the daemon, and how late probes begin, as root; needs what `cargo xtask build` leaves
     Probes {
         /// How many backends
@@ -95,6 +114,21 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             let effort = ("--effort", if quick { "quick" } else { "full" }.to_owned());
             let arguments = [effort].into_iter().chain(cpu).chain(rows);
             ("packet", arguments.collect(), json)
+        }
+        Benchmark::Consistency {
+            backends,
+            flows,
+            hours,
+            seed,
+            json,
+        } => {
+            let arguments = [
+                ("--backends", backends.to_string()),
+                ("--flows", flows.to_string()),
+                ("--hours", hours.to_string()),
+                ("--seed", seed.to_string()),
+            ];
+            ("consistency", arguments.to_vec(), json)
         }
         Benchmark::Probes {
             backends,

@@ -48,11 +48,16 @@ struct Selection {
 }
 
 /// Every suite. The last six load programs and make namespaces.
-const SUITES: [Selection; 10] = [
+const SUITES: [Selection; 12] = [
     suite("lb-common", &["--package", "lb-common"]),
     suite("lb-ebpf", &["--package", "lb-ebpf", "--lib"]),
     suite("lb-userspace", &["--package", "lb-userspace"]),
     suite("xtask", &["--package", "xtask"]),
+    suite(
+        "consistency",
+        &["--package", "lb-tests", "--test", "consistency"],
+    ),
+    suite("inputs", &["--package", "lb-tests", "--test", "inputs"]),
     suite("abi", &["--package", "lb-tests", "--test", "abi"]),
     suite(
         "dataplane",
