@@ -44,6 +44,7 @@ fn known(mode: Mode) -> Known {
         service: ServiceId(1),
         source_limit: None,
         quic_lb: QuicLb::default(),
+        algorithm: crate::model::Algorithm::Maglev,
     };
     let mut known = Known {
         services: [(ServiceId(1), "web".to_owned())].into(),
