@@ -33,7 +33,7 @@ use lb_common::{
     prefix::Prefix,
     quic::{Server, ServerIdKey},
     settings::Settings,
-    table::{Element, SLOTS_PER_ELEMENT, Slot, turn},
+    table::{self, Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
     translation::Translation,
     vip::{Vip, VipKey},
@@ -61,7 +61,7 @@ static VIP_PREFIXES_V6: VipPrefixes<Address6> = LpmTrie::new();
 #[btf_map]
 static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
 #[btf_map]
-static TURNS: PerCpuArray<u32, { lb_common::table::TURNS as usize }> = PerCpuArray::new();
+static TURNS: PerCpuArray<u32, { table::TURNS as usize }> = PerCpuArray::new();
 #[btf_map]
 static BACKENDS: Array<Backend, 4096> = Array::new();
 #[btf_map]
@@ -231,17 +231,20 @@ pub fn slot(index: u32) -> Option<Slot> {
     })
 }
 
-/// Whose turn it is on this CPU among the `slots` slots of the service with this number; the next one has the next turn.
+/// Whose turn it is on this CPU among the `slots` slots of the service with this number; if `is_taken`, the next packet
+/// that asks has the next one.
 #[inline(always)]
 #[must_use]
-pub fn take_turn(service: u32, slots: u32) -> u32 {
-    let Some(counter) = TURNS.get_ptr_mut(service % lb_common::table::TURNS) else {
+pub fn turn(service: u32, slots: u32, is_taken: bool) -> u32 {
+    let Some(counter) = TURNS.get_ptr_mut(service % table::TURNS) else {
         return 0;
     };
     // SAFETY: this CPU's own element, and the program is not preempted by itself.
     unsafe {
-        let (slot, next) = turn(*counter, slots);
-        *counter = next;
+        let (slot, next) = table::turn(*counter, slots);
+        if is_taken {
+            *counter = next;
+        }
         slot
     }
 }

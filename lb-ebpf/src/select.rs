@@ -135,12 +135,12 @@ fn place<F: Ip>(vip: &Vip, packet: &Packet<F>, hash: FlowHash) -> u32 {
 }
 
 /// A place in the VIP's table for a packet whose flow is not known: the one whose turn it is, or any. What begins no flow
-/// has no turn, or it would shift those of flows.
+/// leaves the turn to the next that does.
 #[inline(always)]
 fn drawn<F: Ip>(vip: &Vip, packet: &Packet<F>) -> u32 {
-    let begins = packet.error == 0 && packet.signal.begins_flow();
-    if vip.flags & Vip::ROUND_ROBIN != 0 && begins {
-        maps::take_turn(vip.service, vip.table_slots)
+    if vip.flags & Vip::ROUND_ROBIN != 0 {
+        let begins = packet.error == 0 && packet.signal.begins_flow();
+        maps::turn(vip.service, vip.table_slots, begins)
     } else {
         let high = u64::from(maps::chance()) << 32;
         slot_of(FlowHash(high), vip.table_slots)
