@@ -37,7 +37,7 @@ pub(crate) const OWN_PORT: u8 = 1;
 pub(crate) const OWN_ANY_PORT: u8 = 2;
 /// Slots of every lookup table.
 const SLOTS: u32 = 13;
-/// The place among the tables of backends of the one with several.
+/// The place among the tables of backends of those with several, one of each family.
 const SPREAD: u32 = 60;
 /// Low bits of outer sources that vary with the flow.
 pub(crate) const SOURCE_BITS: u8 = 16;
@@ -270,7 +270,8 @@ impl World {
 
     /// Publishes a table of these slots for a port, TCP, UDP and SCTP, which flows get in the way that `flags` say.
     pub(crate) fn spread(&mut self, family: Family, port: u16, flags: u32, slots: &[Slot]) {
-        let table_offset = SPREAD * SLOTS_PER_ELEMENT;
+        let place = SPREAD + u32::from(family == Family::V6);
+        let table_offset = place * SLOTS_PER_ELEMENT;
         self.object.write_table(table_offset, slots);
         let vip = Vip {
             table_offset,

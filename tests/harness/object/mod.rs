@@ -50,6 +50,8 @@ use lb_common::{
 
 /// Room for backends, devices and so on in a test's maps.
 const ENTRIES: u32 = 64;
+/// Room for lookup tables of one element.
+const TABLES: u32 = 2 * ENTRIES;
 /// Room for VIPs of one IP version.
 const VIPS: u32 = 256;
 /// Room for server ids: several for each backend.
@@ -389,7 +391,6 @@ fn load(settings: &Settings) -> Ebpf {
         loader.map_max_entries(name, VIPS);
     }
     for name in [
-        names::TABLES,
         names::BACKENDS,
         names::TRAFFIC,
         names::DEVICES,
@@ -398,6 +399,7 @@ fn load(settings: &Settings) -> Ebpf {
     ] {
         loader.map_max_entries(name, ENTRIES);
     }
+    loader.map_max_entries(names::TABLES, TABLES);
     loader.map_max_entries(names::SERVER_IDS, SERVER_IDS);
     for name in [
         names::FRESH_V4,
