@@ -7,7 +7,7 @@ use lb_common::{outcome::Outcome, table::Slot, vlan::Vlan};
 use super::*;
 use crate::{
     dataplane::{Region, trial::Remembered},
-    model::{Mode, QuicLb},
+    model::{Algorithm, Mode, QuicLb},
     neighbor::NextHop,
 };
 use frame::Recipe;
@@ -44,7 +44,7 @@ fn known(mode: Mode) -> Known {
         service: ServiceId(1),
         source_limit: None,
         quic_lb: QuicLb::default(),
-        algorithm: crate::model::Algorithm::Maglev,
+        algorithm: Algorithm::Maglev,
     };
     let mut known = Known {
         services: [(ServiceId(1), "web".to_owned())].into(),

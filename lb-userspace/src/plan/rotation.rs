@@ -110,15 +110,16 @@ mod tests {
             for (member, weight) in (0..).zip(&weights) {
                 let share = f64::from(*weight) / f64::from(total);
                 let mut had = 0.0;
+                let number = |count: usize| f64::from(u32::try_from(count).unwrap());
                 // Each of the others may be half a turn early.
-                let most = 1.0 + weights.len() as f64 / 2.0;
+                let most = 1.0 + number(weights.len()) / 2.0;
                 for (turns, next) in (1..).zip(&order) {
                     had += f64::from(u8::from(*next == member));
                     let due = f64::from(turns) * share;
                     prop_assert!((had - due).abs() <= most, "{member}: {had} of {due}");
                 }
                 if slots >= total {
-                    prop_assert!((had - order.len() as f64 * share).abs() < 1e-6);
+                    prop_assert!((had - number(order.len()) * share).abs() < 1e-6);
                 }
             }
         }
