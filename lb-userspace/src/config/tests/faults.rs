@@ -344,10 +344,10 @@ fn what_is_drawn_must_be_remembered() {
                 "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"{algorithm}\"\ntracking = \"{tracking}\"\n"
             );
             let words = format!("algorithm {algorithm} draws a slot for each flow when it begins");
-            assert_faults(&text, &[("service[0].tracking", 5, 1, words.as_str())]);
+            assert_faults(&text, &[("service[0].tracking", 5, 12, words.as_str())]);
         }
     }
     let text = "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"wrr\"\n";
     let words = "`wrr` is not one of: maglev, source-hash, random, round-robin";
-    assert_faults(text, &[("service[0].algorithm", 4, 1, words)]);
+    assert_faults(text, &[("service[0].algorithm", 4, 13, words)]);
 }
