@@ -71,12 +71,12 @@ pub struct Flow {
     pub source_port: Be16,
     /// How far its client has come.
     pub client: Progress,
-    /// When its last packet came, in [`ticks`](crate::progress::ticks).
+    /// When its last packet came, in [`ticks`].
     pub last_seen: u32,
 }
 
 impl Flow {
-    /// How long, in [`ticks`](crate::progress::ticks), a TCP connection may be idle before it is taken to have ended
+    /// How long, in [`ticks`], a TCP connection may be idle before it is taken to have ended
     /// (RFC 5382 section 5: 2 hours and 4 minutes).
     pub const ESTABLISHED: u32 = ticks(7_440 * 1_000_000_000);
     /// The same after its client's FIN or RST (ibid.: 4 minutes).
@@ -84,7 +84,7 @@ impl Flow {
     /// The same for flows of other protocols (RFC 4787 section 4.3: 5 minutes).
     pub const CONNECTIONLESS: u32 = ticks(300 * 1_000_000_000);
 
-    /// Whether a flow of this protocol has ended by `now`, in [`ticks`](crate::progress::ticks), as far as one can tell
+    /// Whether a flow of this protocol has ended by `now`, in [`ticks`], as far as one can tell
     /// from what its client sends.
     #[inline]
     #[must_use]
@@ -113,7 +113,7 @@ impl Flow {
 pub struct Reply<Address> {
     /// The reply as the client must see it: from the VIP to the client.
     pub flow: FlowKey<Address>,
-    /// When the flow's last packet came, of either direction, in [`ticks`](crate::progress::ticks).
+    /// When the flow's last packet came, of either direction, in [`ticks`].
     pub last_seen: u32,
     /// How far the client has come; [`Progress::UNTRACKED`] in mode [`NAT`](crate::backend::Mode::NAT), which takes
     /// the client's own port, and [`Progress::PROBE`] if it is a probe of ours.
@@ -123,7 +123,7 @@ pub struct Reply<Address> {
 }
 
 impl<Address> Reply<Address> {
-    /// Whether at `now`, in [`ticks`](crate::progress::ticks), the flow's port may be given to another flow.
+    /// Whether at `now`, in [`ticks`], the flow's port may be given to another flow.
     #[inline]
     #[must_use]
     pub const fn has_expired(&self, now: u32, snat: &SourceNat) -> bool {

@@ -44,6 +44,26 @@ pub fn flow_hash<F: Family>(key: &FlowKey<F::Address>, seed: u64) -> FlowHash {
     }
     let ports = u32::from(key.source_port.raw()) | u32::from(key.destination_port.raw()) << 16;
     state = round(state, u64::from(ports) | u64::from(key.protocol) << 32);
+    avalanche(state)
+}
+
+/// Hashes a client's address under `seed`, for services that choose the slot by it ([`Vip::BY_SOURCE`]): the same for all
+/// VIPs, ports and protocols. Equal on all balancers that share the seed, which is why no service's number is in it: each
+/// balancer gives out its own.
+///
+/// [`Vip::BY_SOURCE`]: crate::vip::Vip::BY_SOURCE
+#[must_use]
+#[inline]
+pub fn source_hash<F: Family>(source: &F::Address, seed: u64) -> FlowHash {
+    let mut state = seed;
+    for word in source.as_ref() {
+        state = round(state, u64::from(word.raw()));
+    }
+    avalanche(state)
+}
+
+#[inline]
+const fn avalanche(mut state: u64) -> FlowHash {
     state = state.wrapping_mul(FINAL[0]);
     state ^= state >> 33;
     state = state.wrapping_mul(FINAL[1]);

@@ -4,7 +4,7 @@
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; of maps pinned by an older version, [`heritage`](crate::heritage) says what is taken over. The
 /// feature `next-abi` raises it once more, for tests of the change from one version to the next.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 5 } else { 4 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 6 } else { 5 };
 
 /// The program that balances, for frames in one buffer.
 pub const BALANCER: &str = "balancer";
@@ -29,6 +29,9 @@ pub const VIP_PREFIXES_V4: &str = "VIP_PREFIXES_V4";
 pub const VIP_PREFIXES_V6: &str = "VIP_PREFIXES_V6";
 /// The arena of lookup tables: an mmapable array of [`Element`](crate::table::Element).
 pub const TABLES: &str = "TABLES";
+/// `u32`, the next [`turn`](crate::table::turn) of a service, per CPU, by the service's number modulo
+/// [`TURNS`](crate::table::TURNS).
+pub const TURNS: &str = "TURNS";
 /// [`Backend`](crate::backend::Backend) by [`BackendId`](crate::backend::BackendId).
 pub const BACKENDS: &str = "BACKENDS";
 /// [`ServerIdKey`](crate::quic::ServerIdKey) -> [`Server`](crate::quic::Server).
@@ -82,12 +85,13 @@ pub const PATHS_V4: &str = "PATHS_V4";
 pub const PATHS_V6: &str = "PATHS_V6";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 29] = [
+pub const MAPS: [&str; 30] = [
     VIPS_V4,
     VIPS_V6,
     VIP_PREFIXES_V4,
     VIP_PREFIXES_V6,
     TABLES,
+    TURNS,
     BACKENDS,
     SERVER_IDS,
     FRESH_V4,

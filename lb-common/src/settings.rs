@@ -17,9 +17,9 @@ pub struct Settings {
     /// Destination UDP port of packets to [`Mode::GUE`](crate::backend::Mode::GUE) backends, host order, in
     /// the low half.
     pub gue_port: u32,
-    /// What is in use of that which costs look-ups: a set of [`PREFIX_VIPS`](Self::PREFIX_VIPS),
-    /// [`REPLIES`](Self::REPLIES) and [`BLOCKLIST`](Self::BLOCKLIST). A superset of what the maps hold is as right, and
-    /// slower.
+    /// What is in use of that which costs look-ups or branches: a set of [`PREFIX_VIPS`](Self::PREFIX_VIPS),
+    /// [`REPLIES`](Self::REPLIES), [`BLOCKLIST`](Self::BLOCKLIST) and [`ALGORITHMS`](Self::ALGORITHMS). A superset of what
+    /// the maps hold is as right, and slower.
     pub features: u32,
     /// What [`Mode::SNAT`](crate::backend::Mode::SNAT) needs.
     pub snat: SourceNat,
@@ -32,8 +32,11 @@ impl Settings {
     pub const REPLIES: u32 = 2;
     /// Feature: there is somebody on the blocklist.
     pub const BLOCKLIST: u32 = 4;
+    /// Feature: there are VIPs whose flows get their slots in another way than by the hash of their 5-tuple.
+    pub const ALGORITHMS: u32 = 8;
     /// Every feature.
-    pub const ALL_FEATURES: u32 = Self::PREFIX_VIPS | Self::REPLIES | Self::BLOCKLIST;
+    pub const ALL_FEATURES: u32 =
+        Self::PREFIX_VIPS | Self::REPLIES | Self::BLOCKLIST | Self::ALGORITHMS;
 
     /// [`icmp_errors_per_second`](Self::icmp_errors_per_second) where nobody has said otherwise.
     pub const ICMP_ERRORS_PER_SECOND: u32 = 1_000;

@@ -93,6 +93,19 @@ impl Slot {
     }
 }
 
+/// Counters of turns on each CPU: the services whose numbers agree in the lowest 12 bits share one.
+pub const TURNS: u32 = 4_096;
+
+/// The slot that a CPU gives its next flow in a table of `slots` slots, when `turn` is what its counter says, and what the
+/// counter says next. Always below `slots` (0 if `slots` is 0): a counter that has come to the end, or to that of a smaller
+/// table, begins anew.
+#[must_use]
+#[inline]
+pub const fn turn(turn: u32, slots: u32) -> (u32, u32) {
+    let slot = if turn < slots { turn } else { 0 };
+    (slot, slot + 1)
+}
+
 /// The slot that `hash` falls on in a table of `slots` slots: the high half of the product, so all of
 /// the range is used evenly and no division is needed. Always below `slots` (0 if `slots` is 0).
 #[must_use]
@@ -134,5 +147,19 @@ mod tests {
             }
         }
         assert_eq!(slot_of(FlowHash(u64::MAX), 1_021), 1_020);
+    }
+
+    #[test]
+    fn turns_go_around_the_table_whatever_its_size_becomes() {
+        let mut counter = 0;
+        let mut take = |slots| {
+            let (slot, next) = turn(counter, slots);
+            counter = next;
+            slot
+        };
+        assert_eq!([take(3), take(3), take(3), take(3)], [0, 1, 2, 0]);
+        assert_eq!([take(7), take(7), take(7)], [1, 2, 3]);
+        assert_eq!([take(3), take(3)], [0, 1], "the table has shrunk");
+        assert_eq!(turn(u32::MAX, 0), (0, 1));
     }
 }

@@ -84,7 +84,8 @@ pub struct Vip {
     pub generation: u32,
     /// The service's number, from 1; 0 in address entries.
     pub service: u32,
-    /// [`Vip::QUIC`]; bits 8 to 14: the QUIC-LB configurations 0 to 6 whose connection ids begin with their length.
+    /// [`Vip::QUIC`]; bits 8 to 14: the QUIC-LB configurations 0 to 6 whose connection ids begin with their length; at
+    /// most one of [`Vip::BY_SOURCE`], [`Vip::RANDOM`] and [`Vip::ROUND_ROBIN`].
     pub flags: u32,
     /// Bytes of the server ids of the QUIC-LB configurations 0 to 6, 4 bits each from the lowest on; 0: the
     /// configuration is not in use.
@@ -99,7 +100,23 @@ impl Vip {
     /// Flag: packets are QUIC's, and go where the server id in their connection id says.
     pub const QUIC: u32 = 1;
 
+    /// Flag: a hash of the source address alone chooses the slot, [`source_hash`](crate::hash::source_hash).
+    pub const BY_SOURCE: u32 = 1 << 16;
+    /// Flag: chance chooses the slot of each new flow; all slots are tracked.
+    pub const RANDOM: u32 = 1 << 17;
+    /// Flag: each CPU gives its new flows the slots one after the other ([`names::TURNS`](crate::names::TURNS)); all slots
+    /// are tracked.
+    pub const ROUND_ROBIN: u32 = 1 << 18;
+
     const ENCODED_LENGTHS: u32 = 8;
+
+    /// Whether a flow's slot is chosen when it begins, and cannot be told from its packets: the flow table is all that
+    /// knows where it is.
+    #[must_use]
+    #[inline]
+    pub const fn draws_slots(&self) -> bool {
+        self.flags & (Self::RANDOM | Self::ROUND_ROBIN) != 0
+    }
 
     /// Bytes of the server ids of the QUIC-LB configuration `config`, 0 to 7; 0 if it is not in use.
     #[must_use]

@@ -19,7 +19,7 @@ pub mod sources;
 use aya_ebpf::{
     bindings::xdp_action::XDP_REDIRECT,
     btf_maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray},
-    helpers::bpf_ktime_get_ns,
+    helpers::{bpf_get_prandom_u32, bpf_ktime_get_ns},
     macros::btf_map,
 };
 use lb_common::{
@@ -33,7 +33,7 @@ use lb_common::{
     prefix::Prefix,
     quic::{Server, ServerIdKey},
     settings::Settings,
-    table::{Element, SLOTS_PER_ELEMENT, Slot},
+    table::{self, Element, SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
     translation::Translation,
     vip::{Vip, VipKey},
@@ -60,6 +60,8 @@ static VIP_PREFIXES_V4: VipPrefixes<Address4> = LpmTrie::new();
 static VIP_PREFIXES_V6: VipPrefixes<Address6> = LpmTrie::new();
 #[btf_map]
 static TABLES: Array<Element, 131_072, MMAPABLE> = Array::new();
+#[btf_map]
+static TURNS: PerCpuArray<u32, { table::TURNS as usize }> = PerCpuArray::new();
 #[btf_map]
 static BACKENDS: Array<Backend, 4096> = Array::new();
 #[btf_map]
@@ -227,6 +229,32 @@ pub fn slot(index: u32) -> Option<Slot> {
             .add((index % SLOTS_PER_ELEMENT) as usize)
             .read_volatile()
     })
+}
+
+/// Whose turn it is on this CPU among the `slots` slots of the service with this number; if `is_taken`, the next packet
+/// that asks has the next one.
+#[inline(always)]
+#[must_use]
+pub fn turn(service: u32, slots: u32, is_taken: bool) -> u32 {
+    let Some(counter) = TURNS.get_ptr_mut(service % table::TURNS) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own element, and the program is not preempted by itself.
+    unsafe {
+        let (slot, next) = table::turn(*counter, slots);
+        if is_taken {
+            *counter = next;
+        }
+        slot
+    }
+}
+
+/// A random number.
+#[inline(always)]
+#[must_use]
+pub fn chance() -> u32 {
+    // SAFETY: no arguments; every XDP program may call it.
+    unsafe { bpf_get_prandom_u32() }
 }
 
 /// The entry of backend `id`, in use or not.

@@ -1,14 +1,15 @@
 //! Fourth stage: which backend a packet goes to. The one that its QUIC connection id names, else the one that its flow is
-//! remembered to be with, else the lookup table's.
+//! remembered to be with, else the lookup table's, at the slot that the service's algorithm chooses.
 
 use lb_common::{
     backend::{Backend, BackendId, Mode},
     be::Be16,
     flow::{Flow, FlowKey},
-    hash::{FlowHash, flow_hash},
+    hash::{FlowHash, flow_hash, source_hash},
     outcome::Outcome,
     progress::Progress,
     quic::Server,
+    settings::Settings,
     table::{Slot, slot_of},
     vip::Vip,
 };
@@ -23,7 +24,8 @@ use crate::{
 /// Chooses the backend for `packet`, which is for `vip` and whose connection id names `named`.
 ///
 /// Flows are looked up only if they may have gone elsewhere than the lookup table says now: if their slot is tracked, or
-/// if a QUIC connection id, or its absence, disagrees with it.
+/// if a QUIC connection id, or its absence, disagrees with it. Where slots are drawn when a flow begins, the flow is looked
+/// up first: only new ones draw.
 ///
 /// # Errors
 /// [`Outcome::NoBackend`], [`Outcome::StaleTable`].
@@ -47,7 +49,12 @@ fn choose<F: Ip>(
     named: Server,
     hash: FlowHash,
 ) -> Result<Choice, Outcome> {
-    let slot = slot(vip, hash)?;
+    let draws = has_algorithms() && vip.draws_slots();
+    let slot = if draws {
+        UNKNOWN
+    } else {
+        slot(vip, place(vip, packet, hash))?
+    };
     let is_elsewhere = vip.flags & Vip::QUIC != 0 && named.backend != slot.backend().0;
     let memory = if slot.is_tracked() || is_elsewhere {
         memory(packet)
@@ -85,6 +92,11 @@ fn choose<F: Ip>(
             ..choice(memory.flow.backend, backend)
         });
     }
+    let slot = if draws {
+        self::slot(vip, drawn(vip, packet))?
+    } else {
+        slot
+    };
     let BackendId(id) = slot.backend();
     if id == 0 {
         return Err(Outcome::NoBackend);
@@ -93,13 +105,46 @@ fn choose<F: Ip>(
     Ok(choice(id, backend))
 }
 
-/// The slot that the flow falls on; without a table one that is nobody's, and tracked: who was there may have flows yet.
+/// A slot that is nobody's, and tracked: whoever was there may have flows yet.
+const UNKNOWN: Slot = Slot::new(BackendId(0)).tracked();
+
+/// Whether any service chooses its slots otherwise than by the hash of 5-tuples.
 #[inline(always)]
-fn slot(vip: &Vip, hash: FlowHash) -> Result<Slot, Outcome> {
+fn has_algorithms() -> bool {
+    maps::settings::has_feature(Settings::ALGORITHMS)
+}
+
+/// The slot at `place` of the VIP's table; without a table one that is nobody's.
+#[inline(always)]
+fn slot(vip: &Vip, place: u32) -> Result<Slot, Outcome> {
     if vip.table_slots == 0 {
-        return Ok(Slot::default().tracked());
+        return Ok(UNKNOWN);
     }
-    maps::slot(vip.table_offset + slot_of(hash, vip.table_slots)).ok_or(Outcome::StaleTable)
+    maps::slot(vip.table_offset + place).ok_or(Outcome::StaleTable)
+}
+
+/// The place in the VIP's table that the packet's flow, whose hash is `hash`, or its source falls on.
+#[inline(always)]
+fn place<F: Ip>(vip: &Vip, packet: &Packet<F>, hash: FlowHash) -> u32 {
+    let hash = if has_algorithms() && vip.flags & Vip::BY_SOURCE != 0 {
+        source_hash::<F>(&packet.flow.source, maps::settings::hash_seed())
+    } else {
+        hash
+    };
+    slot_of(hash, vip.table_slots)
+}
+
+/// A place in the VIP's table for a packet whose flow is not known: the one whose turn it is, or any. What begins no flow
+/// leaves the turn to the next that does.
+#[inline(always)]
+fn drawn<F: Ip>(vip: &Vip, packet: &Packet<F>) -> u32 {
+    if vip.flags & Vip::ROUND_ROBIN != 0 {
+        let begins = packet.error == 0 && packet.signal.begins_flow();
+        maps::turn(vip.service, vip.table_slots, begins)
+    } else {
+        let high = u64::from(maps::chance()) << 32;
+        slot_of(FlowHash(high), vip.table_slots)
+    }
 }
 
 /// What is remembered of a flow, or is to be.

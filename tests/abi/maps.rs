@@ -13,7 +13,7 @@ use lb_common::{
     prefix::Prefix,
     quic::{Server, ServerIdKey},
     source::SourceKey,
-    table::{Element, SLOTS_PER_ELEMENT},
+    table::{Element, SLOTS_PER_ELEMENT, TURNS},
     traffic::Traffic,
     translation::Translation,
     vip::{Vip, VipKey},
@@ -136,6 +136,7 @@ fn maps_have_their_types_and_sizes() {
             names::TABLES,
             map::<u32, Element>(ARRAY, elements, MMAPABLE),
         ),
+        (names::TURNS, map::<u32, u32>(PER_CPU_ARRAY, TURNS, 0)),
         (
             names::BACKENDS,
             map::<u32, Backend>(ARRAY, default.backends, 0),

@@ -127,6 +127,12 @@ fn a_vip_may_be_a_prefix() {
 #[test]
 fn what_is_not_in_use_is_not_looked_up() {
     check_with(NO_FEATURES, &rows::features::rows());
+    check_with(NO_FEATURES, &rows::algorithm::unused());
+}
+
+#[test]
+fn slots_are_chosen_by_source_by_turns_or_by_chance() {
+    check_on_one_cpu(&rows::algorithm::rows());
 }
 
 #[test]

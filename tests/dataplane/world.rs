@@ -37,6 +37,8 @@ pub(crate) const OWN_PORT: u8 = 1;
 pub(crate) const OWN_ANY_PORT: u8 = 2;
 /// Slots of every lookup table.
 const SLOTS: u32 = 13;
+/// The place among the tables of backends of those with several, one of each family.
+const SPREAD: u32 = 60;
 /// Low bits of outer sources that vary with the flow.
 pub(crate) const SOURCE_BITS: u8 = 16;
 const UDP: u8 = 17;
@@ -91,6 +93,7 @@ impl World {
         self.object.unblock_all();
         self.object.forget_vlans();
         self.object.rewind_ports();
+        self.object.rewind_turns(SERVICE);
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
         let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
         let several = several.chain(SNAT_BACK).chain(SNAT_FRONT);
@@ -276,6 +279,24 @@ impl World {
             source_rate,
             source_burst,
             ..Vip::default()
+        }
+    }
+
+    /// Publishes a table of these slots for a port, TCP, UDP and SCTP, which flows get in the way that `flags` say.
+    pub(crate) fn spread(&mut self, family: Family, port: u16, flags: u32, slots: &[Slot]) {
+        let place = SPREAD + u32::from(family == Family::V6);
+        let table_offset = place * SLOTS_PER_ELEMENT;
+        self.object.write_table(table_offset, slots);
+        let vip = Vip {
+            table_offset,
+            table_slots: u32::try_from(slots.len()).expect("a small table"),
+            generation: 1,
+            service: SERVICE,
+            flags,
+            ..Vip::default()
+        };
+        for protocol in PROTOCOLS {
+            self.object.put_vip(family.vip(), port, protocol, vip);
         }
     }
 

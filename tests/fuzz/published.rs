@@ -6,6 +6,7 @@ use lb_common::{
     backend::{self, Mode},
     budget::Budget,
     table::Slot,
+    vip::Vip,
 };
 use lb_tests::packet::{CUSTOMER_TAG, Mac, PROVIDER_TAG};
 
@@ -144,10 +145,18 @@ pub(crate) const SERVICES: [(u16, [&[u32]; 2]); 22] = [
         ],
     ),
 ];
+/// A port of each VIP for every way in which flows get their slots but the usual one, its flag, the number of its service,
+/// and the backends in its table. Chance cannot be foreseen: its table is one backend's.
+pub(crate) const SPREAD: [(u16, u32, u32, &[u32]); 3] = [
+    (108, Vip::BY_SOURCE, 8, &[1, 2, 12, 19, 20]),
+    (109, Vip::ROUND_ROBIN, TURNING_SERVICE, &[2, 12, 1, 19, 20]),
+    (110, Vip::RANDOM, 10, &[1]),
+];
+pub(crate) const TURNING_SERVICE: u32 = 9;
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 30] = [
-    QUIC_PORT, QUIC_PORT, QUIC_PORT, 80, 81, 90, 91, 92, 93, 93, 94, 94, 95, 100, 101, 102, 103,
-    104, 105, 106, 200, 201, 202, 203, 204, 300, 443, 443, 9_999, 0,
+pub(crate) const PORTS: [u16; 34] = [
+    108, 109, 109, 110, QUIC_PORT, QUIC_PORT, QUIC_PORT, 80, 81, 90, 91, 92, 93, 93, 94, 94, 95,
+    100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 300, 443, 443, 9_999, 0,
 ];
 pub(crate) const PROTOCOLS: [u8; 3] = [6, 17, 132];
 

@@ -19,12 +19,13 @@ use lb_tests::{
 };
 
 use crate::{
-    model::{Backend, Hop, Model, Prefix, QuicConfig, Route, Service, Tag, single},
+    model::{Backend, Hop, Model, Prefix, QuicConfig, Route, Service, Spread, Tag, single},
     published::{
         ANY_PORT_VIPS, ASIDE, BACK, BACKEND_PORT, BACKENDS, BLOCKLIST, CLIENT_MAC, EXHAUSTED,
         FRONT, IN_PREFIXES, INTERFACES, LIMITED, LIMITED_SERVICE, MTU, NAMED, NARROW, OWN,
         PREFIX_VIPS, PROTOCOLS, QUIC_CONFIGS, QUIC_MEMBERS, QUIC_PORT, QUIC_SERVICE, RECYCLED,
-        SERVICES, SLOTS, SOURCE_BITS, SOURCES, TAGGED, UNREACHED, USED_UP, VIPS, server_id,
+        SERVICES, SLOTS, SOURCE_BITS, SOURCES, SPREAD, TAGGED, TURNING_SERVICE, UNREACHED, USED_UP,
+        VIPS, server_id,
     },
 };
 
@@ -45,6 +46,7 @@ impl World {
             self.object.put_budget(LIMITED_SERVICE, source, USED_UP);
         }
         self.object.rewind_ports();
+        self.object.rewind_turns(TURNING_SERVICE);
         self.model.forget_flows();
     }
 
@@ -110,6 +112,8 @@ impl World {
             let services = SERVICES.map(|(port, members)| (port, members[family]));
             self.serve(vip, &services, &mut offset);
             self.serve(vip, &[(QUIC_PORT, &QUIC_MEMBERS)], &mut offset);
+            let spread = SPREAD.map(|(port, _, _, members)| (port, members));
+            self.serve(vip, &spread, &mut offset);
             let nat = 3 + u32::try_from(family).expect("two of them");
             let any_port = single(ip(ANY_PORT_VIPS[family]));
             self.serve(any_port, &[(0, &[2, nat]), (100, &[])], &mut offset);
@@ -198,10 +202,13 @@ impl World {
         }
         for (port, members) in services {
             let members = members.iter().copied().cycle().take(SLOTS);
-            // Every other round; of `snat` flows always, for their source ports.
+            let spread = SPREAD.iter().find(|(other, ..)| other == port);
+            let (flags, number) = spread.map_or((0, 1), |(_, flag, number, _)| (*flag, *number));
+            let draws = flags & (Vip::RANDOM | Vip::ROUND_ROBIN) != 0;
+            // Every other round; of `snat` flows always, for their source ports, and where slots are drawn.
             let table: Vec<(u32, bool)> = (0..)
                 .zip(members)
-                .map(|(place, id)| (id, place / 2 % 2 == 0 || self.is_snat(id)))
+                .map(|(place, id)| (id, place / 2 % 2 == 0 || self.is_snat(id) || draws))
                 .collect();
             let slots: Vec<Slot> = table.iter().map(|slot| slot_of(*slot)).collect();
             self.object.write_table(*offset, &slots);
@@ -215,8 +222,9 @@ impl World {
                 service: match *port {
                     QUIC_PORT => QUIC_SERVICE,
                     LIMITED => LIMITED_SERVICE,
-                    _ => 1,
+                    _ => number,
                 },
+                flags,
                 source_rate,
                 source_burst,
                 ..Vip::default()
@@ -224,6 +232,12 @@ impl World {
             let mut service = Service {
                 table,
                 is_limited,
+                spread: match flags {
+                    Vip::BY_SOURCE => Spread::BySource,
+                    Vip::RANDOM => Spread::Random,
+                    Vip::ROUND_ROBIN => Spread::ByTurns,
+                    _ => Spread::ByFlow,
+                },
                 ..Service::default()
             };
             for (number, server_id, tells_length) in QUIC_CONFIGS.into_iter().filter(|_| is_quic) {

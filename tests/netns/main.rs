@@ -4,6 +4,7 @@
     reason = "indexing JSON gives null for what is not there, and a test may panic"
 )]
 
+mod algorithms;
 mod bad_input;
 mod bad_link;
 mod bad_start;

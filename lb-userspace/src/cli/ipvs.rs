@@ -10,7 +10,7 @@ use crate::{
         client::Client,
         protocol::{BackendStatus, Call, FlowCounts, FlowFilter, NoParams, ServiceStatus, Status},
     },
-    model::{AdminState, Mode},
+    model::{AdminState, Algorithm, Mode},
 };
 
 const HEAD: &str = "Prot LocalAddress:Port Scheduler Flags
@@ -55,7 +55,8 @@ fn virtual_service(
     counted: &BTreeMap<(&str, &str), u64>,
 ) -> String {
     let (address, protocol) = vip.rsplit_once('/').unwrap_or((vip, ""));
-    let mut text = format!("{:<4} {address} mh\n", protocol.to_uppercase());
+    let scheduler = scheduler(service.algorithm);
+    let mut text = format!("{:<4} {address} {scheduler}\n", protocol.to_uppercase());
     for backend in &service.backends {
         let key = (service.name.as_str(), backend.address.as_str());
         let active = counted.get(&key).copied().unwrap_or_default();
@@ -69,6 +70,16 @@ fn virtual_service(
         );
     }
     text
+}
+
+/// What IPVS calls an algorithm; it has none that draws by chance.
+const fn scheduler(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Maglev => "mh",
+        Algorithm::SourceHash => "sh",
+        Algorithm::Random => "random",
+        Algorithm::RoundRobin => "wrr",
+    }
 }
 
 /// What IPVS calls a mode.

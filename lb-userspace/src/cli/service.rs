@@ -56,6 +56,9 @@ pub(super) struct Add {
     )]
     #[arg(long, value_name = "CONFIG:BYTES", value_delimiter = ',', value_parser = argument::quic_config)]
     quic_lb: Vec<QuicConfigSpec>,
+    /// How a new flow gets its slot [default: maglev]
+    #[arg(long, value_parser = argument::ALGORITHMS)]
+    algorithm: Option<String>,
     #[command(flatten)]
     limit: Limit,
     #[command(flatten)]
@@ -68,7 +71,7 @@ pub(super) struct Add {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["vips", "mode", "table_slots", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "tracking", "learn_for", "max_step", "slow_start", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
+    .args(["vips", "mode", "table_slots", "algorithm", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "tracking", "learn_for", "max_step", "slow_start", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
 pub(super) struct Update {
     /// Its name
     #[arg(value_parser = argument::service_name)]
@@ -82,6 +85,9 @@ pub(super) struct Update {
     /// Replaces the size of the lookup table
     #[arg(long, value_name = "SLOTS", value_parser = argument::table_slots)]
     table_slots: Option<TableSlotsSpec>,
+    /// Replaces how a new flow gets its slot
+    #[arg(long, value_parser = argument::ALGORITHMS)]
+    algorithm: Option<String>,
     #[command(flatten)]
     limit: Limit,
     #[command(flatten)]
@@ -151,6 +157,7 @@ impl ServiceCommand {
                 vips: add.vips,
                 mode: add.mode,
                 table_slots: add.table_slots,
+                algorithm: add.algorithm,
                 source_rate: add.limit.source_rate,
                 source_burst: add.limit.source_burst,
                 probe: add.probe.spec(),
@@ -168,6 +175,7 @@ impl ServiceCommand {
                 vips: update.vips,
                 mode: update.mode,
                 table_slots: update.table_slots,
+                algorithm: update.algorithm,
                 probe: update.probe.spec(),
                 no_probe: update.no_probe,
                 min_healthy: update.thresholds.min_healthy,

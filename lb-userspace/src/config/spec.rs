@@ -120,6 +120,10 @@ pub struct ServiceSpec {
     /// `"auto"` (default) or a table size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_slots: Option<TableSlotsSpec>,
+    /// How a new flow gets its slot: `maglev` (default) by the hash of its 5-tuple, `source-hash` by that of its source
+    /// address, `random`, or `round-robin`: on each CPU one slot after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
     /// Packets in a second that one source (IPv4 address or IPv6 /64) may send; absent: as many as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_rate: Option<u32>,
@@ -135,7 +139,8 @@ pub struct ServiceSpec {
     /// So many per cent of the ordinary backends must not be down, or health is ignored; default 0: it never is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic_threshold: Option<u32>,
-    /// Which flows are remembered, so that they stay when their slot moves: `on-demand` (default), `always`, `off`.
+    /// Which flows are remembered, so that they stay when their slot moves: `on-demand` (default), `always`, `off`; with
+    /// algorithms `random` and `round-robin` `always` alone, their default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
     /// How long flows of a slot are remembered before it moves; default `30s`.

@@ -7,7 +7,10 @@ use humantime_serde::re::humantime;
 use super::spec::{BackendSpec, ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec};
 use crate::{
     desired::Desired,
-    model::{AdminState, Backend, Mode, Moves, QuicLb, Service, TableSlots, Thresholds, Weight},
+    model::{
+        AdminState, Algorithm, Backend, Mode, Moves, QuicLb, Service, TableSlots, Thresholds,
+        Weight,
+    },
 };
 
 mod probe;
@@ -39,12 +42,13 @@ pub fn spec_of(service: &Service) -> ServiceSpec {
             TableSlots::Auto => TableSlotsSpec::Word("auto".to_owned()),
             TableSlots::Fixed(slots) => TableSlotsSpec::Number(slots),
         }),
+        algorithm: changed(service.algorithm, Algorithm::default()).map(|it| it.to_string()),
         source_rate: service.source_limit.map(|limit| limit.rate),
         source_burst: service.source_limit.map(|limit| limit.burst),
         probe: service.probe.as_ref().map(probe_spec_of),
         min_healthy: changed(thresholds.min_healthy, usual.min_healthy),
         panic_threshold: changed(thresholds.panic_threshold, usual.panic_threshold),
-        tracking: (moves.tracking != ordinary.tracking).then(|| moves.tracking.to_string()),
+        tracking: changed(moves.tracking, service.algorithm.tracking()).map(|it| it.to_string()),
         learn_for: changed(moves.learn_for, ordinary.learn_for).map(duration_text),
         max_step: changed(moves.max_step, ordinary.max_step),
         slow_start: changed(moves.slow_start, ordinary.slow_start).map(duration_text),

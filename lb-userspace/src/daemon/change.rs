@@ -64,6 +64,11 @@ pub(super) fn service_update(
             "table_slots",
             validate::table_slots,
         )?,
+        algorithm: optional(
+            update.algorithm.as_deref(),
+            "algorithm",
+            validate::algorithm,
+        )?,
         source_limit: if update.no_source_rate {
             Some(None)
         } else {

@@ -101,6 +101,7 @@ impl Core {
                 name: service.name.to_string(),
                 vips: service.vips.iter().map(Vip::to_string).collect(),
                 quic_lb: validate::spec_of(service).quic_lb,
+                algorithm: service.algorithm,
                 table_slots: published.map_or(0, |entry| entry.region.slots),
                 generation: published.map_or(0, |entry| entry.generation),
                 moves: self.plan.moves.get(&service.name).and_then(moves),

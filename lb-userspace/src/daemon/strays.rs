@@ -7,12 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::table::{Slot, slot_of};
+use lb_common::table::Slot;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::{
-    dataplane::{Actual, BackendEntry, FlowTables, RememberedFlow, ServiceId},
+    dataplane::{Actual, BackendEntry, FlowTables, RememberedFlow, ServiceId, VipEntry},
     plan::Strays,
 };
 
@@ -53,8 +53,8 @@ impl Look {
 /// What the look needs to know.
 pub(super) struct Search {
     actual: Actual,
-    /// By service: the table that is published, and the publication.
-    tables: BTreeMap<ServiceId, (Arc<[Slot]>, u32)>,
+    /// By service: the table that is published, and the entry that says so.
+    tables: BTreeMap<ServiceId, (Arc<[Slot]>, VipEntry)>,
 }
 
 impl Search {
@@ -63,7 +63,7 @@ impl Search {
         let vips = actual.vips.values();
         let tables = vips.filter_map(|entry| {
             let table = actual.tables.get(&entry.region)?;
-            Some((entry.service, (Arc::clone(table), entry.generation)))
+            Some((entry.service, (Arc::clone(table), *entry)))
         });
         Self {
             tables: tables.collect(),
@@ -73,9 +73,9 @@ impl Search {
 
     fn run(self, mut tables: FlowTables) -> Findings {
         let mut findings = Findings::default();
-        for (service, (_, generation)) in &self.tables {
+        for (service, (_, entry)) in &self.tables {
             let strays = Strays {
-                generation: *generation,
+                generation: entry.generation,
                 slots: BTreeSet::new(),
             };
             findings.strays.insert(*service, strays);
@@ -118,18 +118,21 @@ impl Search {
         if !flow.has_ended {
             *findings.flows.entry((*service, *address)).or_default() += 1;
         }
-        let Some((table, _)) = self.tables.get(service) else {
+        let Some((table, entry)) = self.tables.get(service) else {
             return;
         };
         let slots = u32::try_from(table.len()).unwrap_or(u32::MAX);
-        let place = slot_of(flow.hash, slots);
-        let owner = table.get(place as usize).map(|slot| slot.backend());
-        if owner == Some(flow.backend) {
+        // A flow whose slot was drawn has none of its own, and strays from none.
+        let place = flow.hashes.slot(entry.algorithm, slots);
+        let owner = place.and_then(|place| table.get(place as usize));
+        if owner.is_some_and(|slot| slot.backend() == flow.backend) {
             return;
         }
         if flow.has_ended {
             ended.push(*flow);
-        } else if let Some(strays) = findings.strays.get_mut(service) {
+        } else if let Some(place) = place
+            && let Some(strays) = findings.strays.get_mut(service)
+        {
             strays.slots.insert(place);
         }
     }

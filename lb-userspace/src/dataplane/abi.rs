@@ -14,8 +14,8 @@ use lb_common::{
 use super::{BackendEntry, Region, ServerEntry, ServerKey, ServiceId, VipEntry};
 use crate::{
     model::{
-        ConfigId, Mode, Prefix, Protocol, QuicConfig, QuicLb, ServerId, ServerIdLength, Source,
-        SourceLimit, Vip,
+        Algorithm, ConfigId, Mode, Prefix, Protocol, QuicConfig, QuicLb, ServerId, ServerIdLength,
+        Source, SourceLimit, Vip,
     },
     neighbor::NextHop,
 };
@@ -91,12 +91,28 @@ pub(super) fn vip_to_map(entry: &VipEntry) -> vip::Vip {
         service: entry.service.0.into(),
         source_rate: limit.map_or(0, |limit| limit.rate),
         source_burst: limit.map_or(0, |limit| limit.burst),
+        flags: algorithm_to_map(entry.algorithm),
         ..vip::Vip::default()
     };
     entry.quic_lb.configs().fold(plain, |vip, (id, config)| {
         let encodes_length = config.first_octet_encodes_cid_length;
         vip.with_quic(id.get(), config.server_id_length.into(), encodes_length)
     })
+}
+
+const fn algorithm_to_map(algorithm: Algorithm) -> u32 {
+    match algorithm {
+        Algorithm::Maglev => 0,
+        Algorithm::SourceHash => vip::Vip::BY_SOURCE,
+        Algorithm::Random => vip::Vip::RANDOM,
+        Algorithm::RoundRobin => vip::Vip::ROUND_ROBIN,
+    }
+}
+
+fn algorithm_from_map(flags: u32) -> Algorithm {
+    let others = Algorithm::ALL.into_iter().filter(|it| !it.is_default());
+    let mut set = others.filter(|it| flags & algorithm_to_map(*it) != 0);
+    set.next().unwrap_or_default()
 }
 
 /// The QUIC-LB configurations of a VIP's entry.
@@ -160,6 +176,7 @@ pub(super) fn vip_from_map(value: &vip::Vip) -> VipEntry {
             burst: limit.burst,
         }),
         quic_lb: quic_from_map(value),
+        algorithm: algorithm_from_map(value.flags),
     }
 }
 

@@ -52,7 +52,8 @@ impl Actual {
     #[must_use]
     pub fn features(&self) -> Features {
         let modes = self.backends.values().map(|entry| entry.mode);
-        let features = Features::of(self.vips.keys(), modes, &self.blocklist);
+        let algorithms = self.vips.values().map(|entry| entry.algorithm);
+        let features = Features::of(self.vips.keys(), modes, algorithms, &self.blocklist);
         if self.paths.is_empty() {
             features
         } else {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use lb_common::settings::Settings;
 
-use crate::model::{Mode, Prefix, Vip};
+use crate::model::{Algorithm, Mode, Prefix, Vip};
 
 /// A set of features of the program: it looks up only what is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,11 +20,15 @@ impl Features {
     /// Sources that are blocked.
     pub const BLOCKLIST: Self = Self(Settings::BLOCKLIST);
 
-    /// Those that these VIPs, backends of these modes, and this blocklist need.
+    /// Services that spread their flows otherwise than by the hash of 5-tuples.
+    pub const ALGORITHMS: Self = Self(Settings::ALGORITHMS);
+
+    /// Those that these VIPs, backends of these modes, services of these algorithms, and this blocklist need.
     #[must_use]
     pub fn of<'a>(
         vips: impl IntoIterator<Item = &'a Vip>,
         modes: impl IntoIterator<Item = Mode>,
+        algorithms: impl IntoIterator<Item = Algorithm>,
         blocklist: &BTreeSet<Prefix>,
     ) -> Self {
         let mut features = Self::NONE;
@@ -33,6 +37,9 @@ impl Features {
         }
         if modes.into_iter().any(Mode::translates) {
             features = features.with(Self::REPLIES);
+        }
+        if algorithms.into_iter().any(|it| !it.is_default()) {
+            features = features.with(Self::ALGORITHMS);
         }
         if !blocklist.is_empty() {
             features = features.with(Self::BLOCKLIST);
@@ -65,6 +72,7 @@ impl fmt::Display for Features {
             (Self::PREFIX_VIPS, "VIPs that are prefixes"),
             (Self::REPLIES, "replies through the balancer"),
             (Self::BLOCKLIST, "blocked sources"),
+            (Self::ALGORITHMS, "other algorithms than maglev"),
         ];
         let names: Vec<&str> = names
             .into_iter()
@@ -89,20 +97,29 @@ mod tests {
         let direct = [Mode::L2, Mode::Ipip, Mode::Gue, Mode::Local];
         let nobody = BTreeSet::new();
         let somebody = BTreeSet::from(["203.0.113.9".parse().unwrap()]);
-        assert_eq!(Features::of([&single], direct, &nobody), Features::NONE);
+        let maglev = [Algorithm::Maglev];
+        let of = |vips: &[&Vip], modes: &[Mode], blocklist| {
+            Features::of(
+                vips.iter().copied(),
+                modes.iter().copied(),
+                maglev,
+                blocklist,
+            )
+        };
+        assert_eq!(of(&[&single], &direct, &nobody), Features::NONE);
         assert_eq!(
-            Features::of([&single, &prefix], direct, &nobody),
+            of(&[&single, &prefix], &direct, &nobody),
             Features::PREFIX_VIPS
         );
-        assert_eq!(
-            Features::of([&single], [Mode::Nat], &nobody),
-            Features::REPLIES
-        );
-        assert_eq!(
-            Features::of([&single], direct, &somebody),
-            Features::BLOCKLIST
-        );
-        let all = Features::of([&prefix], [Mode::L2, Mode::Snat], &somebody);
+        assert_eq!(of(&[&single], &[Mode::Nat], &nobody), Features::REPLIES);
+        assert_eq!(of(&[&single], &direct, &somebody), Features::BLOCKLIST);
+        for algorithm in Algorithm::ALL.into_iter().filter(|it| !it.is_default()) {
+            let mixed = [Algorithm::Maglev, algorithm];
+            let needed = Features::of([&single], direct, mixed, &nobody);
+            assert_eq!(needed, Features::ALGORITHMS);
+        }
+        let modes = [Mode::L2, Mode::Snat];
+        let all = Features::of([&prefix], modes, [Algorithm::Random], &somebody);
         assert!(all.has(Features::REPLIES) && !Features::REPLIES.has(all));
         assert_eq!(all.bits(), Settings::ALL_FEATURES);
     }

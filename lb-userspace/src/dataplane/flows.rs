@@ -15,14 +15,15 @@ use lb_common::{
     be::Be16,
     family::{Family, V4, V6},
     flow::{Flow, FlowKey},
-    hash::{FlowHash, flow_hash},
+    hash::{FlowHash, flow_hash, source_hash},
     names,
     progress::ticks,
+    table::slot_of,
 };
 use rustix::time::{ClockId, clock_gettime};
 
 use super::source::{Pinned, take};
-use crate::model::Protocol;
+use crate::model::{Algorithm, Protocol};
 
 /// A flow as the flow table has it. Whether it still counts, the backend's entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +38,39 @@ pub struct RememberedFlow {
     pub backend: BackendId,
     /// What the number's use was named when the flow was remembered.
     pub generation: u32,
-    /// What chooses its slot.
-    pub hash: FlowHash,
+    /// What chooses its slot, by its 5-tuple and by its source.
+    pub hashes: Hashes,
     /// Whether it has ended, as far as one can tell from what its client sends.
     pub has_ended: bool,
+}
+
+/// The hashes of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashes {
+    /// Of its 5-tuple.
+    pub flow: FlowHash,
+    /// Of its source address.
+    pub source: FlowHash,
+}
+
+impl Hashes {
+    /// Those of the flow `key` under `seed`.
+    pub(super) fn of<F: Family>(key: &FlowKey<F::Address>, seed: u64) -> Self {
+        Self {
+            flow: flow_hash::<F>(key, seed),
+            source: source_hash::<F>(&key.source, seed),
+        }
+    }
+
+    /// The slot that the flow falls on in a table of so many slots; `None` if slots are drawn: then it is on any.
+    #[must_use]
+    pub const fn slot(self, algorithm: Algorithm, slots: u32) -> Option<u32> {
+        match algorithm {
+            Algorithm::Maglev => Some(slot_of(self.flow, slots)),
+            Algorithm::SourceHash => Some(slot_of(self.source, slots)),
+            Algorithm::Random | Algorithm::RoundRobin => None,
+        }
+    }
 }
 
 type FlowTable<F> = HashMap<MapData, FlowKey<<F as Family>::Address>, Flow>;
@@ -196,7 +226,7 @@ fn remembered<F: Family>(
         protocol: Protocol::from_number(key.protocol())?,
         backend: BackendId(flow.backend),
         generation: flow.generation,
-        hash: flow_hash::<F>(key, seed),
+        hashes: Hashes::of::<F>(key, seed),
         has_ended: flow.has_ended(key.protocol(), now),
     })
 }
@@ -240,7 +270,8 @@ mod tests {
         assert_eq!(flow.destination, "192.0.2.10:443".parse().unwrap());
         assert_eq!(flow.protocol, Protocol::Tcp);
         assert_eq!((flow.backend, flow.generation), (BackendId(7), 3));
-        assert_eq!(flow.hash, flow_hash::<V4>(&key4, 9));
+        assert_eq!(flow.hashes.flow, flow_hash::<V4>(&key4, 9));
+        assert_eq!(flow.hashes.source, source_hash::<V4>(&source, 9));
         let six = |text: &str| Address6::from(text.parse::<Ipv6Addr>().unwrap());
         let key6 = key(six("2001:db8:1::7"), six("2001:db8::10"), 17);
         let flow = remembered::<V6>(&key6, FLOW, 9, 5).unwrap();

@@ -40,13 +40,13 @@ use lb_common::{
 };
 
 use crate::{
-    model::{Mode, Prefix, QuicLb, ServerId, Source, SourceLimit, Vip},
+    model::{Algorithm, Mode, Prefix, QuicLb, ServerId, Source, SourceLimit, Vip},
     neighbor::NextHop,
 };
 
 pub use actual::Actual;
 pub use features::Features;
-pub use flows::{FlowTables, RememberedFlow};
+pub use flows::{FlowTables, Hashes, RememberedFlow};
 pub use pins::Pins;
 
 /// The number of a service in the maps, from 1 to 65,535.
@@ -83,6 +83,8 @@ pub struct VipEntry {
     pub source_limit: Option<SourceLimit>,
     /// What QUIC connection ids look like; none but on UDP VIPs.
     pub quic_lb: QuicLb,
+    /// How a new flow gets its slot.
+    pub algorithm: Algorithm,
 }
 
 /// A QUIC server id of a service.

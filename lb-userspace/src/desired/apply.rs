@@ -11,7 +11,7 @@ use super::{
     blocklist::blocklist_breaches,
     rules::{Overlap, breaches, overlaps, repeated},
 };
-use crate::model::{AdminState, Backend, Prefix, Service, ServiceName, Vip};
+use crate::model::{AdminState, Algorithm, Backend, Prefix, Service, ServiceName, Vip};
 
 impl Desired {
     /// Makes `change`, whole or not at all.
@@ -32,6 +32,7 @@ impl Desired {
                 vips,
                 mode,
                 table_slots,
+                algorithm,
                 probe,
                 min_healthy,
                 panic_threshold,
@@ -46,6 +47,9 @@ impl Desired {
                 let thresholds = &mut service.thresholds;
                 thresholds.min_healthy = min_healthy.unwrap_or(thresholds.min_healthy);
                 thresholds.panic_threshold = panic_threshold.unwrap_or(thresholds.panic_threshold);
+                if let Some(algorithm) = algorithm {
+                    adopt(algorithm, service);
+                }
                 service.moves = moves.applied_to(service.moves);
                 service.source_limit = source_limit.unwrap_or(service.source_limit);
                 service.quic_lb = quic_lb.unwrap_or(service.quic_lb);
@@ -251,6 +255,15 @@ fn invalid(service: &Service) -> Vec<Refusal> {
         breach,
     };
     breaches(service).into_iter().map(refusal).collect()
+}
+
+/// Gives the service an algorithm. What it must remember for it, it remembers from now on; what it had to remember for
+/// the one before, no longer.
+fn adopt(algorithm: Algorithm, service: &mut Service) {
+    if algorithm.draws_slots() != service.algorithm.draws_slots() {
+        service.moves.tracking = algorithm.tracking();
+    }
+    service.algorithm = algorithm;
 }
 
 /// A backend that is being removed does not stand in the way of its successor.

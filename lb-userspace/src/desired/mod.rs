@@ -19,8 +19,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Backend, Mode, MovesUpdate, Prefix, Probe, QuicLb, Role, ServerId, Service,
-    ServiceName, SourceLimit, TableSlots, Vip, Weight,
+    AdminState, Algorithm, Backend, Mode, MovesUpdate, Prefix, Probe, QuicLb, Role, ServerId,
+    Service, ServiceName, SourceLimit, TableSlots, Vip, Weight,
 };
 
 /// All that the operator wants.
@@ -49,6 +49,9 @@ pub enum Change {
         mode: Option<Mode>,
         /// Replaces the table's size.
         table_slots: Option<TableSlots>,
+        /// Replaces how flows get their slots; with it comes which flows are remembered, if the two depend on each other
+        /// and `moves` does not say.
+        algorithm: Option<Algorithm>,
         /// Replaces the probe; `Some(None)` takes it away.
         probe: Option<Option<Probe>>,
         /// Replaces how many ordinary backends must be able to serve.

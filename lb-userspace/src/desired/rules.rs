@@ -11,8 +11,8 @@ use std::{
 use humantime_serde::re::humantime;
 
 use crate::model::{
-    AdminState, Backend, Mode, Probe, Protocol, ServerId, Service, SourceLimit, TableSlots, Vip,
-    Way,
+    AdminState, Algorithm, Backend, Mode, Probe, Protocol, ServerId, Service, SourceLimit,
+    TableSlots, Tracking, Vip, Way,
 };
 
 mod mode;
@@ -23,7 +23,7 @@ mod thresholds;
 mod via;
 
 pub use mode::{ModeBreach, mode_breach};
-pub use moves::moves_breaches;
+pub use moves::{drawing_breach, moves_breaches};
 pub use probe::{PROBE_INTERVAL, ProbeBreach, probe_breaches};
 pub use quic::quic_breaches;
 pub use thresholds::threshold_breaches;
@@ -182,6 +182,13 @@ pub enum Breach {
     PanicThreshold(u32),
     #[error("{} is too long to learn or to grow: write at most 1h", humantime::format_duration(*.0))]
     LongMove(Duration),
+    #[error(
+        "algorithm {algorithm} draws a slot for each flow when it begins, and only the flow table knows which: tracking = \"{tracking}\" would lose flows; write \"always\", or leave it out"
+    )]
+    DrawnUntracked {
+        algorithm: Algorithm,
+        tracking: Tracking,
+    },
     #[error("a step of {0} % of the slots is out of range: write 1 to 100")]
     MaxStep(u32),
     #[error("{0} packets in a second are out of range: write {low} to {high}", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
@@ -203,6 +210,7 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         table_slots,
         probe,
         thresholds,
+        algorithm,
         moves,
         source_limit,
         quic_lb,
@@ -219,6 +227,8 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
     found.extend(source_limit.iter().flat_map(limit_breaches));
     let thresholds = threshold_breaches(*thresholds).into_iter();
     found.extend(thresholds.map(|(field, breach)| (Part::Thresholds(field), breach)));
+    let drawing = drawing_breach(*algorithm, *moves);
+    found.extend(drawing.map(|breach| (Part::Moves("tracking"), breach)));
     let moves = moves_breaches(*moves).into_iter();
     found.extend(moves.map(|(field, breach)| (Part::Moves(field), breach)));
     found

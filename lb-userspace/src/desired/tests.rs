@@ -47,6 +47,7 @@ fn service(text: &str, vip: &str, backends: &[&str]) -> Service {
         probe: None,
         thresholds: crate::model::Thresholds::default(),
         moves: crate::model::Moves::default(),
+        algorithm: Algorithm::Maglev,
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
@@ -77,6 +78,7 @@ fn update(service: &str) -> Change {
         min_healthy: None,
         panic_threshold: None,
         moves: MovesUpdate::default(),
+        algorithm: None,
     }
 }
 
@@ -246,6 +248,7 @@ fn tables_cannot_shrink_below_the_number_of_backends() {
         min_healthy: None,
         panic_threshold: None,
         moves: MovesUpdate::default(),
+        algorithm: None,
     };
     let words = "1021 slots is too small for 1023 backends";
     assert_refused(&desired, shrink, RefusalKind::Invalid, words);
@@ -263,6 +266,7 @@ fn with_vips(service: &str, texts: &[&str]) -> Change {
         min_healthy: None,
         panic_threshold: None,
         moves: MovesUpdate::default(),
+        algorithm: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use lb_common::{backend::BackendId, outcome::Outcome, table::slot_of};
+use lb_common::{backend::BackendId, outcome::Outcome};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
         BackendEntry, VipEntry,
         trial::{Trial, Tuple},
     },
-    model::{Mode, Vip},
+    model::{Algorithm, Mode, Vip},
 };
 
 /// Knows what a packet met.
@@ -48,6 +48,8 @@ enum Choice {
         slots: u32,
         is_tracked: bool,
     },
+    /// A slot that was drawn, for a flow that begins.
+    Drawn(BackendId),
     /// The program's own: a QUIC connection id, or maps that have changed since they were read.
     Program(BackendId),
 }
@@ -85,6 +87,9 @@ impl<'a> Teller<'a> {
             return Choice::Nobody;
         }
         let expected = self.expected(&vip, &flow);
+        if expected == Choice::Nobody && vip.algorithm.draws_slots() && vip.quic_lb.is_empty() {
+            return self.trial.backend.map_or(Choice::Nobody, Choice::Drawn);
+        }
         match (self.trial.backend, expected.backend()) {
             (Some(counted), expected) if Some(counted) != expected => Choice::Program(counted),
             _ => expected,
@@ -93,12 +98,12 @@ impl<'a> Teller<'a> {
 
     fn expected(&self, vip: &VipEntry, flow: &Tuple) -> Choice {
         let slots = vip.region.slots;
-        let Some(hash) = flow.hash(self.known.hash_seed) else {
+        let Some(hashes) = flow.hashes(self.known.hash_seed) else {
             return Choice::Nobody;
         };
-        let slot = slot_of(hash, slots);
+        let slot = hashes.slot(vip.algorithm, slots);
         let table = self.known.actual.tables.get(&vip.region);
-        let found = table.and_then(|table| table.get(usize::try_from(slot).ok()?));
+        let found = table.and_then(|table| table.get(usize::try_from(slot?).ok()?));
         let is_tracked = found.is_none_or(|found| found.is_tracked()) || !vip.quic_lb.is_empty();
         if let Some(remembered) = self.trial.known.filter(|_| is_tracked) {
             let entry = self.known.backend(remembered.backend);
@@ -106,12 +111,15 @@ impl<'a> Teller<'a> {
                 return Choice::Flow(remembered.backend);
             }
         }
-        found.map_or(Choice::Nobody, |found| Choice::Slot {
-            backend: found.backend(),
-            slot,
-            slots,
-            is_tracked,
-        })
+        match (slot, found) {
+            (Some(slot), Some(found)) => Choice::Slot {
+                backend: found.backend(),
+                slot,
+                slots,
+                is_tracked,
+            },
+            (None, _) | (_, None) => Choice::Nobody,
+        }
     }
 
     /// The backend that the packet goes to, or would.
@@ -234,17 +242,27 @@ impl<'a> Teller<'a> {
     }
 
     fn select(&self) -> Stage {
+        let algorithm = self
+            .vip
+            .map_or_else(Algorithm::default, |(_, entry)| entry.algorithm);
         let address = self.backend().map(|entry| entry.address.to_string());
         let name = address.as_deref().unwrap_or("?");
         let what = match self.choice {
             Choice::Nobody => String::new(),
             Choice::Flow(_) => format!("the flow is remembered: backend {name}"),
             Choice::Slot { slot, slots, .. } => {
-                format!("slot {slot} of {slots} in the lookup table: backend {name}")
+                let by = words::chosen_by(algorithm);
+                format!("slot {slot} of {slots} in the lookup table{by}: backend {name}")
+            }
+            Choice::Drawn(_) => {
+                let by = words::drawn_by(algorithm);
+                format!("{by}: backend {name} in this trial, which draws for itself")
             }
             Choice::Program(_) => {
                 let by_id = self.vip.is_some_and(|(_, entry)| !entry.quic_lb.is_empty());
-                let why = if by_id {
+                let why = if by_id && algorithm.draws_slots() {
+                    "the QUIC connection id names it, or its slot was drawn"
+                } else if by_id {
                     "the QUIC connection id names it, or the maps have just changed"
                 } else {
                     "the maps have just changed"
@@ -254,7 +272,9 @@ impl<'a> Teller<'a> {
         };
         let (slot, slots) = match self.choice {
             Choice::Slot { slot, slots, .. } => (Some(slot), Some(slots)),
-            Choice::Nobody | Choice::Flow(_) | Choice::Program(_) => (None, None),
+            Choice::Nobody | Choice::Flow(_) | Choice::Drawn(_) | Choice::Program(_) => {
+                (None, None)
+            }
         };
         let is_untracked = matches!(
             self.choice,
@@ -271,6 +291,7 @@ impl<'a> Teller<'a> {
         };
         let facts = [
             ("backend", json!(address)),
+            ("algorithm", json!(self.vip.map(|_| algorithm))),
             ("mode", json!(self.backend().map(|entry| entry.mode))),
             ("remembered", json!(matches!(self.choice, Choice::Flow(_)))),
             ("tracked", json!(!is_untracked)),
@@ -389,9 +410,10 @@ impl Choice {
     const fn backend(self) -> Option<BackendId> {
         match self {
             Self::Nobody => None,
-            Self::Flow(backend) | Self::Slot { backend, .. } | Self::Program(backend) => {
-                Some(backend)
-            }
+            Self::Flow(backend)
+            | Self::Slot { backend, .. }
+            | Self::Drawn(backend)
+            | Self::Program(backend) => Some(backend),
         }
     }
 }

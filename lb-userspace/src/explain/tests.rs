@@ -7,7 +7,7 @@ use lb_common::{outcome::Outcome, table::Slot, vlan::Vlan};
 use super::*;
 use crate::{
     dataplane::{Region, trial::Remembered},
-    model::{Mode, QuicLb},
+    model::{Algorithm, Mode, QuicLb},
     neighbor::NextHop,
 };
 use frame::Recipe;
@@ -44,6 +44,7 @@ fn known(mode: Mode) -> Known {
         service: ServiceId(1),
         source_limit: None,
         quic_lb: QuicLb::default(),
+        algorithm: Algorithm::Maglev,
     };
     let mut known = Known {
         services: [(ServiceId(1), "web".to_owned())].into(),
@@ -294,4 +295,47 @@ fn vips_are_found_as_the_program_finds_them() {
     );
     assert_eq!(vip("203.0.113.9", 5, 6), None);
     assert_eq!(vip("192.0.2.10", 81, 6), None);
+}
+
+#[test]
+fn how_a_slot_was_chosen_is_told() {
+    let with = |algorithm| {
+        let mut known = known(Mode::L2);
+        for entry in known.actual.vips.values_mut() {
+            entry.algorithm = algorithm;
+        }
+        known
+    };
+    let fresh = trial(Outcome::Forwarded, Action::Redirect);
+    for (algorithm, words) in [
+        (
+            Algorithm::SourceHash,
+            "slot 0 of 1 in the lookup table, by the source address: backend 10.0.0.11:80; a new flow, remembered from here on",
+        ),
+        (
+            Algorithm::Random,
+            "a slot by chance: backend 10.0.0.11:80 in this trial, which draws for itself; a new flow, remembered from here on",
+        ),
+        (
+            Algorithm::RoundRobin,
+            "the slot whose turn it is on the CPU that takes the packet: backend 10.0.0.11:80 in this trial, which draws for itself; a new flow, remembered from here on",
+        ),
+    ] {
+        let (explanation, lines) = told(&with(algorithm), &fresh);
+        assert_eq!(lines[3], format!("select: {words}"));
+        assert_eq!(
+            explanation.stages[3].facts["algorithm"],
+            algorithm.to_string()
+        );
+        let of_flow = Trial {
+            known: Some(remembered(OTHER)),
+            backend: Some(OTHER),
+            ..fresh.clone()
+        };
+        let (_, lines) = told(&with(algorithm), &of_flow);
+        assert_eq!(
+            lines[3],
+            "select: the flow is remembered: backend 10.0.0.12:80"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lb_common::outcome::Outcome;
 
 use super::frame::{Ip, Seen};
-use crate::model::Protocol;
+use crate::model::{Algorithm, Protocol};
 
 /// Bytes as hexadecimal digits.
 #[must_use]
@@ -20,6 +20,22 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 /// A MAC address.
 pub(super) fn mac(address: [u8; 6]) -> String {
     address.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// How a slot was chosen that the packet tells; nothing to say of the usual way.
+pub(super) const fn chosen_by(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::SourceHash => ", by the source address",
+        Algorithm::Maglev | Algorithm::Random | Algorithm::RoundRobin => "",
+    }
+}
+
+/// How a slot was drawn.
+pub(super) const fn drawn_by(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::RoundRobin => "the slot whose turn it is on the CPU that takes the packet",
+        Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => "a slot by chance",
+    }
 }
 
 /// What a packet is.

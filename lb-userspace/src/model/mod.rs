@@ -3,6 +3,7 @@
 //! A value of these types is valid: parsing is where a bad one is refused (see [`config`](crate::config)).
 //! All of them are written in JSON and TOML as an operator would write them.
 
+mod algorithm;
 mod alias;
 mod backend;
 mod check;
@@ -18,6 +19,7 @@ mod thresholds;
 mod vip;
 mod way;
 
+pub use algorithm::Algorithm;
 pub use alias::{AliasPrefix, Aliases, ProbeWay};
 pub use backend::{AdminState, Backend, Mode, Role, Weight};
 pub use check::{

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backend, Mode, Moves, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds, Via, Vip,
+    Algorithm, Backend, Mode, Moves, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds,
+    Via, Vip,
 };
 
 /// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
@@ -160,6 +161,9 @@ pub struct Service {
     pub mode: Mode,
     /// The size of the lookup table.
     pub table_slots: TableSlots,
+    /// How its flows get their slots.
+    #[serde(default, skip_serializing_if = "Algorithm::is_default")]
+    pub algorithm: Algorithm,
     /// How backends are probed; without one they are taken to be up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,

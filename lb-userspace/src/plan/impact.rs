@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::table::{Slot, slot_of};
+use lb_common::table::Slot;
 
 use crate::{
     dataplane::{Actual, Region, RememberedFlow, VipEntry},
@@ -187,7 +187,7 @@ impl Published {
         let (_, entry) = self.vip(flow.destination, flow.protocol)?;
         self.remembered(flow).or_else(|| {
             let table = self.actual.tables.get(&entry.region)?;
-            let slot = slot_of(flow.hash, entry.region.slots);
+            let slot = flow.hashes.slot(entry.algorithm, entry.region.slots)?;
             server(&self.actual, table.get(slot as usize).copied())
         })
     }

@@ -11,6 +11,7 @@ mod order;
 mod paths;
 mod planner;
 mod regions;
+mod rotation;
 mod servers;
 mod service;
 mod tables;
@@ -280,7 +281,8 @@ pub fn features(desired: &Desired) -> Features {
     let vips = services().flat_map(|service| &service.vips);
     let backends = services().flat_map(|service| service.backends.values());
     let modes = backends.map(|backend| backend.mode);
-    let features = Features::of(vips, modes, &desired.blocklist);
+    let algorithms = services().map(|service| service.algorithm);
+    let features = Features::of(vips, modes, algorithms, &desired.blocklist);
     if needs_probe_interface(desired) {
         features.with(Features::REPLIES)
     } else {

@@ -75,6 +75,7 @@ mod tests {
                 service: ServiceId(1),
                 source_limit: None,
                 quic_lb: QuicLb::default(),
+                algorithm: crate::model::Algorithm::Maglev,
             };
             (vip, entry)
         });

@@ -11,12 +11,12 @@ use super::{
     Serving, Shortage, Tables,
     planner::{Place, Planner},
     tables::{FULL, Members, Share},
-    tracking::{Rules, next_table},
+    tracking::{Next, Rules, next_table},
 };
 use crate::{
     dataplane::{Region, ServiceId, Step, VipEntry},
     health::Target,
-    model::{Backend, Mode, Protocol, QuicLb, Role, Service, Vip},
+    model::{Algorithm, Backend, Mode, Protocol, QuicLb, Role, Service, Vip},
 };
 
 /// The thousandths of its share that a backend begins with whose share grows.
@@ -27,6 +27,7 @@ pub(super) const FIRST_SHARE: u32 = 50;
 struct Published {
     table: Arc<[Slot]>,
     generation: u32,
+    algorithm: Algorithm,
 }
 
 impl Planner<'_> {
@@ -41,7 +42,7 @@ impl Planner<'_> {
         let owners = owners(&published.table, service);
         // When nobody has served before, nobody has a share to give up.
         let is_new = |number| !owners.is_empty() && !owners.contains(&number);
-        let mut members = Members::of(service.moves.tracking);
+        let mut members = Members::of(service.algorithm, service.moves.tracking);
         let (mut serving, mut leaving) = (BTreeSet::new(), BTreeSet::new());
         let mut targets = Vec::new();
         for backend in service.backends.values() {
@@ -75,13 +76,23 @@ impl Planner<'_> {
         let due = tables.table(id, slots, members);
         let rules = Rules {
             moves: service.moves,
+            changes_algorithm: published.algorithm != service.algorithm,
             service: id,
             generation: published.generation,
             serving: &serving,
             leaving: &leaving,
             knowledge: self.input.world.knowledge,
         };
-        let (table, moving) = next_table(&published.table, &due.table, &rules);
+        let Next {
+            table,
+            moving,
+            has_algorithm,
+        } = next_table(&published.table, &due.table, &rules);
+        let algorithm = if has_algorithm {
+            service.algorithm
+        } else {
+            published.algorithm
+        };
         self.count(targets, &table);
         if moving.slots > 0 {
             self.plan.moves.insert(service.name.clone(), moving);
@@ -92,7 +103,7 @@ impl Planner<'_> {
             return;
         }
         if let Some(region) = self.region(service, &table) {
-            self.publish(id, &vips, region, service);
+            self.publish(id, &vips, (region, algorithm), service);
         }
     }
 
@@ -106,6 +117,7 @@ impl Planner<'_> {
             Some(Published {
                 table: Arc::clone(table),
                 generation: entry.generation,
+                algorithm: entry.algorithm,
             })
         });
         found.unwrap_or_default()
@@ -172,7 +184,14 @@ impl Planner<'_> {
         region
     }
 
-    fn publish(&mut self, id: ServiceId, vips: &[Vip], region: Region, service: &Service) {
+    /// Publishes `vips` with the table at `region`, whose slots flows get in this way.
+    fn publish(
+        &mut self,
+        id: ServiceId,
+        vips: &[Vip],
+        (region, algorithm): (Region, Algorithm),
+        service: &Service,
+    ) {
         let actual = self.input.actual;
         for vip in vips {
             let quic_lb = match vip.protocol {
@@ -185,6 +204,7 @@ impl Planner<'_> {
                 service: id,
                 source_limit: service.source_limit,
                 quic_lb,
+                algorithm,
             };
             // What is there is as good if only its generation is another.
             let same = |before: &VipEntry| {

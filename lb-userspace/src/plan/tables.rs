@@ -1,13 +1,14 @@
 //! Lookup tables already computed, so that a service that has not changed costs nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, iter, sync::Arc};
 
 use lb_common::{backend::BackendId, table::Slot};
 
+use super::rotation::rotation;
 use crate::{
     dataplane::ServiceId,
     maglev,
-    model::{self, Tracking, Weight},
+    model::{self, Algorithm, Tracking, Weight},
 };
 
 /// The configured backends of a service, and which of them take new flows.
@@ -18,6 +19,8 @@ pub(super) struct Members {
     serving: Vec<Option<Share>>,
     /// Which of their flows are remembered.
     tracking: Tracking,
+    /// How these get their slots.
+    algorithm: Algorithm,
 }
 
 /// What a backend that takes new flows has of them.
@@ -35,9 +38,10 @@ pub(super) struct Share {
 
 impl Members {
     /// Nobody yet.
-    pub(super) fn of(tracking: Tracking) -> Self {
+    pub(super) fn of(algorithm: Algorithm, tracking: Tracking) -> Self {
         Self {
             tracking,
+            algorithm,
             ..Self::default()
         }
     }
@@ -49,6 +53,18 @@ impl Members {
             weight,
         });
         self.serving.push(share);
+    }
+
+    /// Those who share the base: nobody, if slots are given out by turns.
+    fn configured_for_base(&self) -> &[maglev::Member] {
+        match self.algorithm {
+            Algorithm::RoundRobin => &[],
+            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => &self.configured,
+        }
+    }
+
+    fn has_base_of(&self, other: &Self) -> bool {
+        self.configured_for_base() == other.configured_for_base()
     }
 
     /// The weights at present, which mean something beside each other alone: while a share grows, all are counted in
@@ -106,11 +122,12 @@ impl Tables {
         let known = self.computed.remove(&service);
         let computed = match known.filter(|known| known.slots == slots) {
             Some(known) if known.members == members => known,
-            Some(known) if known.members.configured == members.configured => {
+            Some(known) if known.members.has_base_of(&members) => {
                 Arc::new(Computed::new(slots, members, Arc::clone(&known.base)))
             }
             _ => {
-                let base = maglev::Base::of(&members.configured, slots);
+                let configured = members.configured_for_base();
+                let base = maglev::Base::of(configured, slots);
                 Arc::new(Computed::new(slots, members, Arc::new(base)))
             }
         };
@@ -127,15 +144,23 @@ impl Tables {
 
 impl Computed {
     fn new(slots: u32, members: Members, base: Arc<maglev::Base>) -> Self {
-        let owners = base.pinned(&members.weights());
+        let weights = members.weights();
+        let (at_home, owners) = match members.algorithm {
+            Algorithm::RoundRobin => (Vec::new(), rotation(&weights, slots)),
+            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => {
+                (base.table(), base.pinned(&weights))
+            }
+        };
+        // Nobody is at home in a turn.
+        let at_home = at_home.into_iter().map(Some).chain(iter::repeat(None));
         let share = |place: u32| members.serving.get(place as usize).copied().flatten();
-        let slot = |(at_home, place): (u32, u32)| {
+        let slot = |(at_home, place): (Option<u32>, u32)| {
             let Some(share) = share(place) else {
                 return Slot::default();
             };
             let slot = Slot::new(share.number);
             let is_tracked = match members.tracking {
-                Tracking::OnDemand => at_home != place,
+                Tracking::OnDemand => at_home != Some(place),
                 Tracking::Always => true,
                 Tracking::Off => false,
             };
@@ -145,10 +170,9 @@ impl Computed {
                 slot
             }
         };
-        let pairs = base.table().into_iter().zip(owners);
         Self {
             slots,
-            table: pairs.map(slot).collect(),
+            table: at_home.zip(owners).map(slot).collect(),
             members,
             base,
         }

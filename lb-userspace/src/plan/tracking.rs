@@ -83,6 +83,8 @@ impl Moving {
 /// What decides how slots move.
 pub(super) struct Rules<'a> {
     pub(super) moves: Moves,
+    /// Whether flows are to get their slots otherwise than those of the published table do.
+    pub(super) changes_algorithm: bool,
     /// The number of the service, and the publication that its VIPs are of.
     pub(super) service: ServiceId,
     pub(super) generation: u32,
@@ -93,22 +95,34 @@ pub(super) struct Rules<'a> {
     pub(super) knowledge: &'a Knowledge,
 }
 
+/// What is published next.
+pub(super) struct Next {
+    /// Empty if nobody is left to serve.
+    pub(super) table: Arc<[Slot]>,
+    pub(super) moving: Moving,
+    /// Whether its flows get their slots as they should: not while the old table learns for a new algorithm.
+    pub(super) has_algorithm: bool,
+}
+
 /// The next table to publish on the way from `held` to `due`, and how far that is. `held` is empty if nothing has been
-/// published; the answer is empty if nobody is left to serve.
-pub(super) fn next_table(
-    held: &Arc<[Slot]>,
-    due: &Arc<[Slot]>,
-    rules: &Rules<'_>,
-) -> (Arc<[Slot]>, Moving) {
+/// published.
+pub(super) fn next_table(held: &Arc<[Slot]>, due: &Arc<[Slot]>, rules: &Rules<'_>) -> Next {
+    let is_same = Arc::ptr_eq(held, due) && !rules.changes_algorithm;
     // Nothing has changed, most of the time.
-    if Arc::ptr_eq(held, due) && held.iter().all(|slot| slot.batch() == 0) {
-        return (Arc::clone(due), progress(due, due, rules, 0));
-    }
-    if held.is_empty() || rules.moves_at_once() && due.is_empty() {
-        return (Arc::clone(due), progress(due, due, rules, 0));
+    if is_same && held.iter().all(|slot| slot.batch() == 0)
+        || held.is_empty()
+        || rules.moves_at_once() && due.is_empty()
+    {
+        return Next {
+            table: Arc::clone(due),
+            moving: progress(due, due, rules, 0),
+            has_algorithm: true,
+        };
     }
     let mut way = Way::new(held, rules);
-    let slots = if due.is_empty() || held.len() == due.len() {
+    let mut has_algorithm = !rules.changes_algorithm;
+    let is_alike = held.len() == due.len() && !rules.changes_algorithm;
+    let slots = if due.is_empty() || is_alike {
         let nobody = Slot::default();
         let pairs = (0..).zip(held.iter());
         pairs
@@ -118,15 +132,25 @@ pub(super) fn next_table(
             })
             .collect()
     } else {
-        way.resized(held, due)
+        let (slots, is_replaced) = way.replaced(held, due);
+        has_algorithm |= is_replaced;
+        slots
     };
     let slots: Arc<[Slot]> = slots;
     let moving = progress(&slots, due, rules, way.waiting);
     if slots.iter().all(|slot| slot.backend() == BackendId(0)) {
-        return (Arc::from([]), Moving::default());
+        return Next {
+            table: Arc::from([]),
+            moving: Moving::default(),
+            has_algorithm: true,
+        };
     }
     let table = [held, due].into_iter().find(|same| **same == slots);
-    (table.map_or(slots, Arc::clone), moving)
+    Next {
+        table: table.map_or(slots, Arc::clone),
+        moving,
+        has_algorithm,
+    }
 }
 
 fn progress(slots: &[Slot], due: &[Slot], rules: &Rules<'_>, waiting: u32) -> Moving {
@@ -263,21 +287,22 @@ impl<'a> Way<'a> {
         self.rules.serving.contains(&owner) || self.rules.leaving.contains(&owner)
     }
 
-    /// The next table if the size changes: the one that is due, when all flows are remembered.
-    fn resized(&mut self, held: &[Slot], due: &[Slot]) -> Arc<[Slot]> {
+    /// The next table if flows fall on other slots in it, for its size or the algorithm changes: the one that is due
+    /// (`true`), when all flows are remembered.
+    fn replaced(&mut self, held: &[Slot], due: &[Slot]) -> (Arc<[Slot]>, bool) {
         let is_ready = |slot: &Slot| {
             !self.is_alive(slot.backend())
                 || slot.is_tracked() && self.rules.has_learnt(slot.batch())
         };
         if self.rules.moves_at_once() {
-            return Arc::from(due);
+            return (Arc::from(due), true);
         }
         if held.iter().all(is_ready) {
-            return due.iter().map(|slot| slot.tracked()).collect();
+            return (due.iter().map(|slot| slot.tracked()).collect(), true);
         }
         let same_height = |place: usize| place * due.len() / held.len();
         let places = held.iter().enumerate();
-        places
+        let slots = places
             .map(|(place, slot)| {
                 if !self.is_alive(slot.backend()) {
                     let due = due.get(same_height(place)).copied();
@@ -289,7 +314,8 @@ impl<'a> Way<'a> {
                     false => self.begin(*slot),
                 }
             })
-            .collect()
+            .collect();
+        (slots, false)
     }
 }
 

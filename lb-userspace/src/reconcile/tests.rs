@@ -115,6 +115,7 @@ fn web(backends: &[&str]) -> Service {
         probe: None,
         thresholds: crate::model::Thresholds::default(),
         moves: Moves::default(),
+        algorithm: crate::model::Algorithm::Maglev,
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),

@@ -1,5 +1,6 @@
 //! The rows, by part of the packet table.
 
+pub(crate) mod algorithm;
 pub(crate) mod blocklist;
 pub(crate) mod checksum;
 pub(crate) mod echo;
@@ -41,6 +42,8 @@ pub(crate) fn all() -> Vec<Row> {
         prefix::rows(),
         prefix::dropped(),
         features::rows(),
+        algorithm::rows(),
+        algorithm::unused(),
         sctp::rows(),
         forward::rows(),
         vlan::rows(),

@@ -6,14 +6,14 @@ use lb_common::{
     backend::Mode,
     family::{Address4, Address6, V4, V6},
     flow,
-    hash::{FlowHash, flow_hash},
+    hash::{FlowHash, flow_hash, source_hash},
     outcome::Outcome,
     table::slot_of,
 };
 use lb_tests::object::Action;
 
 use super::{
-    Backend, FlowKey, Model, Remembered, Service, Verdict,
+    Backend, FlowKey, Model, Remembered, Service, Spread, Verdict,
     checksum::{decrement, readdress},
     guard,
     parse::Parsed,
@@ -96,12 +96,28 @@ impl Model {
     /// lookup table. A known flow goes to no other backend in mode `snat`: it has the source port for one alone.
     ///
     /// A flow is remembered if its slot is tracked, if there is no table, and of QUIC also if its packet names another
-    /// server than the slot, or none.
-    fn choice(&self, frame: &[u8], parsed: &Parsed, service: &Service) -> Result<Choice, Outcome> {
-        let Service { table, quic, .. } = service;
+    /// server than the slot, or none. Where flows take turns, one that is not known has the next; what begins no flow goes
+    /// where the next one that begins will go.
+    fn choice(
+        &mut self,
+        frame: &[u8],
+        parsed: &Parsed,
+        service: &Service,
+    ) -> Result<Choice, Outcome> {
+        let Service {
+            table,
+            quic,
+            spread,
+            ..
+        } = service;
         let key = &parsed.flow;
         let slots = u32::try_from(table.len()).expect("a small table");
-        let slot = slot_of(hash(key, self.settings.hash_seed), slots);
+        let seed = self.settings.hash_seed;
+        let slot = match spread {
+            Spread::ByFlow => slot_of(hash(key, seed), slots),
+            Spread::BySource => slot_of(hash_of_source(key.source.ip(), seed), slots),
+            Spread::Random | Spread::ByTurns => 0,
+        };
         let slot = table.get(usize::try_from(slot).expect("a small table"));
         let (owner, mut is_tracked) = slot.copied().unwrap_or((0, true));
         let server = quic::server_id(frame, parsed, quic).and_then(|id| self.servers.get(id));
@@ -134,6 +150,10 @@ impl Model {
         if slots == 0 {
             return Err(Outcome::NoBackend);
         }
+        let owner = match spread {
+            Spread::ByTurns => self.turn(table, parsed.may_begin_flow()),
+            Spread::ByFlow | Spread::BySource | Spread::Random => owner,
+        };
         let backend = self.backends.get(&owner);
         let active = backend.filter(|backend| !backend.is_inactive);
         Ok(Choice {
@@ -142,6 +162,13 @@ impl Model {
             known: None,
             is_tracked,
         })
+    }
+
+    /// Whose turn it is, and whether it is over.
+    fn turn(&mut self, table: &[(u32, bool)], is_taken: bool) -> u32 {
+        let (owner, _) = table[self.turns % table.len()];
+        self.turns += usize::from(is_taken);
+        owner
     }
 
     /// What the backend's mode makes of the frame.
@@ -163,6 +190,13 @@ impl Model {
             out = self.encapsulated(&out, parsed, backend);
         }
         Ok(out)
+    }
+}
+
+fn hash_of_source(source: IpAddr, seed: u64) -> FlowHash {
+    match source {
+        IpAddr::V4(source) => source_hash::<V4>(&source.into(), seed),
+        IpAddr::V6(source) => source_hash::<V6>(&source.into(), seed),
     }
 }
 

@@ -87,6 +87,20 @@ pub(crate) struct Service {
     pub(crate) quic: BTreeMap<u8, QuicConfig>,
     /// Whether each source may send only so many packets.
     pub(crate) is_limited: bool,
+    /// How its flows get their slots.
+    pub(crate) spread: Spread,
+}
+
+/// How flows get their slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Spread {
+    #[default]
+    ByFlow,
+    BySource,
+    /// Every slot has the same backend.
+    Random,
+    /// The first new flow gets slot 0.
+    ByTurns,
 }
 
 /// What is said of one frame.
@@ -129,6 +143,8 @@ pub(crate) struct Model {
     pub(crate) replies: BTreeMap<FlowKey, FlowKey>,
     /// What first fragments told.
     pub(crate) fragments: Fragments,
+    /// Turns that flows have had, of the one service that gives them.
+    pub(crate) turns: usize,
 }
 
 /// What is remembered of a flow.
@@ -170,6 +186,7 @@ impl Model {
         self.flows.clear();
         self.replies.clear();
         self.fragments.forget();
+        self.turns = 0;
     }
 
     /// How a frame leaves, by an interface that must be allowed: with the tag that the egress asks for and the

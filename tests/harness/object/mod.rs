@@ -341,6 +341,15 @@ impl Object {
         rewind::<Address6>(self.write(names::TRANSLATIONS_V6));
     }
 
+    /// Lets every CPU begin anew to give slots to the flows of a service.
+    pub fn rewind_turns(&mut self, service: u32) {
+        let mut turns: PerCpuArray<&mut MapData, u32> = self.write(names::TURNS);
+        let counters = turns.get(&service, 0).expect("an element");
+        let zero = PerCpuValues::try_from(vec![0; counters.len()]);
+        let done = turns.set(service, zero.expect("one for each CPU"), 0);
+        done.expect("writing an element");
+    }
+
     /// How many flows are remembered, both families: fresh ones and others.
     #[must_use]
     pub fn flows(&self) -> usize {

@@ -23,7 +23,7 @@ impl Default for Sizes {
     fn default() -> Self {
         Self {
             backends: ENTRIES,
-            slots: ENTRIES * SLOTS_PER_ELEMENT,
+            slots: 2 * ENTRIES * SLOTS_PER_ELEMENT,
             vips: 256,
             flows: [1_024; 2],
         }

@@ -44,3 +44,17 @@ UDP  [2001:db8::10]:53 mh";
     assert_eq!(lines[..expected.len()], expected);
     assert_eq!(lines.len(), expected.len() + 3);
 }
+
+#[test]
+fn algorithms_have_the_names_of_schedulers() {
+    let mut status = status();
+    let flows: FlowCounts = serde_json::from_value(json!({"flows": 0, "backends": []})).unwrap();
+    for (algorithm, name) in Algorithm::ALL
+        .into_iter()
+        .zip(["mh", "sh", "random", "wrr"])
+    {
+        status.services[0].algorithm = algorithm;
+        let line = format!("TCP  192.0.2.10:80 {name}\n");
+        assert!(text(&status, &flows).contains(&line), "{algorithm}");
+    }
+}

@@ -149,7 +149,7 @@ impl Import {
             },
             ("lb_algo" | "lvs_sched", _) => self.leave(
                 inner,
-                "flows are spread by a consistent hash (Maglev), by weight",
+                "flows are spread by a consistent hash (Maglev), by weight; `algorithm` knows other ways",
             ),
             ("quorum", [count, ..]) => match count.parse() {
                 Ok(count) => service.min_healthy = Some(count),

@@ -335,3 +335,19 @@ fn a_mode_that_no_backend_could_be_in_is_a_fault_of_the_service() {
     let words = "use another mode for backend 10.0.0.11:3868";
     assert_faults(&service(""), &[(place, 6, 11, words)]);
 }
+
+#[test]
+fn what_is_drawn_must_be_remembered() {
+    for algorithm in ["random", "round-robin"] {
+        for tracking in ["on-demand", "off"] {
+            let text = format!(
+                "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"{algorithm}\"\ntracking = \"{tracking}\"\n"
+            );
+            let words = format!("algorithm {algorithm} draws a slot for each flow when it begins");
+            assert_faults(&text, &[("service[0].tracking", 5, 12, words.as_str())]);
+        }
+    }
+    let text = "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"wrr\"\n";
+    let words = "`wrr` is not one of: maglev, source-hash, random, round-robin";
+    assert_faults(text, &[("service[0].algorithm", 4, 13, words)]);
+}

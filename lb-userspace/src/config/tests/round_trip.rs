@@ -96,6 +96,7 @@ fn any_service() -> impl Strategy<Value = Service> {
             prop::option::of((SourceLimit::RANGE, SourceLimit::RANGE)),
             (0..=10_000_u32, 0..=100_u32),
             any_moves(),
+            prop::sample::select(Algorithm::ALL.to_vec()),
         ),
         prop::collection::vec(any_backend(), 0..8),
         quic_lb(),
@@ -107,7 +108,7 @@ fn any_service() -> impl Strategy<Value = Service> {
                 nat,
                 table_slots,
                 probe,
-                (limit, thresholds, moves),
+                (limit, thresholds, mut moves, algorithm),
                 backends,
                 quic_lb,
             )| {
@@ -138,6 +139,9 @@ fn any_service() -> impl Strategy<Value = Service> {
                     }
                 };
                 let backends = (0xa0..).zip(backends).map(named);
+                if algorithm.draws_slots() {
+                    moves.tracking = Tracking::Always;
+                }
                 let mut service = Service {
                     name: name.parse().unwrap(),
                     vips,
@@ -146,6 +150,7 @@ fn any_service() -> impl Strategy<Value = Service> {
                         panic_threshold: thresholds.1,
                     },
                     moves,
+                    algorithm,
                     mode: if nat && translatable {
                         Mode::Nat
                     } else {

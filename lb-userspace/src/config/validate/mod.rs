@@ -28,7 +28,7 @@ use crate::{
         },
     },
     model::{
-        Backend, Mode, Moves, MovesUpdate, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role,
+        Algorithm, Backend, Mode, MovesUpdate, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role,
         ServerId, Service, SourceLimit, TableSlots, Vip, Weight,
     },
 };
@@ -122,6 +122,14 @@ pub fn vips(texts: &[String], place: &str) -> Result<BTreeSet<Vip>, Faults> {
 /// It is none.
 pub fn mode(text: &str, place: &str) -> Result<Mode, Faults> {
     whole(|found| read_mode(found, place, Some(text), Mode::default()))
+}
+
+/// Validates an algorithm: one of [`Algorithm::ALL`].
+///
+/// # Errors
+/// It is none.
+pub fn algorithm(text: &str, place: &str) -> Result<Algorithm, Faults> {
+    whole(|found| moves::algorithm(Some(text), place, found))
 }
 
 /// Validates a role.
@@ -292,7 +300,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         .as_ref()
         .and_then(|probe| probe::read(probe, &part(place, "probe"), found));
     let thresholds = thresholds::read(spec, place, found);
-    let moves = moves::read(&spec.moves(), place, found).applied_to(Moves::default());
+    let (algorithm, moves) = moves::of_service(spec, place, found);
     let quic_lb = quic::read(&spec.quic_lb, &part(place, "quic_lb"), found);
     let source_limit = sources::limit_of(spec, place, found);
     let (backends, places) = backends::read_all(&spec.backends, mode, place, found);
@@ -326,6 +334,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         vips,
         mode,
         table_slots,
+        algorithm,
         probe,
         thresholds,
         moves,

@@ -1,14 +1,34 @@
-//! How slots move, from what was typed.
+//! How flows get their slots and how slots move, from what was typed.
 
 use super::{read_duration, word};
 use crate::{
     config::{
         fault::{Found, part},
-        spec::MovesSpec,
+        spec::{MovesSpec, ServiceSpec},
     },
-    desired::rules::moves_breaches,
-    model::{Moves, MovesUpdate, Tracking},
+    desired::rules::{drawing_breach, moves_breaches},
+    model::{Algorithm, Moves, MovesUpdate, Tracking},
 };
+
+/// The algorithm that `text` at `place` names.
+pub(super) fn algorithm(text: Option<&str>, place: &str, found: &mut Found) -> Option<Algorithm> {
+    let words = Algorithm::ALL.map(|algorithm| (algorithm.to_string(), algorithm));
+    word(found, place, text, &words)
+}
+
+/// How flows get their slots, and how slots move: what is remembered depends on the algorithm if nothing was typed.
+pub(super) fn of_service(spec: &ServiceSpec, place: &str, found: &mut Found) -> (Algorithm, Moves) {
+    let algorithm = algorithm(spec.algorithm.as_deref(), &part(place, "algorithm"), found);
+    let algorithm = algorithm.unwrap_or_default();
+    let moves = read(&spec.moves(), place, found).applied_to(Moves {
+        tracking: algorithm.tracking(),
+        ..Moves::default()
+    });
+    if let Some(breach) = drawing_breach(algorithm, moves) {
+        found.add(part(place, "tracking"), breach.to_string());
+    }
+    (algorithm, moves)
+}
 
 /// What `spec` asks for; its fields stand at `place`.
 pub(super) fn read(spec: &MovesSpec<'_>, place: &str, found: &mut Found) -> MovesUpdate {

@@ -10,7 +10,7 @@ use crate::{
         Fault,
         spec::{QuicConfigSpec, ServiceSpec},
     },
-    model::{AdminState, Health, Mode, Role},
+    model::{AdminState, Algorithm, Health, Mode, Role},
 };
 
 /// Answer of `version`.
@@ -162,6 +162,9 @@ pub struct ServiceStatus {
     /// What QUIC connection ids that name a backend look like.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quic_lb: Vec<QuicConfigSpec>,
+    /// How its flows get their slots; absent: by the hash of their 5-tuple (`maglev`).
+    #[serde(default, skip_serializing_if = "Algorithm::is_default")]
+    pub algorithm: Algorithm,
     /// Slots of its lookup table.
     pub table_slots: u32,
     /// The publication that last changed its table or its VIPs.

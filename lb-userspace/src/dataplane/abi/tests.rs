@@ -48,9 +48,30 @@ fn limits_survive_the_way_into_the_maps_and_back() {
             service: ServiceId(3),
             source_limit,
             quic_lb: QuicLb::default(),
+            algorithm: Algorithm::Maglev,
         };
         assert_eq!(vip_from_map(&vip_to_map(&entry)), entry);
     }
+}
+
+#[test]
+fn algorithms_survive_the_way_into_the_maps_and_back() {
+    let mut flags = Vec::new();
+    for algorithm in Algorithm::ALL {
+        let entry = VipEntry {
+            region: Region::default(),
+            generation: 7,
+            service: ServiceId(3),
+            source_limit: None,
+            quic_lb: QuicLb::default(),
+            algorithm,
+        };
+        let value = vip_to_map(&entry);
+        flags.push(value.flags);
+        assert_eq!(value.draws_slots(), algorithm.draws_slots());
+        assert_eq!(vip_from_map(&value), entry);
+    }
+    assert_eq!(flags, [0, 1 << 16, 1 << 17, 1 << 18]);
 }
 
 #[test]
@@ -73,6 +94,7 @@ fn vips_survive_the_way_with_their_quic_configurations() {
         service: ServiceId(3),
         source_limit: None,
         quic_lb,
+        algorithm: Algorithm::Maglev,
     };
     let read = entry(
         configs

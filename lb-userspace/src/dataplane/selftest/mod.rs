@@ -127,6 +127,7 @@ impl Place {
             service: SERVICE,
             source_limit: None,
             quic_lb: QuicLb::default(),
+            algorithm: crate::model::Algorithm::Maglev,
         };
         for mode in modes(settings) {
             dataplane.apply(&Step::PutBackend(self.backend, self.entry(mode)))?;

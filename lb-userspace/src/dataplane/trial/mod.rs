@@ -22,7 +22,6 @@ use aya::{
 use lb_common::{
     backend::BackendId,
     family::{V4, V6},
-    hash::FlowHash,
     interface::Interface,
     names,
     outcome::{LEDGER_CELLS, Outcome},
@@ -31,7 +30,7 @@ use lb_common::{
 };
 
 use super::{
-    Capacity, ServiceId, load,
+    Capacity, Hashes, ServiceId, load,
     pins::Pins,
     source::{Pinned, open},
 };
@@ -44,7 +43,7 @@ pub(super) const ENTRIES: u32 = 1_024;
 const HEADROOM: usize = 256;
 
 /// The maps that the program writes: those of a trial are its own.
-pub(super) const WRITTEN: [&str; 15] = [
+pub(super) const WRITTEN: [&str; 16] = [
     names::FRESH_V4,
     names::FRESH_V6,
     names::FLOWS_V4,
@@ -53,6 +52,7 @@ pub(super) const WRITTEN: [&str; 15] = [
     names::REPLIES_V6,
     names::FRAGMENTS_V4,
     names::FRAGMENTS_V6,
+    names::TURNS,
     names::TRAFFIC,
     names::LEDGER,
     names::ERROR_BUDGET,
@@ -76,10 +76,10 @@ pub struct Tuple {
 }
 
 impl Tuple {
-    /// The hash that chooses a slot; `None` for ends of two IP versions.
+    /// The hashes that choose a slot; `None` for ends of two IP versions.
     #[must_use]
-    pub fn hash(&self, seed: u64) -> Option<FlowHash> {
-        V4::hash(self, seed).or_else(|| V6::hash(self, seed))
+    pub fn hashes(&self, seed: u64) -> Option<Hashes> {
+        V4::hashes(self, seed).or_else(|| V6::hashes(self, seed))
     }
 }
 

@@ -9,14 +9,14 @@ use lb_common::{
     family::{Address4, Address6, Family, V4, V6},
     flow::{FlowKey, Reply},
     fragment::FragmentKey,
-    hash::{FlowHash, flow_hash},
+    hash::flow_hash,
     names,
     source::SourceKey,
     translation::Translation,
 };
 
 use super::{Fragment, Tuple};
-use crate::dataplane::ServiceId;
+use crate::dataplane::{ServiceId, flows::Hashes};
 
 /// An IP version.
 pub(super) trait Side {
@@ -35,8 +35,8 @@ pub(super) trait Side {
 
     /// The key of a flow, if its addresses are of this version.
     fn key(tuple: &Tuple) -> Option<Self::Key>;
-    /// The hash that chooses a slot for a flow.
-    fn hash(tuple: &Tuple, seed: u64) -> Option<FlowHash>;
+    /// The hashes that choose a slot for a flow.
+    fn hashes(tuple: &Tuple, seed: u64) -> Option<Hashes>;
     /// The key of what the first fragment told.
     fn fragment(addresses: [IpAddr; 2], fragment: Fragment) -> Option<Self::Fragment>;
     /// The key of the budget that a source has at a service.
@@ -80,8 +80,8 @@ macro_rules! side {
                 })
             }
 
-            fn hash(tuple: &Tuple, seed: u64) -> Option<FlowHash> {
-                Some(flow_hash::<$family>(&Self::key(tuple)?, seed))
+            fn hashes(tuple: &Tuple, seed: u64) -> Option<Hashes> {
+                Some(Hashes::of::<$family>(&Self::key(tuple)?, seed))
             }
 
             fn fragment(addresses: [IpAddr; 2], fragment: Fragment) -> Option<Self::Fragment> {

@@ -1,7 +1,17 @@
 //! What must hold of how slots move.
 
 use super::Breach;
-use crate::model::Moves;
+use crate::model::{Algorithm, Moves, Tracking};
+
+/// Where slots are drawn, all flows must be remembered.
+#[must_use]
+pub fn drawing_breach(algorithm: Algorithm, moves: Moves) -> Option<Breach> {
+    let forgets = algorithm.draws_slots() && moves.tracking != Tracking::Always;
+    forgets.then_some(Breach::DrawnUntracked {
+        algorithm,
+        tracking: moves.tracking,
+    })
+}
 
 /// Every rule that `moves` break, with the name of the field.
 #[must_use]

@@ -14,6 +14,7 @@ fn into_mode(service: &str, mode: Mode) -> Change {
         min_healthy: None,
         panic_threshold: None,
         moves: MovesUpdate::default(),
+        algorithm: None,
     }
 }
 

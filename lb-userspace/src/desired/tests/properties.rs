@@ -41,6 +41,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             probe: None,
             thresholds: crate::model::Thresholds::default(),
             moves: crate::model::Moves::default(),
+            algorithm: Algorithm::Maglev,
             source_limit: None,
             quic_lb: QuicLb::default(),
             backends,
@@ -61,6 +62,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                     min_healthy: None,
                     panic_threshold: None,
                     moves: MovesUpdate::default(),
+                    algorithm: None,
                 }
             }
         ),

@@ -72,6 +72,7 @@ fn limits_of_sources_are_set_kept_and_taken_away() {
         min_healthy: None,
         panic_threshold: None,
         moves: MovesUpdate::default(),
+        algorithm: None,
         source_limit: Some(limit),
     };
     let limit = Some(SourceLimit::new(100, None));

@@ -56,6 +56,7 @@ fn probes_of_sctp_are_told_where_to_ask() {
         min_healthy: None,
         panic_threshold: None,
         moves: MovesUpdate::default(),
+        algorithm: None,
         probe: Some(Some(Probe {
             port,
             ..Probe::new(crate::model::ProbeKind::Tcp)

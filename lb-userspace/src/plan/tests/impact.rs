@@ -6,7 +6,7 @@ use lb_common::{hash::FlowHash, table::Slot};
 
 use super::lab::{Lab, service};
 use crate::{
-    dataplane::{Actual, RememberedFlow},
+    dataplane::{Actual, Hashes, RememberedFlow},
     desired::Desired,
     model::{AdminState, Protocol, ServiceName, TableSlots},
     plan::impact::{Fates, Impact, impacts},
@@ -47,7 +47,9 @@ fn moved_flows(change: impl FnOnce(&mut Lab)) -> (usize, usize) {
         backend: slot.backend(),
         generation: actual.backends[&slot.backend()].generation,
         // The middle of the slot.
-        hash: FlowHash((((2 * place + 1) << 31) / u64::from(region.slots)) << 32),
+        hashes: hashes(FlowHash(
+            (((2 * place + 1) << 31) / u64::from(region.slots)) << 32,
+        )),
     };
     let flows: Vec<_> = (0..).zip(actual.tables[&region].iter()).map(flow).collect();
     let fates = Fates::new(actual, after.1);
@@ -143,7 +145,7 @@ fn a_flow_that_no_longer_counts_is_no_flow() {
         protocol: Protocol::Tcp,
         backend: *id,
         generation,
-        hash: FlowHash(0),
+        hashes: hashes(FlowHash(0)),
     };
     let current = entry.generation;
     let vip = VIP.parse().unwrap();
@@ -173,7 +175,7 @@ fn flows_belong_to_the_vip_that_takes_their_packets() {
             protocol: Protocol::Tcp,
             backend: *id,
             generation: entry.generation,
-            hash: FlowHash(0),
+            hashes: hashes(FlowHash(0)),
         };
         fates.of(&flow).map(|(vip, _)| vip.to_string())
     };
@@ -186,5 +188,13 @@ fn flows_belong_to_the_vip_that_takes_their_packets() {
         ("203.0.113.16:80", None),
     ] {
         assert_eq!(vip(destination).as_deref(), expected, "{destination}");
+    }
+}
+
+/// The same by 5-tuple and by source.
+const fn hashes(hash: FlowHash) -> Hashes {
+    Hashes {
+        flow: hash,
+        source: hash,
     }
 }

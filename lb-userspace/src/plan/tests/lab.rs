@@ -290,6 +290,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         probe: None,
         thresholds: crate::model::Thresholds::default(),
         moves: at_once(),
+        algorithm: crate::model::Algorithm::Maglev,
         source_limit: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),

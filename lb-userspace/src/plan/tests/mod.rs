@@ -1,5 +1,6 @@
 //! Plans over a data plane in memory: [`lab`] holds a world to plan in and watches every step.
 
+mod algorithms;
 mod emergency;
 mod impact;
 pub(super) mod lab;
