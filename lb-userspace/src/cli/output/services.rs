@@ -8,7 +8,10 @@ use std::{
 use super::{View, age, line, table::Columns};
 use crate::{
     config::spec::{QuicConfigSpec, TableSlotsSpec},
-    control::protocol::{BackendRows, BackendStatus, ServiceRows, ServiceStatus, Status},
+    control::protocol::{
+        BackendRows, BackendStatus, ServiceRows, ServiceStatus, SlotMoves, Status,
+    },
+    model::Algorithm,
 };
 
 pub(super) fn list(rows: &ServiceRows) -> String {
@@ -108,10 +111,13 @@ fn backend_cells(backend: &BackendStatus, view: View) -> [String; 8] {
         let since = UNIX_EPOCH + Duration::from_millis(since);
         age(view.now.duration_since(since).unwrap_or_default())
     });
-    let reason = match &backend.not_serving_because {
-        Some(reason) if !backend.serving => reason,
-        _ => &backend.health_reason,
+    let mut reason = match &backend.not_serving_because {
+        Some(reason) if !backend.serving => reason.clone(),
+        _ => backend.health_reason.clone(),
     };
+    if let Some(flows) = backend.flows_left {
+        reason += &format!(", {flows} flows left");
+    }
     [
         backend.address.clone(),
         backend.weight.to_string(),
@@ -120,7 +126,7 @@ fn backend_cells(backend: &BackendStatus, view: View) -> [String; 8] {
         backend.health.to_string(),
         since.unwrap_or_else(|| "-".to_owned()),
         backend.slots.to_string(),
-        reason.clone(),
+        reason,
     ]
 }
 
@@ -155,6 +161,10 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
         ..
     } = service;
     let vips = service.vips.join(", ");
+    let algorithm = match service.algorithm {
+        Algorithm::Maglev => String::new(),
+        other => format!("; {other}"),
+    };
     let quic = match service.quic_lb.as_slice() {
         [] => String::new(),
         configs => format!("; QUIC-LB {}", quic_configs(configs)),
@@ -162,9 +172,28 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
     line(
         &mut text,
         format_args!(
-            "service {name}: {vips}; {table_slots} slots of generation {generation}{quic}"
+            "service {name}: {vips}; {table_slots} slots of generation {generation}{algorithm}{quic}"
         ),
     );
+    if let Some(moves) = service.moves {
+        let SlotMoves {
+            tracked,
+            learning,
+            lingering,
+            waiting,
+        } = moves;
+        let states = [
+            (tracked, "are tracked"),
+            (learning, "learn"),
+            (lingering, "have flows elsewhere"),
+            (waiting, "wait to move"),
+        ];
+        let states = states.into_iter().filter(|(slots, _)| *slots > 0);
+        let states: Vec<String> = states
+            .map(|(slots, what)| format!("{slots} {what}"))
+            .collect();
+        line(&mut text, format_args!("slots: {}", states.join(", ")));
+    }
     if let Some(emergency) = &service.emergency {
         line(&mut text, format_args!("{emergency}"));
     }

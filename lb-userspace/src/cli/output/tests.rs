@@ -45,6 +45,30 @@ fn failing() -> Value {
 }
 
 #[test]
+fn status_shows_slots_that_move_and_flows_that_are_left() {
+    let mut draining = failing();
+    draining["slots"] = json!(340);
+    draining["flows_left"] = json!(17);
+    let answer = json!({
+        "generation": 12, "uptime_ms": 7_500_000, "in_sync": true, "errors": [], "interfaces": [],
+        "services": [{ "name": "web", "vips": ["192.0.2.10:443/tcp"], "table_slots": 1021, "generation": 11,
+            "algorithm": "source-hash", "backends": [draining],
+            "moves": { "tracked": 352, "learning": 340, "lingering": 12, "waiting": 0 } }],
+    });
+    let expected = plain(
+        "
+    generation 12, in sync, up 2h5m
+
+    service web: 192.0.2.10:443/tcp; 1021 slots of generation 11; source-hash
+    slots: 352 are tracked, 340 learn, 12 have flows elsewhere
+    ADDRESS        WEIGHT  MODE  STATE     HEALTH   SINCE  SLOTS  REASON
+    [fd00::12]:80     100  nat   removing  unknown  -        340  no route to it, 17 flows left
+",
+    );
+    assert_eq!(shown(&Call::Status(NoParams {}), answer, false), expected);
+}
+
+#[test]
 fn status_shows_what_holds_and_why() {
     let answer = json!({
         "generation": 12, "uptime_ms": 7_500_000, "in_sync": false,
