@@ -135,6 +135,10 @@ fn no_planned_change_moves_a_flow() {
             control.must("backend.undrain", &it);
         });
     });
+    wait::until("the daemon's beginning is over", LIMIT, || {
+        let status = control.must("status", &json!({}));
+        status["uptime_ms"].as_u64().is_some_and(|it| it > 11_000)
+    });
     traffic.unnoticed("a slow start", control, |control| {
         for service in SERVICES {
             control.must(

@@ -23,6 +23,8 @@ use crate::{
 const STEPS: u32 = 20;
 /// All of a share, in thousandths.
 const FULL: u32 = 1_000;
+/// For so long after its start the daemon finds out who is well.
+const BEGINNING: Duration = Duration::from_secs(10);
 /// The shortest and the longest pause before the flow tables are looked at again; between them, as long as flows are
 /// learnt.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -40,6 +42,7 @@ pub(super) struct Learning {
     left: BTreeMap<Target, u64>,
     pub(super) look: Look,
     next_look: Instant,
+    started: Instant,
 }
 
 impl Learning {
@@ -51,6 +54,7 @@ impl Learning {
             left: BTreeMap::new(),
             look: Look::default(),
             next_look: now,
+            started: now,
         }
     }
 
@@ -71,6 +75,11 @@ impl Learning {
         for target in &plan.growing {
             self.begun.entry(target.clone()).or_insert(now);
         }
+        if !plan.publish.is_empty() {
+            // Packets under way may yet be remembered as the last table said.
+            let (soonest, _) = PAUSE;
+            self.next_look = self.next_look.max(now + soonest);
+        }
     }
 
     fn knowledge(&self, desired: &Desired, plan: &Plan, now: Instant) -> Knowledge {
@@ -88,6 +97,7 @@ impl Learning {
         });
         Knowledge {
             is_complete: false,
+            is_beginning: now < self.started + BEGINNING,
             learnt: learnt.collect(),
             strays: self.strays.clone(),
             grown: grown.collect(),

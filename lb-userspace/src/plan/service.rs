@@ -129,7 +129,8 @@ impl Planner<'_> {
             return FULL;
         }
         let known = self.input.world.knowledge.grown.get(target).copied();
-        let grown = known.unwrap_or(if is_new { FIRST_SHARE } else { FULL });
+        let begins_small = is_new && !self.input.world.knowledge.is_beginning;
+        let grown = known.unwrap_or(if begins_small { FIRST_SHARE } else { FULL });
         if grown < FULL {
             self.plan.growing.insert(target.clone());
         }

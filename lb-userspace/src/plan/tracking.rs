@@ -26,6 +26,9 @@ use crate::{
 pub struct Knowledge {
     /// Whether all flows are to be taken for remembered, and all shares for grown: to see where slots move in the end.
     pub is_complete: bool,
+    /// Whether the daemon has just begun: backends that are found healthy one after the other then begin together, and
+    /// nobody's share grows.
+    pub is_beginning: bool,
     /// The batches that have learnt for long enough.
     pub learnt: BTreeSet<(ServiceId, u8)>,
     /// Of services whose flows were looked at: the slots that have strays.
@@ -38,6 +41,7 @@ impl Knowledge {
     /// As if all flows were remembered, and all shares had grown.
     pub const COMPLETE: Self = Self {
         is_complete: true,
+        is_beginning: false,
         learnt: BTreeSet::new(),
         strays: BTreeMap::new(),
         grown: BTreeMap::new(),

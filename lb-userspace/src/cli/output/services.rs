@@ -111,13 +111,13 @@ fn backend_cells(backend: &BackendStatus, view: View) -> [String; 8] {
         let since = UNIX_EPOCH + Duration::from_millis(since);
         age(view.now.duration_since(since).unwrap_or_default())
     });
-    let mut reason = match &backend.not_serving_because {
-        Some(reason) if !backend.serving => reason.clone(),
-        _ => backend.health_reason.clone(),
+    let reason = match &backend.not_serving_because {
+        Some(reason) if !backend.serving => reason,
+        _ => &backend.health_reason,
     };
-    if let Some(flows) = backend.flows_left {
-        reason += &format!(", {flows} flows left");
-    }
+    let left = backend
+        .flows_left
+        .map(|flows| format!(", {flows} flows left"));
     [
         backend.address.clone(),
         backend.weight.to_string(),
@@ -126,7 +126,7 @@ fn backend_cells(backend: &BackendStatus, view: View) -> [String; 8] {
         backend.health.to_string(),
         since.unwrap_or_else(|| "-".to_owned()),
         backend.slots.to_string(),
-        reason,
+        format!("{reason}{}", left.unwrap_or_default()),
     ]
 }
 
@@ -163,7 +163,9 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
     let vips = service.vips.join(", ");
     let algorithm = match service.algorithm {
         Algorithm::Maglev => String::new(),
-        other => format!("; {other}"),
+        other @ (Algorithm::SourceHash | Algorithm::Random | Algorithm::RoundRobin) => {
+            format!("; {other}")
+        }
     };
     let quic = match service.quic_lb.as_slice() {
         [] => String::new(),

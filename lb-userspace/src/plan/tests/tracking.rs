@@ -339,3 +339,17 @@ fn a_growing_share_begins_small_and_moves_only_what_is_known() {
     }
     assert!(before > 500, "{before}");
 }
+
+#[test]
+fn nobodys_share_grows_while_the_daemon_begins() {
+    let mut lab = lab(&[ONE, TWO]);
+    lab.service_mut("web").moves.slow_start = std::time::Duration::from_mins(1);
+    lab.knowledge.is_beginning = true;
+    lab.set_health("web", TWO, Health::Down);
+    lab.settle();
+    lab.set_health("web", TWO, Health::Up);
+    assert!(lab.settle().growing.is_empty());
+    assert!(owned(&lab, TWO) > 500);
+    lab.knowledge.is_beginning = false;
+    assert!(lab.plan().publish.is_empty());
+}
