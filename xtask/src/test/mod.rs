@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn a_suite_gets_the_built_programs_and_the_filter() {
-        let command = command(&SUITES[7], Some("restart"));
+        let netns = SUITES.iter().find(|suite| suite.name == "netns");
+        let command = command(netns.unwrap(), Some("restart"));
         let line = shell::line(&command);
         assert!(
             line.contains("--package lb-tests --test netns -- "),
