@@ -32,5 +32,5 @@ fn a_row_of_tunnels_is_measured() {
 
 #[test]
 fn a_row_of_many_flows_to_many_services_is_measured() {
-    runs("v6/tcp-data/ipip/64k/16/always");
+    runs("v6/tcp-data/ipip/64k/16/on-demand");
 }
