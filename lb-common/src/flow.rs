@@ -79,7 +79,7 @@ impl Flow {
     /// How long, in [`ticks`], a TCP connection may be idle before it is taken to have ended
     /// (RFC 5382 section 5: 2 hours and 4 minutes).
     pub const ESTABLISHED: u32 = ticks(7_440 * 1_000_000_000);
-    /// The same after its client's FIN or RST (ibid.: 4 minutes).
+    /// The same while only its SYN has been seen, and after its client's FIN or RST (ibid.: 4 minutes).
     pub const CLOSING: u32 = ticks(240 * 1_000_000_000);
     /// The same for flows of other protocols (RFC 4787 section 4.3: 5 minutes).
     pub const CONNECTIONLESS: u32 = ticks(300 * 1_000_000_000);
@@ -91,7 +91,8 @@ impl Flow {
     pub const fn has_ended(&self, protocol: u8, now: u32) -> bool {
         /// IANA's number of TCP.
         const TCP: u8 = 6;
-        let timeout = if matches!(self.client, Progress::FINISHED | Progress::RESET) {
+        let is_silent = protocol == TCP && self.client.0 == Progress::SILENT.0;
+        let timeout = if is_silent || matches!(self.client, Progress::FINISHED | Progress::RESET) {
             Self::CLOSING
         } else if protocol == TCP {
             Self::ESTABLISHED
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn flows_end_by_their_clients_word_or_by_silence() {
         for (protocol, client, ticks) in [
-            (6, Progress::SILENT, Flow::ESTABLISHED),
+            (6, Progress::SILENT, Flow::CLOSING),
             (6, Progress::OPEN, Flow::ESTABLISHED),
             (6, Progress::FINISHED, Flow::CLOSING),
             (6, Progress::RESET, Flow::CLOSING),

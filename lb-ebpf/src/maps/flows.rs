@@ -26,8 +26,8 @@ pub fn fresh_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>) -> Option<KnownFlow
 /// Remembers where `flow` goes, which may not go on.
 #[inline(always)]
 pub fn remember_fresh_flow<F: FamilyMaps>(flow: &FlowKey<F::Address>, value: &Flow) {
-    // A full table evicts; a failure under contention leaves the flow to the lookup table, which gives the
-    // same answer until the table changes, and to its next packet.
+    // A full table evicts; a failure under contention leaves the flow to the lookup table and to its next packet, which go
+    // the same way until the table changes, unless slots are drawn.
     let _ = F::fresh().insert(flow, value, 0);
 }
 

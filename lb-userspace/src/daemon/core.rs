@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use anyhow::Context as _;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -34,7 +35,7 @@ use crate::{
     health::{Observation, Target, book::Book, machine::Machine, task::Prober},
     model::{ChosenSources, Health},
     neighbor::{self, Link, NextHops, ResolverHandle},
-    plan::{Knowledge, Plan, World},
+    plan::{self, Knowledge, Plan, World},
     reconcile::Reconciler,
     state::{self, history::History},
 };
@@ -184,6 +185,16 @@ impl Core {
             services = self.desired.services.len(),
             "data plane is as wanted"
         );
+        // What is published may yet be what was wanted before, while slots learn for what is wanted now.
+        let features = plan::features(&self.desired);
+        let published = self.reconciler.dataplane().actual().features();
+        self.reconciler
+            .dataplane_mut()
+            .provide(
+                features.with(published),
+                self.edges.interfaces.attachments_mut(),
+            )
+            .context("take a program for what is published")?;
         self.edges.interfaces.attach_all(links)?;
         self.reconciler.clean(&plan).map_err(anyhow::Error::from)?;
         self.follow(plan);
@@ -260,7 +271,7 @@ impl Core {
         if let Some(failed) = &self.failed {
             return failed.retry.min(self.next_full_pass);
         }
-        let removal = self.desired.next_due().map(|at| {
+        let removal = self.next_removal().map(|at| {
             let left = at.duration_since(SystemTime::now()).unwrap_or_default();
             Instant::now() + left
         });
@@ -272,7 +283,9 @@ impl Core {
     async fn tick(&mut self) {
         self.remove_due().await;
         let now = Instant::now();
-        self.learn(now);
+        if self.failed.is_none() {
+            self.learn(now);
+        }
         let is_retry = self
             .failed
             .as_ref()
@@ -283,9 +296,35 @@ impl Core {
         }
     }
 
+    /// When next a backend is to be removed. While one is late because its slots have not moved yet, whatever moves them
+    /// comes first.
+    fn next_removal(&self) -> Option<SystemTime> {
+        let next = self.desired.next_due()?;
+        (next > SystemTime::now() || !self.due_removals().is_empty()).then_some(next)
+    }
+
+    /// Removals whose time has come, of backends whose slots have moved.
+    fn due_removals(&self) -> Vec<Change> {
+        let mut due = self.desired.due(SystemTime::now());
+        let is_early = |change: &Change| {
+            let Change::RemoveBackend {
+                service, address, ..
+            } = change
+            else {
+                return false;
+            };
+            self.is_leaving(&Target {
+                service: service.clone(),
+                address: *address,
+            })
+        };
+        due.retain(|change| !is_early(change));
+        due
+    }
+
     /// Removes backends whose time to drain has passed.
     async fn remove_due(&mut self) {
-        let due = self.desired.due(SystemTime::now());
+        let due = self.due_removals();
         if due.is_empty() {
             return;
         }

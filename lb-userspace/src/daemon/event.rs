@@ -18,8 +18,8 @@ pub(super) enum Event {
     NextHops(NextHops),
     /// Interfaces have come, gone or changed.
     Interfaces(Vec<Link>),
-    /// The flow tables have been looked at.
-    Looked(Findings),
+    /// The flow tables have been looked at; what was found, if all was seen.
+    Looked(Option<Findings>),
     /// Something is due: a removal, a retry, or the periodic full pass.
     Tick,
     /// The operator wants the file to be applied (SIGHUP).

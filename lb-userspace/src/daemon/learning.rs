@@ -1,7 +1,10 @@
 //! Slots that move, in time: which have learnt their flows for long enough, which backends' shares have grown how far, and
 //! when the flow tables are to be looked at.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -41,6 +44,7 @@ pub(super) struct Learning {
     /// Flows that backends have that are to have no slots.
     left: BTreeMap<Target, u64>,
     pub(super) look: Look,
+    last_look: Instant,
     next_look: Instant,
     started: Instant,
 }
@@ -53,6 +57,7 @@ impl Learning {
             strays: BTreeMap::new(),
             left: BTreeMap::new(),
             look: Look::default(),
+            last_look: now,
             next_look: now,
             started: now,
         }
@@ -77,8 +82,9 @@ impl Learning {
         }
         if !plan.publish.is_empty() {
             // Packets under way may yet be remembered as the last table said.
-            let (soonest, _) = PAUSE;
-            self.next_look = self.next_look.max(now + soonest);
+            let (soonest, latest) = PAUSE;
+            let soon = (now + soonest).min(self.last_look + latest);
+            self.next_look = self.next_look.max(soon);
         }
     }
 
@@ -182,11 +188,21 @@ impl Core {
         })
     }
 
-    fn look(&mut self, now: Instant) {
+    /// How long nobody looks after a look: as long as those services learn that it is for.
+    fn pause(&self) -> Duration {
         let (shortest, longest) = PAUSE;
+        let draining: BTreeSet<ServiceName> = self.draining().map(|it| it.service).collect();
         let services = self.desired.services.values();
-        let pause = services.map(|service| service.moves.learn_for).min();
-        self.learning.next_look = now + pause.unwrap_or(longest).clamp(shortest, longest);
+        let concerned = services.filter(|service| {
+            let moving = self.plan.moves.get(&service.name);
+            draining.contains(&service.name) || moving.is_some_and(|it| it.lingering > 0)
+        });
+        let pause = concerned.map(|service| service.moves.learn_for).min();
+        pause.unwrap_or(longest).clamp(shortest, longest)
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.learning.next_look = now + self.pause();
         let dataplane = self.reconciler.dataplane();
         match dataplane.flows() {
             Ok(tables) => self
@@ -201,7 +217,13 @@ impl Core {
     }
 
     /// Takes over what a look at the flow tables has found.
-    pub(super) fn looked(&mut self, findings: Findings) {
+    pub(super) fn looked(&mut self, findings: Option<Findings>) {
+        let now = Instant::now();
+        self.learning.last_look = now;
+        self.learning.next_look = now + self.pause();
+        let Some(findings) = findings else {
+            return;
+        };
         let actual = self.reconciler.dataplane().actual();
         let targets: Vec<Target> = self.draining().collect();
         let left = targets.into_iter().filter_map(|target| {
@@ -227,11 +249,18 @@ impl Core {
             let has_slots = |backend: &Backend| {
                 let target = Target::of(service, backend.address);
                 matches!(self.plan.serving.get(&target), Some(Serving::Slots(1..)))
+                    || self.is_leaving(&target)
             };
             service.moves.tracking == Tracking::OnDemand && backend.is_some_and(has_slots)
         };
         let learning = service.filter(learns);
         learning.map_or(Duration::ZERO, |service| service.moves.learn_for)
+    }
+
+    /// Whether a backend that is to have no slots has some yet.
+    pub(super) fn is_leaving(&self, target: &Target) -> bool {
+        let slots = self.plan.leaving.get(target);
+        slots.is_some_and(|slots| *slots > 0)
     }
 
     /// How many flows a backend that drains has yet, as far as that has been counted.

@@ -21,7 +21,7 @@ use crate::{
     },
     dataplane::{Dataplane, ServiceId},
     health::{Target, lateness::Counts, machine::Machine},
-    model::{Backend, Service, Vip},
+    model::{AdminState, Backend, Service, Vip},
     plan::{Moving, Serving},
 };
 
@@ -77,7 +77,9 @@ impl Core {
                 serving: why_not.is_none(),
                 not_serving_because: why_not,
                 slots,
-                flows_left: self.flows_left(&target),
+                flows_left: self
+                    .flows_left(&target)
+                    .filter(|_| backend.state == AdminState::Drain),
                 server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
             }
         };

@@ -27,7 +27,7 @@ pub(super) struct Findings {
 
 /// The look under way, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Look(Option<JoinHandle<Findings>>);
+pub(super) struct Look(Option<JoinHandle<Option<Findings>>>);
 
 impl Look {
     pub(super) const fn is_under_way(&self) -> bool {
@@ -39,14 +39,14 @@ impl Look {
         self.0 = Some(tokio::task::spawn_blocking(|| search.run(tables)));
     }
 
-    /// What the look has found, when it has; never, if there is none.
-    pub(super) async fn findings(&mut self) -> Findings {
+    /// What the look has found, when it has ended, if it saw everything; never, if there is none.
+    pub(super) async fn findings(&mut self) -> Option<Findings> {
         let Some(look) = &mut self.0 else {
             return std::future::pending().await;
         };
         let found = look.await;
         self.0 = None;
-        found.unwrap_or_default()
+        found.ok().flatten()
     }
 }
 
@@ -60,18 +60,23 @@ pub(super) struct Search {
 impl Search {
     /// Flows are held against what the kernel holds now.
     pub(super) fn new(actual: &Actual) -> Self {
-        let vips = actual.vips.values();
-        let tables = vips.filter_map(|entry| {
-            let table = actual.tables.get(&entry.region)?;
-            Some((entry.service, (Arc::clone(table), *entry)))
-        });
+        let mut tables: BTreeMap<ServiceId, (Arc<[Slot]>, VipEntry)> = BTreeMap::new();
+        for entry in actual.vips.values() {
+            let known = tables.get(&entry.service);
+            let is_newest = known.is_none_or(|(_, known)| entry.generation > known.generation);
+            if let Some(table) = actual.tables.get(&entry.region)
+                && is_newest
+            {
+                tables.insert(entry.service, (Arc::clone(table), *entry));
+            }
+        }
         Self {
-            tables: tables.collect(),
+            tables,
             actual: actual.clone(),
         }
     }
 
-    fn run(self, mut tables: FlowTables) -> Findings {
+    fn run(self, mut tables: FlowTables) -> Option<Findings> {
         let mut findings = Findings::default();
         for (service, (_, entry)) in &self.tables {
             let strays = Strays {
@@ -85,15 +90,20 @@ impl Search {
             self.take(&flow, &mut findings, &mut ended);
             true
         });
-        let done = read.and_then(|()| tables.forget(&ended));
-        if let Err(error) = done {
-            warn!(
-                error = format!("{error:#}"),
-                "cannot look at the flow tables"
-            );
-            return Findings::default();
+        let done = read.and_then(|is_whole| {
+            tables.forget(&ended)?;
+            Ok(is_whole)
+        });
+        match done {
+            Ok(is_whole) => is_whole.then_some(findings),
+            Err(error) => {
+                warn!(
+                    error = format!("{error:#}"),
+                    "cannot look at the flow tables"
+                );
+                None
+            }
         }
-        findings
     }
 
     /// Sees to one flow. One whose backend has gone is nobody's.

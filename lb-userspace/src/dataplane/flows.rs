@@ -105,25 +105,26 @@ impl FlowTables {
     }
 
     /// Shows every flow to `look`, in no order, until it says that it has seen enough (`false`). Takes about a second
-    /// for a million. Of flows that come or go meanwhile, some are missed and some are seen twice; one that was there all
-    /// the time is not missed, for fresh ones are shown first, and go on to the others.
+    /// for a million. Of flows that come or go meanwhile, some are missed and some are seen twice. Answers whether each one
+    /// that was there all the time was shown: fresh ones are shown first, and go on to the others; but under much churn the
+    /// kernel begins a table anew again and again, and it is left half-way.
     ///
     /// # Errors
     /// A map could not be read.
-    pub fn each(&self, mut look: impl FnMut(RememberedFlow) -> bool) -> Result<()> {
+    pub fn each(&self, mut look: impl FnMut(RememberedFlow) -> bool) -> Result<bool> {
         for table in &self.v4 {
-            let goes_on = self.read::<V4>(table, &mut look);
-            if !goes_on.context("read the flow table of IPv4")? {
-                return Ok(());
+            let is_whole = self.read::<V4>(table, &mut look);
+            if !is_whole.context("read the flow table of IPv4")? {
+                return Ok(false);
             }
         }
         for table in &self.v6 {
-            let goes_on = self.read::<V6>(table, &mut look);
-            if !goes_on.context("read the flow table of IPv6")? {
-                return Ok(());
+            let is_whole = self.read::<V6>(table, &mut look);
+            if !is_whole.context("read the flow table of IPv6")? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Forgets flows, unless they have gone on meanwhile.
@@ -159,7 +160,10 @@ impl FlowTables {
     {
         // The kernel begins anew after a key that has gone meanwhile, and would under churn never come to an end.
         let most = self.capacity as usize * 2;
-        for element in table.iter().take(most) {
+        for (number, element) in table.iter().enumerate() {
+            if number == most {
+                return Ok(false);
+            }
             let (key, flow) = element?;
             let seen = remembered::<F>(&key, flow, self.seed, self.now);
             if seen.is_some_and(|flow| !look(flow)) {

@@ -57,7 +57,7 @@ pub struct Moves {
     /// where it is. 0 to [`LONGEST`](Self::LONGEST).
     #[serde(with = "humantime_serde")]
     pub learn_for: Duration,
-    /// Between backends that go on serving at most so many per cent of the slots move in one step, 1 to 100.
+    /// Between backends that go on serving at most so many per cent of the slots learn at a time, 1 to 100.
     pub max_step: u32,
     /// For so long the share of a backend that begins to serve grows; 0: it has all of it at once. 0 to
     /// [`LONGEST`](Self::LONGEST).

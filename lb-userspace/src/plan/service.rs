@@ -39,6 +39,8 @@ impl Planner<'_> {
             self.plan.emergencies.insert(name, emergency);
         }
         let published = self.published(id, service);
+        let is_published = published.is_some();
+        let published = published.unwrap_or_default();
         let owners = owners(&published.table, service);
         // When nobody has served before, nobody has a share to give up.
         let is_new = |number| !owners.is_empty() && !owners.contains(&number);
@@ -79,13 +81,14 @@ impl Planner<'_> {
             changes_algorithm: published.algorithm != service.algorithm,
             service: id,
             generation: published.generation,
+            is_published,
             serving: &serving,
             leaving: &leaving,
             knowledge: self.input.world.knowledge,
         };
         let Next {
             table,
-            moving,
+            mut moving,
             has_algorithm,
         } = next_table(&published.table, &due.table, &rules);
         let algorithm = if has_algorithm {
@@ -94,33 +97,40 @@ impl Planner<'_> {
             published.algorithm
         };
         self.count(targets, &table);
+        let fitting = &self.vips.fitting;
+        let vips: Vec<Vip> = service.vips.intersection(fitting).copied().collect();
+        let region = if vips.is_empty() {
+            None
+        } else {
+            self.region(service, &table)
+        };
+        if let Some(region) = region {
+            self.publish(id, &vips, (region, algorithm), service);
+        } else {
+            // What has not begun to learn has not learnt either, however long it waits.
+            let held: BTreeSet<u8> = published.table.iter().map(|slot| slot.batch()).collect();
+            moving.batches.retain(|batch| held.contains(batch));
+        }
         if moving.slots > 0 {
             self.plan.moves.insert(service.name.clone(), moving);
         }
-        let fitting = &self.vips.fitting;
-        let vips: Vec<Vip> = service.vips.intersection(fitting).copied().collect();
-        if vips.is_empty() {
-            return;
-        }
-        if let Some(region) = self.region(service, &table) {
-            self.publish(id, &vips, (region, algorithm), service);
-        }
     }
 
-    /// What the VIPs of the service point to.
-    fn published(&self, id: ServiceId, service: &Service) -> Published {
+    /// What the VIPs of the service point to: the last that was published.
+    fn published(&self, id: ServiceId, service: &Service) -> Option<Published> {
         let actual = self.input.actual;
         let entries = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
-        let mut entries = entries.filter(|entry| entry.service == id);
-        let found = entries.find_map(|entry| {
-            let table = actual.tables.get(&entry.region)?;
-            Some(Published {
-                table: Arc::clone(table),
-                generation: entry.generation,
-                algorithm: entry.algorithm,
-            })
-        });
-        found.unwrap_or_default()
+        let entries = entries.filter(|entry| entry.service == id);
+        let entry = entries.max_by_key(|entry| entry.generation)?;
+        Some(Published {
+            table: actual
+                .tables
+                .get(&entry.region)
+                .cloned()
+                .unwrap_or_default(),
+            generation: entry.generation,
+            algorithm: entry.algorithm,
+        })
     }
 
     /// How much of its share a backend that serves has, in thousandths; `is_new` if it has had nothing yet.

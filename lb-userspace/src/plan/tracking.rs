@@ -92,6 +92,8 @@ pub(super) struct Rules<'a> {
     /// The number of the service, and the publication that its VIPs are of.
     pub(super) service: ServiceId,
     pub(super) generation: u32,
+    /// Whether its VIPs are published, if only without a table.
+    pub(super) is_published: bool,
     /// Backends that go on serving.
     pub(super) serving: &'a BTreeSet<BackendId>,
     /// Backends that are to have no slots, but keep the flows that they have.
@@ -111,6 +113,15 @@ pub(super) struct Next {
 /// The next table to publish on the way from `held` to `due`, and how far that is. `held` is empty if nothing has been
 /// published.
 pub(super) fn next_table(held: &Arc<[Slot]>, due: &Arc<[Slot]>, rules: &Rules<'_>) -> Next {
+    if held.is_empty() && rules.is_published && !rules.moves_at_once() {
+        // Flows may be remembered from before the table became empty.
+        let table: Arc<[Slot]> = due.iter().map(|slot| slot.tracked()).collect();
+        return Next {
+            moving: progress(&table, due, rules, 0),
+            table,
+            has_algorithm: true,
+        };
+    }
     let is_same = Arc::ptr_eq(held, due) && !rules.changes_algorithm;
     // Nothing has changed, most of the time.
     if is_same && held.iter().all(|slot| slot.batch() == 0)

@@ -222,7 +222,8 @@ impl Lab {
                 slots, &*tables[region],
                 "after \"{step}\": {region:?} was overwritten"
             );
-            for id in names(slots) {
+            // A slot that is nobody's says so to its packets.
+            for id in names(slots).into_iter().filter(|id| id.0 != 0) {
                 let entry = backends.get(&id);
                 let leads_somewhere = |it: &BackendEntry| {
                     it.mode == Mode::Local || devices.contains(&it.next_hop.interface)
@@ -274,6 +275,7 @@ impl Lab {
         let ids = names(self.memory.slots(region));
         let addresses: BTreeSet<SocketAddr> = ids
             .iter()
+            .filter(|id| id.0 != 0)
             .map(|id| self.memory.actual.backends[id].address)
             .collect();
         addresses.iter().map(ToString::to_string).collect()

@@ -8,7 +8,10 @@ use super::{
     super::{Knowledge, Strays},
     lab::{Lab, backend, service},
 };
-use crate::model::{AdminState, Health, Moves, TableSlots, Tracking, Weight};
+use crate::{
+    dataplane::Capacity,
+    model::{AdminState, Health, Moves, TableSlots, Tracking, Weight},
+};
 
 const VIP: &str = "192.0.2.1:80/tcp";
 const ONE: &str = "10.0.0.1:80";
@@ -352,4 +355,41 @@ fn nobodys_share_grows_while_the_daemon_begins() {
     assert!(owned(&lab, TWO) > 500);
     lab.knowledge.is_beginning = false;
     assert!(lab.plan().publish.is_empty());
+}
+
+#[test]
+fn flows_from_before_an_empty_table_are_not_forgotten() {
+    let mut lab = lab(&[ONE, TWO]);
+    lab.backend_mut("web", ONE).state = AdminState::Drain;
+    lab.set_health("web", TWO, Health::Down);
+    lab.settle();
+    learn(&mut lab);
+    lab.settle();
+    assert_eq!(lab.served_by(VIP), Vec::<String>::new());
+    lab.set_health("web", TWO, Health::Up);
+    let plan = lab.settle();
+    assert_eq!(tracked(&lab), 1_021, "flows may be with the drained one");
+    let lingering: u32 = plan.moves.values().map(|it| it.lingering).sum();
+    assert!(lingering > 400, "{lingering} are looked for");
+}
+
+#[test]
+fn what_finds_no_room_does_not_learn() {
+    let capacity = Capacity {
+        slots: 1_024,
+        ..Capacity::default()
+    };
+    let mut lab = Lab::sized(capacity);
+    let mut web = service("web", &[VIP], &[ONE, TWO]);
+    web.moves = Moves::default();
+    lab.want(web);
+    lab.settle();
+    lab.backend_mut("web", TWO).state = AdminState::Drain;
+    let plan = lab.plan();
+    assert!(!plan.shortages.is_empty(), "no room for a second table");
+    assert!(
+        plan.moves
+            .values()
+            .all(|moving| moving.batches.iter().all(|it| *it == 0))
+    );
 }
