@@ -31,7 +31,7 @@ use crate::{
     config::{DaemonSettings, Faults},
     control::{protocol::HistoryOrigin, server::Request},
     dataplane::{Dataplane, kernel::Kernel, trial::Bench},
-    desired::{Change, Desired},
+    desired::Desired,
     health::{Observation, Target, book::Book, machine::Machine, task::Prober},
     model::{ChosenSources, Health},
     neighbor::{self, Link, NextHops, ResolverHandle},
@@ -293,64 +293,6 @@ impl Core {
         if is_retry || self.next_full_pass <= now {
             self.next_full_pass = now + FULL_PASS;
             self.full_pass().await;
-        }
-    }
-
-    /// When next a backend is to be removed. While one is late because its slots have not moved yet, whatever moves them
-    /// comes first.
-    fn next_removal(&self) -> Option<SystemTime> {
-        let next = self.desired.next_due()?;
-        (next > SystemTime::now() || !self.due_removals().is_empty()).then_some(next)
-    }
-
-    /// Removals whose time has come, of backends whose slots have moved.
-    fn due_removals(&self) -> Vec<Change> {
-        let mut due = self.desired.due(SystemTime::now());
-        let is_early = |change: &Change| {
-            let Change::RemoveBackend {
-                service, address, ..
-            } = change
-            else {
-                return false;
-            };
-            self.is_leaving(&Target {
-                service: service.clone(),
-                address: *address,
-            })
-        };
-        due.retain(|change| !is_early(change));
-        due
-    }
-
-    /// Removes backends whose time to drain has passed.
-    async fn remove_due(&mut self) {
-        let due = self.due_removals();
-        if due.is_empty() {
-            return;
-        }
-        let mut desired = self.desired.clone();
-        let mut removed = Vec::new();
-        for change in due {
-            if let Change::RemoveBackend {
-                service, address, ..
-            } = &change
-            {
-                removed.push(Target {
-                    service: service.clone(),
-                    address: *address,
-                });
-            }
-            if let Err(refusal) = desired.apply(change) {
-                warn!(%refusal, "a removal that was due is no longer possible");
-            }
-        }
-        match self.commit(desired, self.digest.clone()).await {
-            Ok(()) => {
-                for target in removed {
-                    self.edges.announcer.drained(&target, self.generation());
-                }
-            }
-            Err(error) => self.fail(format!("remove backends that have drained: {error}")),
         }
     }
 

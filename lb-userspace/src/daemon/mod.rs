@@ -14,6 +14,7 @@
 //! | `commit` | changes, whole or not at all; retries |
 //! | `watch` | whose health and next hops are followed |
 //! | `learning`, `strays` | slots that move, in time; a look at the flow tables |
+//! | `removal` | backends that go when they have drained |
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `paths` | the interface of probes that go the way of clients' packets |
 //! | `detach` | the end of the data plane, by a client's call |
@@ -52,6 +53,7 @@ mod preflight;
 mod prepare;
 mod privileges;
 mod reading;
+mod removal;
 mod report;
 mod sandbox;
 mod saved;
