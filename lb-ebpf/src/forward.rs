@@ -11,7 +11,6 @@ use lb_common::{
     vip::Vip,
     vlan::Vlan,
 };
-
 use network_types::ip::IpProto;
 
 use crate::{

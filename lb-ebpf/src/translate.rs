@@ -31,8 +31,9 @@ const AROUND: u32 = 8;
 
 /// The 5-tuple that `packet` has towards `choice.backend`, a NAT backend; of an ICMP error, that of its flow.
 ///
-/// The flow and its reply stand in two tables, and the one may have been forgotten before the other: the
-/// second is looked up with every packet, which also keeps it among the recently used.
+/// The flow and its reply stand in two tables, and the one may have been forgotten before the other, or never remembered:
+/// the second is looked up with every packet that may begin a flow or whose flow is known, which also keeps it among the
+/// recently used.
 ///
 /// # Errors
 /// [`Outcome::UnsupportedMode`] for a backend of the other IP version and for SCTP; in mode `snat`

@@ -76,14 +76,6 @@ pub struct Moving {
     pub batches: BTreeSet<u8>,
 }
 
-impl Moving {
-    /// Whether slots are to move yet.
-    #[must_use]
-    pub const fn is_under_way(&self) -> bool {
-        self.learning > 0 || self.waiting > 0
-    }
-}
-
 /// What decides how slots move.
 pub(super) struct Rules<'a> {
     pub(super) moves: Moves,
