@@ -35,6 +35,9 @@ const REMOVED: usize = 2;
 /// How long the daemon may take to see and do something.
 const DAEMON_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long the flows of slots that are to move are learnt: every connection of the demo's clients lasts for one request.
+const LEARN_FOR: &str = "500ms";
+
 /// How long the clients may take for an act.
 const CLIENTS_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -84,7 +87,13 @@ impl Story<'_> {
     pub(super) async fn configure(&mut self) -> anyhow::Result<()> {
         for family in Family::ALL {
             let (name, vip) = (family.service(), format!("{}/tcp", family.vip()));
-            let service = json!({"name": name, "vips": [vip], "mode": "nat", "probe": probe()});
+            let service = json!({
+                "name": name,
+                "vips": [vip],
+                "mode": "nat",
+                "probe": probe(),
+                "learn_for": LEARN_FOR,
+            });
             self.change("service.add", service).await?;
             for backend in BACKENDS {
                 self.change("backend.add", reference(family, backend))
