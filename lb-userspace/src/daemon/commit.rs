@@ -111,7 +111,7 @@ impl Core {
                 action: format!("take a program for {features}"),
                 source,
             })?;
-        let health = self.health();
+        let health = self.book.concluded();
         let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
         let world = self
             .edges
@@ -135,7 +135,7 @@ impl Core {
 
     /// Brings the kernel to what is wanted, as far as it goes; what fails is tried again.
     pub(super) fn reconcile(&mut self) {
-        let health = self.health();
+        let health = self.book.concluded();
         let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
         let world = self
             .edges

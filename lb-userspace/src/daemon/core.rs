@@ -32,7 +32,7 @@ use crate::{
     control::{protocol::HistoryOrigin, server::Request},
     dataplane::{Dataplane, kernel::Kernel, trial::Bench},
     desired::Desired,
-    health::{Observation, Target, book::Book, machine::Machine, task::Prober},
+    health::{Target, book::Book, task::Prober},
     model::{ChosenSources, Health},
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::{self, Knowledge, Plan, World},
@@ -169,7 +169,7 @@ impl Core {
         self.watch(&adopted);
         self.await_next_hops().await;
         self.open_paths().await?;
-        let health = self.health();
+        let health = self.book.concluded();
         self.edges.interfaces.look_at_vlans(links);
         let (present, knowledge) = (self.edges.interfaces.present(links), self.knowledge());
         let world = self
@@ -207,14 +207,19 @@ impl Core {
 
     /// Takes events until one says stop.
     pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Event>) -> End {
+        let mut next = None;
         loop {
             self.watchdog.look(Instant::now());
             let wake = self.wake();
-            let event = tokio::select! {
-                Some(event) = queue.recv() => event,
-                Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
-                findings = self.learning.look.findings() => Event::Looked(findings),
-                () = sleep_until(wake) => Event::Tick,
+            let event = if let Some(event) = next.take() {
+                event
+            } else {
+                tokio::select! {
+                    Some(event) = queue.recv() => event,
+                    Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
+                    findings = self.learning.look.findings() => Event::Looked(findings),
+                    () = sleep_until(wake) => Event::Tick,
+                }
             };
             match event {
                 Event::Call(request) => {
@@ -234,7 +239,7 @@ impl Core {
                         return End::Detached;
                     }
                 }
-                Event::Observed(observation) => self.observed(&observation),
+                Event::Observed(observation) => next = self.observed(&observation, &mut queue),
                 Event::NextHops(next_hops) => {
                     self.next_hops = next_hops;
                     self.reconcile();
@@ -325,20 +330,6 @@ impl Core {
             if !self.edges.interfaces.is_mode_unknown() {
                 return;
             }
-        }
-    }
-
-    fn observed(&mut self, observation: &Observation) {
-        let transition = self.book.observe(observation);
-        let target = &observation.target;
-        let machine = self.book.entry(target);
-        if let Some(machine) = machine {
-            self.edges.prober.attend(target, machine.interest());
-        }
-        if let Some(transition) = transition {
-            let reason = machine.map(Machine::reason).unwrap_or_default();
-            self.edges.announcer.health(target, transition, reason);
-            self.reconcile();
         }
     }
 

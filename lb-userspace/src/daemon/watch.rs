@@ -6,13 +6,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 
-use super::core::Core;
+use super::{core::Core, event::Event};
 use crate::{
     dataplane::Dataplane,
     desired::Desired,
-    health::Target,
+    health::{Observation, Target, machine::Machine},
     model::{Health, Probe},
     neighbor::{NextHops, Unresolved},
     plan::Serving,
@@ -105,13 +108,43 @@ impl Core {
         }
     }
 
-    pub(super) fn health(&self) -> BTreeMap<Target, Health> {
-        let probed = targets(&self.desired);
-        let concluded = |target: Target| {
-            let health = self.book.health(&target);
-            (target, health)
-        };
-        probed.map(concluded).collect()
+    /// Takes over what probes have found: all that waits in the queue, so that what fails together moves with one
+    /// publication. Returns the event that came behind it.
+    pub(super) fn observed(
+        &mut self,
+        observation: &Observation,
+        queue: &mut mpsc::Receiver<Event>,
+    ) -> Option<Event> {
+        let mut is_changed = self.note(observation);
+        let mut next = None;
+        for _ in 0..queue.len() {
+            match queue.try_recv() {
+                Ok(Event::Observed(observation)) => is_changed |= self.note(&observation),
+                other => {
+                    next = other.ok();
+                    break;
+                }
+            }
+        }
+        if is_changed {
+            self.reconcile();
+        }
+        next
+    }
+
+    /// Takes note of what a probe has found; whether a backend's health is another now.
+    fn note(&mut self, observation: &Observation) -> bool {
+        let transition = self.book.observe(observation);
+        let target = &observation.target;
+        let machine = self.book.entry(target);
+        if let Some(machine) = machine {
+            self.edges.prober.attend(target, machine.interest());
+        }
+        if let Some(transition) = transition {
+            let reason = machine.map(Machine::reason).unwrap_or_default();
+            self.edges.announcer.health(target, transition, reason);
+        }
+        transition.is_some()
     }
 
     /// The health that the backends of `desired` would begin with.

@@ -54,6 +54,15 @@ impl Book {
         self.entry(target).map_or(Health::Up, Machine::health)
     }
 
+    /// The health of all that are probed.
+    #[must_use]
+    pub fn concluded(&self) -> BTreeMap<Target, Health> {
+        let entries = self.entries.iter();
+        entries
+            .map(|(target, entry)| (target.clone(), entry.machine.health()))
+            .collect()
+    }
+
     /// Since when, why, and whether that may change soon; `None` if nobody probes it.
     #[must_use]
     pub fn entry(&self, target: &Target) -> Option<&Machine> {

@@ -64,14 +64,18 @@ impl Base {
     /// For each slot the place, among the members as they were given, of the one that owns it.
     #[must_use]
     pub fn table(&self) -> Vec<u32> {
+        self.owners().collect()
+    }
+
+    /// As [`table`](Self::table), slot by slot.
+    pub fn owners(&self) -> impl Iterator<Item = u32> {
         self.placed(&self.owners)
     }
 
     /// Owners as places among the members as they were given.
     #[expect(clippy::indexing_slicing, reason = "owners are members")]
-    pub(super) fn placed(&self, owners: &[u32]) -> Vec<u32> {
-        let place = |owner: &u32| self.places[*owner as usize];
-        owners.iter().map(place).collect()
+    pub(super) fn placed<'a>(&'a self, owners: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
+        owners.iter().map(|owner| self.places[*owner as usize])
     }
 
     #[expect(

@@ -77,7 +77,7 @@ impl Base {
                 needy.push((need - 1, Reverse(member)));
             }
         }
-        self.placed(&owners)
+        self.placed(&owners).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     fmt,
     net::SocketAddr,
     str::FromStr,
+    sync::Arc,
 };
 
 use schemars::JsonSchema;
@@ -15,12 +16,12 @@ use super::{
     Via, Vip,
 };
 
-/// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
+/// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit. Copies share the text.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(into = "String", try_from = "String")]
-pub struct ServiceName(String);
+pub struct ServiceName(Arc<str>);
 
 impl ServiceName {
     /// The longest name.
@@ -49,7 +50,7 @@ impl FromStr for ServiceName {
             .next()
             .is_some_and(|c| c.is_ascii_alphanumeric());
         if begins && text.len() <= Self::MAX_LENGTH && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(ParseError::new(format!(
                 "`{text}` is not a service name: write 1 to {} letters, digits, `.`, `_` or `-`, beginning with a letter or digit",
@@ -69,7 +70,7 @@ impl TryFrom<String> for ServiceName {
 
 impl From<ServiceName> for String {
     fn from(name: ServiceName) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 

@@ -53,20 +53,23 @@ type Strength = (usize, usize);
 /// Who bears which numbers in the kernel.
 struct Published<'a> {
     actual: &'a Actual,
-    backends: BTreeMap<(SocketAddr, Mode), BTreeSet<ServiceId>>,
+    /// Where and how packets go under which number; sorted.
+    backends: Vec<(SocketAddr, Mode, ServiceId)>,
     /// Backends under each number.
     count: BTreeMap<ServiceId, usize>,
 }
 
 impl<'a> Published<'a> {
     fn of(actual: &'a Actual) -> Self {
-        let mut backends: BTreeMap<_, BTreeSet<ServiceId>> = BTreeMap::new();
+        let entries = actual.backends.values();
+        let mut backends: Vec<_> = entries
+            .map(|entry| (entry.address, entry.mode, entry.service))
+            .collect();
+        backends.sort_unstable();
+        backends.dedup();
         let mut count: BTreeMap<_, usize> = BTreeMap::new();
-        for entry in actual.backends.values() {
-            let machine = (entry.address, entry.mode);
-            if backends.entry(machine).or_default().insert(entry.service) {
-                *count.entry(entry.service).or_default() += 1;
-            }
+        for (_, _, service) in &backends {
+            *count.entry(*service).or_default() += 1;
         }
         Self {
             actual,
@@ -89,7 +92,7 @@ impl<'a> Published<'a> {
         for id in self.of_vips(service) {
             strengths.entry(id).or_default().1 += 1;
         }
-        for id in self.of_backends(service).flatten() {
+        for (_, _, id) in self.of_backends(service).flatten() {
             strengths.entry(*id).or_default().0 += 1;
         }
         let claims = strengths.into_iter();
@@ -103,8 +106,10 @@ impl<'a> Published<'a> {
     fn undisputed(&self, service: &Service) -> Option<(Strength, ServiceId)> {
         let id = self.of_vips(service).next()?;
         let vips = self.of_vips(service).filter(|other| *other == id).count();
-        let backends = self.of_backends(service).filter(|ids| ids.contains(&id));
-        let backends = backends.count();
+        let machines = service.backends.values();
+        let entries = machines.map(|backend| (backend.address, backend.mode, id));
+        let is_published = |entry: &_| self.backends.binary_search(entry).is_ok();
+        let backends = entries.filter(is_published).count();
         let all = self.count.get(&id).copied().unwrap_or_default();
         (vips == service.vips.len() && backends == all).then_some(((backends, vips), id))
     }
@@ -115,9 +120,18 @@ impl<'a> Published<'a> {
         vips.filter_map(|vip| self.actual.vips.get(vip).map(|entry| entry.service))
     }
 
-    /// The numbers that each published backend of `service` is published under.
-    fn of_backends(&self, service: &Service) -> impl Iterator<Item = &BTreeSet<ServiceId>> {
-        let machines = service.backends.values();
-        machines.filter_map(|backend| self.backends.get(&(backend.address, backend.mode)))
+    /// For each backend of `service` the numbers that it is published under.
+    fn of_backends(
+        &self,
+        service: &Service,
+    ) -> impl Iterator<Item = &[(SocketAddr, Mode, ServiceId)]> {
+        service.backends.values().map(|backend| {
+            let machine = (backend.address, backend.mode);
+            let place = |(address, mode, _): &(SocketAddr, Mode, ServiceId)| (*address, *mode);
+            let first = self.backends.partition_point(|it| place(it) < machine);
+            let rest = self.backends.get(first..).unwrap_or_default();
+            let end = rest.iter().take_while(|it| place(it) == machine).count();
+            rest.get(..end).unwrap_or_default()
+        })
     }
 }

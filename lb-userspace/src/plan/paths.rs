@@ -34,7 +34,8 @@ pub(super) struct Numbered {
 impl Planner<'_> {
     /// Gives a backend that is probed by its VIP an alias, as far as the way to it is known.
     pub(super) fn lead(&mut self, service: &Service, backend: &Backend, to: &Numbered) {
-        let Some(probe) = service.probe_of(backend).filter(|it| it.via == Via::Vip) else {
+        let probe = service.probe.as_ref().filter(|it| it.via == Via::Vip);
+        let Some(probe) = probe.filter(|_| backend.mode.is_direct()) else {
             return;
         };
         // The rules see to it that there is one.

@@ -180,6 +180,10 @@ impl<'a> Planner<'a> {
 
     /// Whether too few backends of `service` are left.
     pub(super) fn emergency(&self, id: ServiceId, service: &Service) -> Option<Emergency> {
+        let is_fallback = |backend: &Backend| backend.role == Role::Fallback;
+        if service.thresholds.panic_threshold == 0 && !service.backends.values().any(is_fallback) {
+            return None;
+        }
         let candidate = |backend: &Backend| {
             let health = self.health(&Target::of(service, backend.address));
             let (_, before) = self.before(id, backend);

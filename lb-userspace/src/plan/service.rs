@@ -47,13 +47,13 @@ impl Planner<'_> {
         let mut members = Members::of(service.algorithm, service.moves.tracking);
         let (mut serving, mut leaving) = (BTreeSet::new(), BTreeSet::new());
         let mut targets = Vec::new();
-        for backend in service.backends.values() {
+        for (index, backend) in service.backends.values().enumerate() {
             let target = Target::of(service, backend.address);
             let place = self.backend(id, service, backend, &target, emergency);
             let share = match place {
                 Place::Serves(number) => {
                     serving.insert(number);
-                    targets.push((target.clone(), number));
+                    targets.push((target.clone(), number, index));
                     Some(Share {
                         number,
                         weight: backend.weight.get(),
@@ -63,7 +63,7 @@ impl Planner<'_> {
                 }
                 Place::Leaves(number, why) => {
                     leaving.insert(number);
-                    targets.push((target.clone(), number));
+                    targets.push((target.clone(), number, index));
                     self.plan.serving.insert(target, Serving::No(why));
                     None
                 }
@@ -90,13 +90,21 @@ impl Planner<'_> {
             table,
             mut moving,
             has_algorithm,
-        } = next_table(&published.table, &due.table, &rules);
+        } = next_table(&published.table, &due, &rules);
         let algorithm = if has_algorithm {
             service.algorithm
         } else {
             published.algorithm
         };
-        self.count(targets, &table);
+        if Arc::ptr_eq(&table, &due.table) {
+            let counts = targets.into_iter().map(|(target, _, index)| {
+                let slots = due.counts.get(index).copied();
+                (target, slots.unwrap_or_default())
+            });
+            self.say(counts);
+        } else {
+            self.say(counts(targets, &table));
+        }
         let fitting = &self.vips.fitting;
         let vips: Vec<Vip> = service.vips.intersection(fitting).copied().collect();
         let region = if vips.is_empty() {
@@ -148,16 +156,8 @@ impl Planner<'_> {
     }
 
     /// Says how many slots each of those has that serve or leave.
-    fn count(&mut self, targets: Vec<(Target, BackendId)>, table: &[Slot]) {
-        let last = targets.iter().map(|(_, number)| number.0).max();
-        let mut counts = vec![0_u32; last.map_or(0, |last| last as usize + 1)];
-        for slot in table {
-            if let Some(count) = counts.get_mut(slot.backend().0 as usize) {
-                *count += 1;
-            }
-        }
-        for (target, number) in targets {
-            let slots = counts.get(number.0 as usize).copied().unwrap_or_default();
+    fn say(&mut self, counts: impl Iterator<Item = (Target, u32)>) {
+        for (target, slots) in counts {
             match self.plan.serving.entry(target.clone()) {
                 Entry::Vacant(entry) => {
                     entry.insert(Serving::Slots(slots));
@@ -232,6 +232,28 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+/// How many slots of `table` each of those has that serve or leave.
+fn counts(
+    targets: Vec<(Target, BackendId, usize)>,
+    table: &[Slot],
+) -> impl Iterator<Item = (Target, u32)> {
+    // Numbers of one service lie close to each other, most of the time.
+    let numbers = || targets.iter().map(|(_, number, _)| number.0);
+    let first = numbers().min().unwrap_or_default();
+    let last = numbers().max().unwrap_or_default();
+    let mut counts = vec![0_u32; (last - first) as usize + 1];
+    let place = move |number: BackendId| number.0.wrapping_sub(first) as usize;
+    for slot in table {
+        if let Some(count) = counts.get_mut(place(slot.backend())) {
+            *count += 1;
+        }
+    }
+    targets.into_iter().map(move |(target, number, _)| {
+        let slots = counts.get(place(number)).copied();
+        (target, slots.unwrap_or_default())
+    })
 }
 
 /// The backends that have slots, if that is asked for: where shares grow.

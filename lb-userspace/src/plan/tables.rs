@@ -1,6 +1,6 @@
 //! Lookup tables already computed, so that a service that has not changed costs nothing.
 
-use std::{collections::BTreeMap, iter, sync::Arc};
+use std::{collections::BTreeMap, iter, net::SocketAddr, sync::Arc};
 
 use lb_common::{backend::BackendId, table::Slot};
 
@@ -14,7 +14,7 @@ use crate::{
 /// The configured backends of a service, and which of them take new flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Members {
-    configured: Vec<maglev::Member>,
+    configured: Vec<(SocketAddr, u32)>,
     /// By the same index: those that take new flows.
     serving: Vec<Option<Share>>,
     /// Which of their flows are remembered.
@@ -48,23 +48,45 @@ impl Members {
 
     /// Adds a backend, whose weight is `weight` on a day on which everybody is well; `share` if it takes new flows.
     pub(super) fn push(&mut self, backend: &model::Backend, weight: u32, share: Option<Share>) {
-        self.configured.push(maglev::Member {
-            name: backend.address.to_string(),
-            weight,
-        });
+        self.configured.push((backend.address, weight));
         self.serving.push(share);
     }
 
     /// Those who share the base: nobody, if slots are given out by turns.
-    fn configured_for_base(&self) -> &[maglev::Member] {
+    fn configured_for_base(&self) -> &[(SocketAddr, u32)] {
         match self.algorithm {
             Algorithm::RoundRobin => &[],
             Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => &self.configured,
         }
     }
 
+    fn base(&self, slots: u32) -> maglev::Base {
+        let configured = self.configured_for_base().iter();
+        let members: Vec<_> = configured
+            .map(|(address, weight)| maglev::Member {
+                name: address.to_string(),
+                weight: *weight,
+            })
+            .collect();
+        maglev::Base::of(&members, slots)
+    }
+
     fn has_base_of(&self, other: &Self) -> bool {
         self.configured_for_base() == other.configured_for_base()
+    }
+
+    /// The slot of a member with this share, where it is at home and where it is not.
+    fn kinds(&self, share: Option<Share>) -> [Slot; 2] {
+        let Some(share) = share else {
+            return [Slot::default(); 2];
+        };
+        let slot = Slot::new(share.number);
+        let is_tracked = match self.tracking {
+            Tracking::OnDemand => [share.has_state, true],
+            Tracking::Always => [true; 2],
+            Tracking::Off => [share.has_state; 2],
+        };
+        is_tracked.map(|it| if it { slot.tracked() } else { slot })
     }
 
     /// The weights at present, which mean something beside each other alone: while a share grows, all are counted in
@@ -109,6 +131,10 @@ pub(super) struct Computed {
     /// The slots that are due; none if nobody takes new flows. One whose flows are to be remembered whatever moves is
     /// tracked: it is served in another's place, or all flows of the service or the backend are.
     pub(super) table: Arc<[Slot]>,
+    /// How many of them are tracked.
+    pub(super) tracked: u32,
+    /// How many each of the members has.
+    pub(super) counts: Vec<u32>,
 }
 
 impl Tables {
@@ -126,9 +152,8 @@ impl Tables {
                 Arc::new(Computed::new(slots, members, Arc::clone(&known.base)))
             }
             _ => {
-                let configured = members.configured_for_base();
-                let base = maglev::Base::of(configured, slots);
-                Arc::new(Computed::new(slots, members, Arc::new(base)))
+                let base = Arc::new(members.base(slots));
+                Arc::new(Computed::new(slots, members, base))
             }
         };
         self.computed.insert(service, Arc::clone(&computed));
@@ -145,36 +170,40 @@ impl Tables {
 impl Computed {
     fn new(slots: u32, members: Members, base: Arc<maglev::Base>) -> Self {
         let weights = members.weights();
-        let (at_home, owners) = match members.algorithm {
-            Algorithm::RoundRobin => (Vec::new(), rotation(&weights, slots)),
-            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => {
-                (base.table(), base.pinned(&weights))
-            }
+        let owners = match members.algorithm {
+            Algorithm::RoundRobin => rotation(&weights, slots),
+            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => base.pinned(&weights),
         };
-        // Nobody is at home in a turn.
-        let at_home = at_home.into_iter().map(Some).chain(iter::repeat(None));
-        let share = |place: u32| members.serving.get(place as usize).copied().flatten();
+        // What a slot of each member is, at home and elsewhere.
+        let kinds: Vec<[Slot; 2]> = members
+            .serving
+            .iter()
+            .map(|it| members.kinds(*it))
+            .collect();
+        // Nobody is at home in a turn: then the base is empty.
+        let at_home = base.owners().map(Some).chain(iter::repeat(None));
+        let mut tracked = 0;
+        let mut counts = vec![0_u32; members.serving.len()];
         let slot = |(at_home, place): (Option<u32>, u32)| {
-            let Some(share) = share(place) else {
-                return Slot::default();
-            };
-            let slot = Slot::new(share.number);
-            let is_tracked = match members.tracking {
-                Tracking::OnDemand => at_home != Some(place),
-                Tracking::Always => true,
-                Tracking::Off => false,
-            };
-            if is_tracked || share.has_state {
-                slot.tracked()
-            } else {
-                slot
+            let is_elsewhere = at_home != Some(place);
+            let slot = kinds
+                .get(place as usize)
+                .map(|[home, elsewhere]| if is_elsewhere { *elsewhere } else { *home })
+                .unwrap_or_default();
+            tracked += u32::from(slot.is_tracked());
+            if let Some(count) = counts.get_mut(place as usize) {
+                *count += 1;
             }
+            slot
         };
+        let table = at_home.zip(owners).map(slot).collect();
         Self {
-            slots,
-            table: at_home.zip(owners).map(slot).collect(),
             members,
             base,
+            slots,
+            table,
+            tracked,
+            counts,
         }
     }
 }

@@ -10,11 +10,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter,
     sync::Arc,
 };
 
 use lb_common::{backend::BackendId, table::Slot};
 
+use super::tables::Computed;
 use crate::{
     dataplane::ServiceId,
     health::Target,
@@ -76,6 +78,17 @@ pub struct Moving {
     pub batches: BTreeSet<u8>,
 }
 
+impl Moving {
+    /// Nothing, in this table.
+    fn of(table: &[Slot], rules: &Rules<'_>) -> Self {
+        Self {
+            service: rules.service.0,
+            slots: u32::try_from(table.len()).unwrap_or(u32::MAX),
+            ..Self::default()
+        }
+    }
+}
+
 /// What decides how slots move.
 pub(super) struct Rules<'a> {
     pub(super) moves: Moves,
@@ -102,9 +115,23 @@ pub(super) struct Next {
     pub(super) has_algorithm: bool,
 }
 
-/// The next table to publish on the way from `held` to `due`, and how far that is. `held` is empty if nothing has been
-/// published.
-pub(super) fn next_table(held: &Arc<[Slot]>, due: &Arc<[Slot]>, rules: &Rules<'_>) -> Next {
+/// The next table to publish on the way from `held` to the one that is due, and how far that is. `held` is empty if
+/// nothing has been published.
+pub(super) fn next_table(held: &Arc<[Slot]>, computed: &Computed, rules: &Rules<'_>) -> Next {
+    let due = &computed.table;
+    // Most of the time nothing moves.
+    let arrived = |waiting: u32| Next {
+        table: Arc::clone(due),
+        moving: Moving {
+            tracked: computed.tracked,
+            waiting,
+            ..Moving::of(due, rules)
+        },
+        has_algorithm: true,
+    };
+    if held == due && !rules.changes_algorithm {
+        return arrived(0);
+    }
     if held.is_empty() && rules.is_published && !rules.moves_at_once() {
         // Flows may be remembered from before the table became empty.
         let table: Arc<[Slot]> = due.iter().map(|slot| slot.tracked()).collect();
@@ -114,17 +141,8 @@ pub(super) fn next_table(held: &Arc<[Slot]>, due: &Arc<[Slot]>, rules: &Rules<'_
             has_algorithm: true,
         };
     }
-    let is_same = Arc::ptr_eq(held, due) && !rules.changes_algorithm;
-    // Nothing has changed, most of the time.
-    if is_same && held.iter().all(|slot| slot.batch() == 0)
-        || held.is_empty()
-        || rules.moves_at_once() && due.is_empty()
-    {
-        return Next {
-            table: Arc::clone(due),
-            moving: progress(due, due, rules, 0),
-            has_algorithm: true,
-        };
+    if held.is_empty() || rules.moves_at_once() && due.is_empty() {
+        return arrived(0);
     }
     let mut way = Way::new(held, rules);
     let mut has_algorithm = !rules.changes_algorithm;
@@ -144,6 +162,9 @@ pub(super) fn next_table(held: &Arc<[Slot]>, due: &Arc<[Slot]>, rules: &Rules<'_
         slots
     };
     let slots: Arc<[Slot]> = slots;
+    if slots == *due && has_algorithm {
+        return arrived(way.waiting);
+    }
     let moving = progress(&slots, due, rules, way.waiting);
     if slots.iter().all(|slot| slot.backend() == BackendId(0)) {
         return Next {
@@ -152,9 +173,12 @@ pub(super) fn next_table(held: &Arc<[Slot]>, due: &Arc<[Slot]>, rules: &Rules<'_
             has_algorithm: true,
         };
     }
-    let table = [held, due].into_iter().find(|same| **same == slots);
     Next {
-        table: table.map_or(slots, Arc::clone),
+        table: if slots == *held {
+            Arc::clone(held)
+        } else {
+            slots
+        },
         moving,
         has_algorithm,
     }
@@ -162,22 +186,19 @@ pub(super) fn next_table(held: &Arc<[Slot]>, due: &Arc<[Slot]>, rules: &Rules<'_
 
 fn progress(slots: &[Slot], due: &[Slot], rules: &Rules<'_>, waiting: u32) -> Moving {
     let mut moving = Moving {
-        service: rules.service.0,
-        slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
         waiting,
-        ..Moving::default()
+        ..Moving::of(slots, rules)
     };
-    if slots.len() == due.len() {
-        let lingers = |(slot, due): &(&Slot, &Slot)| **slot == due.tracked() && !due.is_tracked();
-        let lingering = slots.iter().zip(due).filter(lingers).count();
-        moving.lingering = u32::try_from(lingering).unwrap_or(u32::MAX);
-    }
-    for slot in slots {
-        moving.tracked += u32::from(slot.is_tracked());
+    let is_alike = slots.len() == due.len();
+    let due = due.iter().copied().chain(iter::repeat(Slot::default()));
+    for (slot, due) in slots.iter().zip(due).filter(|(slot, _)| slot.is_tracked()) {
+        moving.tracked += 1;
         if slot.batch() != 0 {
             moving.learning += 1;
             moving.batches.insert(slot.batch());
         }
+        let lingers = is_alike && *slot == due.tracked() && !due.is_tracked();
+        moving.lingering += u32::from(lingers);
     }
     moving
 }
@@ -230,7 +251,7 @@ impl<'a> Way<'a> {
 
     /// What becomes of the slot at `place`, which is `held` and should be `due`.
     fn next(&mut self, place: u32, held: Slot, due: Slot) -> Slot {
-        if self.rules.moves_at_once() {
+        if held == due || self.rules.moves_at_once() {
             return due;
         }
         let owner = held.backend();
