@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::failure::Failure;
+use super::{argument, failure::Failure};
 use crate::control::protocol::{
     Budget, Call, ConfigApply, ConfigDiff, ConfigGet, ConfigRollback, ConfigText, NoParams,
 };
@@ -26,6 +26,8 @@ pub(super) enum ConfigCommand {
         file: PathBuf,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        drain: Drain,
     },
     /// Replace everything by a configuration; if it has a fault, nothing changes
     Apply {
@@ -33,6 +35,8 @@ pub(super) enum ConfigCommand {
         file: PathBuf,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        drain: Drain,
     },
     /// Show how a configuration differs from the running one
     Diff {
@@ -57,7 +61,17 @@ pub(super) enum ConfigCommand {
         number: Option<u32>,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        drain: Drain,
     },
+}
+
+/// What becomes of backends that are left out.
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// How long backends drain that are left out; with 0s they go at once [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = argument::duration)]
+    drain_timeout: Option<String>,
 }
 
 /// How much may move.
@@ -83,16 +97,25 @@ impl Limits {
 
 impl ConfigCommand {
     pub(super) fn call(self, input: &mut dyn Read) -> Result<Call, Failure> {
-        let mut apply = |file, limits: &Limits| -> Result<ConfigApply, Failure> {
+        let mut apply = |file, limits: &Limits, drain: Drain| -> Result<ConfigApply, Failure> {
             Ok(ConfigApply {
                 toml: Some(text_of(file, input)?),
                 budget: limits.budget(),
+                drain_timeout: drain.drain_timeout,
                 ..ConfigApply::default()
             })
         };
         Ok(match self {
-            Self::Plan { file, limits } => Call::ConfigPlan(apply(file, &limits)?),
-            Self::Apply { file, limits } => Call::ConfigApply(apply(file, &limits)?),
+            Self::Plan {
+                file,
+                limits,
+                drain,
+            } => Call::ConfigPlan(apply(file, &limits, drain)?),
+            Self::Apply {
+                file,
+                limits,
+                drain,
+            } => Call::ConfigApply(apply(file, &limits, drain)?),
             Self::Check { file } => Call::ConfigCheck(ConfigText {
                 toml: Some(text_of(file, input)?),
                 ..ConfigText::default()
@@ -104,9 +127,14 @@ impl ConfigCommand {
             }),
             Self::Get { number } => Call::ConfigGet(ConfigGet { number }),
             Self::History => Call::ConfigHistory(NoParams {}),
-            Self::Rollback { number, limits } => Call::ConfigRollback(ConfigRollback {
+            Self::Rollback {
+                number,
+                limits,
+                drain,
+            } => Call::ConfigRollback(ConfigRollback {
                 number,
                 budget: limits.budget(),
+                drain_timeout: drain.drain_timeout,
             }),
         })
     }

@@ -17,17 +17,30 @@ mod probe;
 
 use probe::probe_spec_of;
 
-/// Blocklist and services as a configuration, without `[daemon]`. Removals under way are written as state `drain`.
+/// Blocklist and services as a configuration, without `[daemon]`. Backends that are being removed
+/// are no part of it.
 #[must_use]
 pub fn config_spec_of(desired: &Desired) -> ConfigSpec {
     ConfigSpec {
         daemon: None,
         blocklist: desired.blocklist.iter().map(ToString::to_string).collect(),
-        services: desired.services.values().map(spec_of).collect(),
+        services: desired.services.values().map(lasting_spec_of).collect(),
     }
 }
 
-/// One service as an operator would type it: settings of the service and its probe in full, of backends
+/// As [`spec_of`], without the backends that are being removed.
+fn lasting_spec_of(service: &Service) -> ServiceSpec {
+    let backends = service.backends.values();
+    let lasting = backends.filter(|backend| backend.remove_at.is_none());
+    ServiceSpec {
+        backends: lasting
+            .map(|backend| backend_spec_of(backend, service.mode))
+            .collect(),
+        ..spec_of(service)
+    }
+}
+
+/// One service as an operator would type it; removals under way as state `drain`: settings of the service and its probe in full, of backends
 /// what differs from the default.
 #[must_use]
 pub fn spec_of(service: &Service) -> ServiceSpec {

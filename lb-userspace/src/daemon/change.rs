@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a backend that is removed drains, if the caller does not say.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn bad(error: impl ToString) -> RpcError {
@@ -113,21 +113,23 @@ pub(super) fn backend_update(
     })
 }
 
+/// How long a backend drains that is removed.
+pub(super) fn drain_timeout(given: Option<&str>) -> Result<Duration, RpcError> {
+    let timeout = optional(given, "drain_timeout", validate::duration)?;
+    Ok(timeout.unwrap_or(DRAIN_TIMEOUT))
+}
+
 /// The removal of a backend whose slots move first, for as long as `learn_for`, and which drains then.
 pub(super) fn backend_remove(
     service: ServiceName,
     remove: &BackendRemove,
     learn_for: Duration,
 ) -> Result<Change, RpcError> {
-    let timeout = optional(
-        remove.drain_timeout.as_deref(),
-        "drain_timeout",
-        validate::duration,
-    )?;
-    if remove.force && timeout.is_some() {
+    let timeout = drain_timeout(remove.drain_timeout.as_deref())?;
+    if remove.force && remove.drain_timeout.is_some() {
         return Err(bad("give either `force` or `drain_timeout`"));
     }
-    let at = SystemTime::now() + learn_for + timeout.unwrap_or(DRAIN_TIMEOUT);
+    let at = SystemTime::now() + learn_for + timeout;
     Ok(Change::RemoveBackend {
         service,
         address: backend_address(&remove.address)?,

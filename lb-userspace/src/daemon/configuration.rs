@@ -1,6 +1,9 @@
 //! Configurations as a whole: checked, planned, compared, applied, kept and brought back.
 
-use std::{fs, time::SystemTime};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -9,7 +12,7 @@ use tracing::error;
 
 use super::{
     answers::value,
-    change,
+    change::{self, DRAIN_TIMEOUT},
     commit::describe,
     core::Core,
     forecast::Forecast,
@@ -28,6 +31,7 @@ use crate::{
     },
     dataplane::Dataplane,
     desired::{Change, Desired},
+    model::{Service, Tracking},
     state,
 };
 
@@ -41,6 +45,8 @@ pub(super) struct Whole {
     pub(super) of: Option<u32>,
     /// Who asked for it over the socket.
     pub(super) peer: Option<Peer>,
+    /// How long those backends drain that it leaves out.
+    pub(super) drain_timeout: Duration,
 }
 
 impl Core {
@@ -71,7 +77,8 @@ impl Core {
         let written = Written::of(plan.toml.as_ref(), plan.config.as_ref())?;
         let config = written.read(&host()).map_err(invalid)?;
         self.fit_snat(&config.desired).map_err(invalid)?;
-        let forecast = self.forecast(&config.desired, budget(plan.budget)?)?;
+        let drain_timeout = change::drain_timeout(plan.drain_timeout.as_deref())?;
+        let forecast = self.forecast(&config.desired, budget(plan.budget)?, drain_timeout)?;
         Ok(Box::new(move |tables| value(&forecast.count(tables)?)))
     }
 
@@ -92,6 +99,7 @@ impl Core {
             origin: HistoryOrigin::Apply,
             of: None,
             peer: Some(peer),
+            drain_timeout: change::drain_timeout(apply.drain_timeout.as_deref())?,
         };
         let mut warnings = self.replace(whole, budget(apply.budget)?).await?;
         if written.names_daemon() {
@@ -118,6 +126,7 @@ impl Core {
             origin: HistoryOrigin::Rollback,
             of: Some(number),
             peer: Some(peer),
+            drain_timeout: change::drain_timeout(rollback.drain_timeout.as_deref())?,
         };
         let warnings = self.replace(whole, budget(rollback.budget)?).await?;
         Ok(self.applied(|_| true).with(warnings))
@@ -132,16 +141,41 @@ impl Core {
     ) -> Result<Vec<String>, RpcError> {
         self.fit_snat(&whole.desired).map_err(invalid)?;
         if budget != Budget::default() {
-            let forecast = self.forecast(&whole.desired, budget)?;
+            let forecast = self.forecast(&whole.desired, budget, whole.drain_timeout)?;
             self.refuse_excess(forecast, budget).await?;
         }
         let before = self.desired.clone();
-        let replacement = Change::Replace(whole.desired);
-        self.change(replacement, whole.digest).await?;
         let Whole {
-            origin, of, peer, ..
+            desired,
+            digest,
+            origin,
+            of,
+            peer,
+            drain_timeout,
         } = whole;
+        let desired = self.and_those_left_out(desired, &before, drain_timeout);
+        self.change(Change::Replace(desired), digest).await?;
         Ok(self.keep(&before, origin, of, peer).into_iter().collect())
+    }
+
+    /// `desired`, and with it the backends of `before` that it leaves out: they drain.
+    pub(super) fn and_those_left_out(
+        &self,
+        desired: Desired,
+        before: &Desired,
+        drain_timeout: Duration,
+    ) -> Desired {
+        let until = |service: &Service| {
+            let learn_for = match service.moves.tracking {
+                Tracking::OnDemand => service.moves.learn_for,
+                Tracking::Always | Tracking::Off => Duration::ZERO,
+            };
+            let drains = !drain_timeout.is_zero();
+            drains.then(|| SystemTime::now() + learn_for + drain_timeout)
+        };
+        // Number 0 is nobody's.
+        let room = self.reconciler.dataplane().capacity().backends - 1;
+        desired.after(before, until, room as usize)
     }
 
     async fn refuse_excess(&self, forecast: Forecast, budget: Budget) -> Result<(), RpcError> {
@@ -306,6 +340,7 @@ impl Core {
             origin: HistoryOrigin::Reload,
             of: None,
             peer: None,
+            drain_timeout: DRAIN_TIMEOUT,
         };
         let mut warnings = self.replace(whole, Budget::default()).await?;
         warnings.extend(self.fixed(&config.daemon));

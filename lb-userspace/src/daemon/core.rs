@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::{
     announce::{Announcer, SocketChange},
     answers::Answer,
+    change::DRAIN_TIMEOUT,
     commit::describe,
     event::Event,
     exit::Failure,
@@ -162,7 +163,10 @@ impl Core {
         beginning: Beginning,
         links: &[Link],
     ) -> Result<(), Failure> {
-        self.desired = beginning.desired;
+        self.desired = match &beginning.replaces {
+            Some(before) => self.and_those_left_out(beginning.desired, before, DRAIN_TIMEOUT),
+            None => beginning.desired,
+        };
         self.settings = beginning.settings;
         self.digest = beginning.digest;
         let adopted = self.adopted();

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use super::{core::Core, reading::unreadable};
@@ -31,13 +32,19 @@ pub(super) struct Forecast {
 
 impl Core {
     /// Foresees what applying `desired` would do: the steps at once, and what has moved when new backends have been
-    /// found healthy and slots have learnt.
+    /// found healthy, slots have learnt, and those that it leaves out have drained.
     ///
     /// # Errors
     /// It does not fit into the maps.
-    pub(super) fn forecast(&self, desired: &Desired, budget: Budget) -> Result<Forecast, RpcError> {
-        let mut health = self.health_of(desired);
-        let (plan, _) = self.foresee(desired, &health, &self.next_hops, &self.knowledge());
+    pub(super) fn forecast(
+        &self,
+        desired: &Desired,
+        budget: Budget,
+        drain_timeout: Duration,
+    ) -> Result<Forecast, RpcError> {
+        let first = self.and_those_left_out(desired.clone(), &self.desired, drain_timeout);
+        let mut health = self.health_of(&first);
+        let (plan, _) = self.foresee(&first, &health, &self.next_hops, &self.knowledge());
         if !plan.shortages.is_empty() {
             let shortages: Vec<String> = plan.shortages.iter().map(ToString::to_string).collect();
             return Err(RpcError::new(ErrorCode::Kernel, shortages.join("; ")));
@@ -54,7 +61,7 @@ impl Core {
         let actual = self.reconciler.dataplane().actual();
         let impacts = impacts((&self.desired, actual), (desired, &settled));
         let differences = differences(&self.desired, desired);
-        let steps = self.steps(desired, &plan);
+        let steps = self.steps(&first, &plan);
         Ok(Forecast {
             planned: Planned {
                 changes: !(differences.is_empty() && steps.is_empty()),

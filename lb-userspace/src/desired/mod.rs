@@ -5,6 +5,7 @@
 
 mod apply;
 pub mod blocklist;
+mod leaving;
 mod refusal;
 pub mod rules;
 

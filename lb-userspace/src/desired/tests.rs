@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
+mod leaving;
 mod mode;
 mod properties;
 mod quic;

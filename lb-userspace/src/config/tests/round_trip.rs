@@ -212,7 +212,7 @@ fn quic_lb() -> impl Strategy<Value = QuicLb> {
 }
 
 #[test]
-fn backends_in_removal_are_written_as_draining() {
+fn backends_in_removal_are_written_as_draining_and_are_no_part_of_the_configuration() {
     let spec: ConfigSpec = toml::from_str(&sized("", 1, 1)).unwrap();
     let mut desired = config(&spec, &Host::default()).unwrap().desired;
     let service = desired.services.values_mut().next().unwrap();
@@ -222,6 +222,7 @@ fn backends_in_removal_are_written_as_draining() {
     }
     let state = spec_of(service).backends[0].state.clone();
     assert_eq!(state.as_deref(), Some("drain"));
+    assert_eq!(config_spec_of(&desired).services[0].backends, []);
 }
 
 proptest! {

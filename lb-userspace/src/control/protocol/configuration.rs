@@ -30,6 +30,10 @@ pub struct ConfigApply {
     /// What it may move; without limits if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How long backends drain that it leaves out of their services, after their slots have moved, for example `5m`; 30
+    /// seconds if absent, with `0s` they go at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<String>,
 }
 
 /// How much a configuration may move; what is absent is not limited.
@@ -70,7 +74,7 @@ pub struct ConfigGet {
 }
 
 /// Goes back to a configuration that was applied before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigRollback {
     /// Its number in the history; if absent, the last one that differs from what is running.
@@ -79,6 +83,9 @@ pub struct ConfigRollback {
     /// What it may move; without limits if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How long backends drain that it leaves out, as with `config.apply`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<String>,
 }
 
 /// Answer of `config.plan`: what `config.apply` would do now.
