@@ -102,7 +102,10 @@ fn a_plan_tells_what_applying_then_does_and_a_budget_refuses_it() {
         assert_eq!((running(&mut control), generation(&mut control)), before);
     }
     let budget = json!({"moved_flows": flows, "moved_slots_percent": 100});
-    control.must("config.apply", &json!({"config": config, "budget": budget}));
+    control.must(
+        "config.apply",
+        &json!({"config": config, "budget": budget, "drain_timeout": "0s"}),
+    );
     assert_eq!(backends(&mut control, &service).len(), 2);
     assert_eq!(flows_of(&mut control, &leaving), 0);
     assert_eq!(

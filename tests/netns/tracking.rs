@@ -74,6 +74,26 @@ impl<'a> Traffic<'a> {
         assert_eq!((lost, moved, broken), (0, 0, 0), "{what}: {counts:?}");
     }
 
+    /// A configuration without a backend is applied, and the one from before again.
+    fn leave_out(&self, backend: usize, control: &mut Control) {
+        let whole = control.must("config.get", &json!({}));
+        self.unnoticed("a configuration that leaves one out", control, |control| {
+            let config = without(&whole, self.site, backend);
+            control.must(
+                "config.apply",
+                &json!({"config": config, "drain_timeout": "1h"}),
+            );
+            assert_eq!(control.must("config.get", &json!({})), config);
+            let plan = control.must("config.plan", &json!({"config": config}));
+            assert_eq!(plan["differences"], json!([]), "{plan:#}");
+        });
+        assert_eq!(slots(control, self.site.backend(backend, VIP_V4)).0, 0);
+        self.unnoticed("the one before it", control, |control| {
+            control.must("config.rollback", &json!({}));
+            assert_eq!(control.must("config.get", &json!({})), whole);
+        });
+    }
+
     /// A change of a backend in both services.
     fn each(&self, backend: usize, mut change: impl FnMut(Value)) {
         for service in SERVICES {
@@ -86,6 +106,21 @@ impl<'a> Traffic<'a> {
 fn with(mut reference: Value, field: &str, value: Value) -> Value {
     reference[field] = value;
     reference
+}
+
+/// A configuration without one backend of each service.
+fn without(config: &Value, site: &Site, backend: usize) -> Value {
+    let mut config = config.clone();
+    let addresses = SERVICES.map(|service| site.backend(backend, Site::vip(service)).to_string());
+    for service in config["service"].as_array_mut().expect("services") {
+        let backends = service["backend"].as_array_mut().expect("backends");
+        backends.retain(|it| {
+            addresses
+                .iter()
+                .all(|address| it["address"] != json!(address))
+        });
+    }
+    config
 }
 
 /// The slots of one backend of the first service, and whether any of that service are tracked.
@@ -135,6 +170,7 @@ fn no_planned_change_moves_a_flow() {
             control.must("backend.undrain", &it);
         });
     });
+    traffic.leave_out(1, control);
     wait::until("the daemon's beginning is over", LIMIT, || {
         let status = control.must("status", &json!({}));
         status["uptime_ms"].as_u64().is_some_and(|it| it > 11_000)

@@ -10,7 +10,7 @@ use lb_common::{backend::BackendId, table::Slot};
 use super::{
     Serving, Shortage, Tables,
     planner::{Place, Planner},
-    tables::{FULL, Members, Share},
+    tables::{FULL, Members, Share, are_same},
     tracking::{Next, Rules, next_table},
 };
 use crate::{
@@ -176,7 +176,10 @@ impl Planner<'_> {
             return Some(Region::default());
         }
         let published = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
-        let holds = |region: &Region| actual.tables.get(region).is_some_and(|held| held == table);
+        let holds = |region: &Region| {
+            let held = actual.tables.get(region);
+            held.is_some_and(|held| are_same(held, table))
+        };
         if let Some(region) = published.map(|entry| entry.region).find(holds) {
             return Some(region);
         }

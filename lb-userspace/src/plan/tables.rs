@@ -114,6 +114,11 @@ pub(super) const FULL: u32 = 1_000;
 /// Into how many parts a weight is divided at most while a share grows.
 const MOST_PARTS: u32 = 100;
 
+/// Whether two tables are the same. Most of the time they are one, and are not compared slot by slot.
+pub(super) fn are_same(one: &Arc<[Slot]>, other: &Arc<[Slot]>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
 /// The last table of each service, with what it was made from. Of a service whose backends only come and go, the base
 /// is kept. A copy shares them all.
 #[derive(Clone, Debug, Default)]

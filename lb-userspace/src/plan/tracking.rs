@@ -16,7 +16,7 @@ use std::{
 
 use lb_common::{backend::BackendId, table::Slot};
 
-use super::tables::Computed;
+use super::tables::{Computed, are_same};
 use crate::{
     dataplane::ServiceId,
     health::Target,
@@ -129,7 +129,7 @@ pub(super) fn next_table(held: &Arc<[Slot]>, computed: &Computed, rules: &Rules<
         },
         has_algorithm: true,
     };
-    if held == due && !rules.changes_algorithm {
+    if are_same(held, due) && !rules.changes_algorithm {
         return arrived(0);
     }
     if held.is_empty() && rules.is_published && !rules.moves_at_once() {
