@@ -152,6 +152,9 @@ pub struct ServiceSpec {
     /// How long the share of a backend that begins to serve grows; default `0s`: it has all of it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_start: Option<String>,
+    /// What the weights of the backends follow, as `[service.dynamic_weights]`; absent: they are as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_weights: Option<DynamicWeightsSpec>,
     /// What QUIC connection ids that name a backend look like, each configuration as `[[service.quic_lb]]`; without
     /// any, connection ids are not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -212,6 +215,31 @@ pub struct BackendSpec {
     /// What QUIC connection ids call it, in hexadecimal digits; unique in its service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_ids: Vec<String>,
+}
+
+/// Weights that follow how backends do, around those that are configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DynamicWeightsSpec {
+    /// Whether they follow how long probes take, beside the median of the service's backends; default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub response_time: bool,
+    /// The port of each backend at which an agent says how much it can take, as HAProxy's agents do; absent: nobody is
+    /// asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_port: Option<u16>,
+    /// From one step to the next, and how often agents are asked; default `2s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// A step is at most so many per cent of the weight that is configured; default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// At most so many per cent of it; default 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<u32>,
+    /// What changes by no more than so many per cent of it moves nothing; default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_band: Option<u32>,
 }
 
 /// A QUIC-LB configuration (draft-ietf-quic-load-balancers); names as in its YANG model.

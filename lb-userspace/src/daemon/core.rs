@@ -26,13 +26,16 @@ use super::{
     paths::Paths,
     reading::Readings,
     saved::Beginning,
+    weights::Weights,
 };
 use crate::{
     config::{DaemonSettings, Faults},
     control::{protocol::HistoryOrigin, server::Request},
     dataplane::{Dataplane, kernel::Kernel, trial::Bench},
     desired::Desired,
-    health::{Observation, Target, book::Book, machine::Machine, task::Prober},
+    health::{
+        Interest, Observation, Target, agent::Agents, book::Book, machine::Machine, task::Prober,
+    },
     model::{ChosenSources, Health},
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::{self, Knowledge, Plan, World},
@@ -51,6 +54,7 @@ pub(super) struct Edges {
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub(super) sources: ChosenSources,
     pub(super) prober: Prober,
+    pub(super) agents: Agents,
     pub(super) resolver: ResolverHandle,
     /// What the resolver finds.
     pub(super) next_hop_updates: mpsc::Receiver<NextHops>,
@@ -93,6 +97,8 @@ pub(super) struct Core {
     /// Digest of the file that `desired` goes back to.
     pub(super) digest: Option<String>,
     pub(super) book: Book,
+    /// How much of their weights backends have, where weights are dynamic.
+    pub(super) weights: Weights,
     pub(super) next_hops: NextHops,
     /// The last plan: what is in the kernel, and who serves.
     pub(super) plan: Plan,
@@ -142,6 +148,7 @@ impl Core {
             settings: DaemonSettings::default(),
             digest: None,
             book: Book::default(),
+            weights: Weights::default(),
             next_hops: NextHops::new(),
             plan: Plan::default(),
             failed: None,
@@ -235,6 +242,7 @@ impl Core {
                     }
                 }
                 Event::Observed(observation) => self.observed(&observation),
+                Event::Reported(target, report) => self.reported(&target, report),
                 Event::NextHops(next_hops) => {
                     self.next_hops = next_hops;
                     self.reconcile();
@@ -276,13 +284,17 @@ impl Core {
             Instant::now() + left
         });
         let learning = self.next_lesson();
-        let dues = removal.into_iter().chain(learning);
+        let dues = removal
+            .into_iter()
+            .chain(learning)
+            .chain(self.weights.next());
         dues.fold(self.next_full_pass, Instant::min)
     }
 
     async fn tick(&mut self) {
         self.remove_due().await;
         let now = Instant::now();
+        self.weigh(now);
         if self.failed.is_none() {
             self.learn(now);
         }
@@ -329,11 +341,16 @@ impl Core {
     }
 
     fn observed(&mut self, observation: &Observation) {
+        self.measured(observation);
         let transition = self.book.observe(observation);
         let target = &observation.target;
         let machine = self.book.entry(target);
         if let Some(machine) = machine {
-            self.edges.prober.attend(target, machine.interest());
+            let interest = match machine.interest() {
+                Interest::Failures if self.is_timed(target) => Interest::All,
+                interest => interest,
+            };
+            self.edges.prober.attend(target, interest);
         }
         if let Some(transition) = transition {
             let reason = machine.map(Machine::reason).unwrap_or_default();

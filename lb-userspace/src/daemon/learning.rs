@@ -107,6 +107,7 @@ impl Learning {
             learnt: learnt.collect(),
             strays: self.strays.clone(),
             grown: grown.collect(),
+            scales: BTreeMap::new(),
         }
     }
 
@@ -138,7 +139,11 @@ fn grown(elapsed: Duration, slow_start: Duration) -> u32 {
 impl Core {
     pub(super) fn knowledge(&self) -> Knowledge {
         let now = Instant::now();
-        self.learning.knowledge(&self.desired, &self.plan, now)
+        let learnt = self.learning.knowledge(&self.desired, &self.plan, now);
+        Knowledge {
+            scales: self.weights.scales(),
+            ..learnt
+        }
     }
 
     /// Takes note of the plan, just published.
@@ -159,8 +164,7 @@ impl Core {
 
     /// Has slots moved whose flows have been learnt, and shares grown; looks at the flow tables when it is time.
     pub(super) fn learn(&mut self, now: Instant) {
-        let knowledge = self.learning.knowledge(&self.desired, &self.plan, now);
-        if knowledge != self.knowledge_used {
+        if self.knowledge() != self.knowledge_used {
             self.reconcile();
         }
         if self.is_worth_a_look()
@@ -183,7 +187,10 @@ impl Core {
         let services = services.filter(|service| service.moves.tracking != Tracking::Off);
         services.flat_map(|service| {
             let backends = service.backends.values();
-            let draining = backends.filter(|backend| backend.state == AdminState::Drain);
+            let draining = backends.filter(|backend| {
+                let standing = self.weights.standing(&service.name, backend.address);
+                backend.state == AdminState::Drain || standing.is_some_and(|it| it.drains)
+            });
             draining.map(|backend| Target::of(service, backend.address))
         })
     }

@@ -76,6 +76,7 @@ impl Core {
         self.book.set_targets(&probes, adopted);
         self.edges.prober.watch(&probes);
         self.edges.resolver.watch(addresses);
+        self.follow_weights();
     }
 
     /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not

@@ -30,7 +30,8 @@ pub(super) struct Share {
     pub(super) number: BackendId,
     /// Its weight.
     pub(super) weight: u32,
-    /// How much of it counts yet, in thousandths: 1 to [`FULL`].
+    /// How much of it counts at present, in thousandths, [`FULL`] for all; less while it grows, and less or more if weights are
+    /// dynamic.
     pub(super) grown: u32,
     /// Whether all its flows must be remembered, wherever they are.
     pub(super) has_state: bool,
@@ -67,13 +68,13 @@ impl Members {
         self.configured_for_base() == other.configured_for_base()
     }
 
-    /// The weights at present, which mean something beside each other alone: while a share grows, all are counted in
-    /// parts.
+    /// The weights at present, which mean something beside each other alone: while one of them does not count as it is
+    /// configured, all are counted in parts.
     fn weights(&self) -> Vec<u32> {
         let serving = || self.serving.iter().flatten();
-        let is_growing = serving().any(|share| share.grown < FULL);
+        let is_divided = serving().any(|share| share.grown != FULL);
         let largest = serving().map(|share| share.weight).max().unwrap_or(1);
-        let parts = if is_growing {
+        let parts = if is_divided {
             (Weight::MAX / largest).clamp(1, MOST_PARTS)
         } else {
             1
@@ -89,7 +90,7 @@ impl Members {
 /// All of a share, in thousandths.
 pub(super) const FULL: u32 = 1_000;
 
-/// Into how many parts a weight is divided at most while a share grows.
+/// Into how many parts a weight is divided at most.
 const MOST_PARTS: u32 = 100;
 
 /// The last table of each service, with what it was made from. Of a service whose backends only come and go, the base
