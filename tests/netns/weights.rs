@@ -14,7 +14,7 @@ use lb_tests::{
     bed::{Host, VIP_V4},
     control::Control,
     kernel,
-    traffic::{self, Connection, Server},
+    traffic::{self, Load, Server},
     wait,
 };
 use serde_json::{Value, json};
@@ -142,14 +142,8 @@ fn new_flows_follow_what_an_agent_says() {
     let _datagrams = scene.udp_servers(Mode::L2, VIP_V4);
     assert_spread("at first", [100, 100], spread(&scene));
     let to = SocketAddr::new(VIP_V4, PORT);
-    let mut open: Vec<(Connection, String)> = (0..16)
-        .map(|_| {
-            let mut connection = Connection::open(&scene.bed.client, to).expect("a server");
-            let name = connection.ask().expect("an answer");
-            (connection, name)
-        })
-        .collect();
-
+    // Connections that never pause for long: no step of a weight may break one.
+    let load = Load::begin(&scene.bed.client, vec![to], 16);
     let say = |said: &'static str| *word.lock().expect("no panic") = said;
     say("50%");
     wait_weights(&mut control, "the weight follows", |it| it == [50, 100]);
@@ -178,10 +172,7 @@ fn new_flows_follow_what_an_agent_says() {
         json!("its agent takes no new flows"),
         "{row:#}"
     );
-    for (connection, name) in &mut open {
-        let answer = connection.ask().expect("an established flow goes on");
-        assert_eq!(answer, *name);
-    }
+    load.turn();
 
     say("ready 100%");
     wait_serving(&mut control, &name(VIP_V4), 2);
@@ -189,6 +180,10 @@ fn new_flows_follow_what_an_agent_says() {
         it == [100; 2]
     });
     assert_spread("the agent is ready", [100, 100], spread(&scene));
+
+    load.turn();
+    let failures = load.end();
+    assert!(failures.is_empty(), "{failures:#?}");
 
     // Silence ends at the configured weight.
     say("20%");

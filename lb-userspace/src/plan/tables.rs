@@ -69,17 +69,26 @@ impl Members {
     }
 
     /// The weights at present, which mean something beside each other alone: while one of them does not count as it is
-    /// configured, all are counted in parts.
+    /// configured, all are counted in parts, of which the largest has [`Weight::MAX`] at most.
     fn weights(&self) -> Vec<u32> {
         let serving = || self.serving.iter().flatten();
         let is_divided = serving().any(|share| share.grown != FULL);
-        let largest = serving().map(|share| share.weight).max().unwrap_or(1);
-        let parts = if is_divided {
-            (Weight::MAX / largest).clamp(1, MOST_PARTS)
-        } else {
-            1
+        let largest = serving().map(|share| share.weight * share.grown.max(FULL));
+        let largest = largest.max().unwrap_or(FULL);
+        let most = Weight::MAX * FULL;
+        let weight = |share: &Share| {
+            let now = share.weight * share.grown;
+            let parts = if !is_divided {
+                now / FULL
+            } else if largest <= most {
+                now * (most / largest).min(MOST_PARTS) / FULL
+            } else {
+                // Products of two such numbers fit into twice the bits.
+                let scaled = u64::from(now) * u64::from(Weight::MAX) / u64::from(largest);
+                u32::try_from(scaled).unwrap_or(Weight::MAX)
+            };
+            parts.max(1)
         };
-        let weight = |share: &Share| (share.weight * parts * share.grown / FULL).max(1);
         let serving = self.serving.iter();
         serving
             .map(|share| share.as_ref().map_or(0, weight))
@@ -177,5 +186,42 @@ impl Computed {
             members,
             base,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(shares: &[(u32, u32)]) -> Vec<u32> {
+        let shares = (1..).zip(shares).map(|(number, (weight, grown))| {
+            Some(Share {
+                number: BackendId(number),
+                weight: *weight,
+                grown: *grown,
+                has_state: false,
+            })
+        });
+        let members = Members {
+            serving: shares.chain([None]).collect(),
+            ..Members::default()
+        };
+        members.weights()
+    }
+
+    #[test]
+    fn weights_that_do_not_count_as_configured_are_counted_in_parts() {
+        assert_eq!(weights(&[(3, FULL), (1, FULL)]), [3, 1, 0]);
+        assert_eq!(weights(&[(3, FULL), (1, 50)]), [300, 5, 0]);
+        assert_eq!(weights(&[(1, FULL), (1, 10)]), [100, 1, 0]);
+        assert_eq!(weights(&[(30, 500), (10, 1_500)]), [495, 495, 0]);
+        assert_eq!(weights(&[(1_000, FULL), (1, 10)]), [1_000, 1, 0]);
+    }
+
+    #[test]
+    fn no_weight_is_more_than_the_most() {
+        assert_eq!(weights(&[(1_000, 2_000), (1_000, FULL)]), [1_000, 500, 0]);
+        assert_eq!(weights(&[(1_000, 10_000), (500, 100)]), [1_000, 5, 0]);
+        assert_eq!(weights(&[(1, 10_000), (1, FULL)]), [1_000, 100, 0]);
     }
 }
