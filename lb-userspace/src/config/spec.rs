@@ -121,7 +121,8 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_slots: Option<TableSlotsSpec>,
     /// How a new flow gets its slot: `maglev` (default) by the hash of its 5-tuple, `source-hash` by that of its source
-    /// address, `random`, or `round-robin`: on each CPU one slot after the other.
+    /// address, `random`, `round-robin`: on each CPU one slot after the other, or `least-connections`: of two by its hash the
+    /// one whose backend has fewer flows for its weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<String>,
     /// Packets in a second that one source (IPv4 address or IPv6 /64) may send; absent: as many as it likes.
@@ -140,7 +141,7 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic_threshold: Option<u32>,
     /// Which flows are remembered, so that they stay when their slot moves: `on-demand` (default), `always`, `off`; with
-    /// algorithms `random` and `round-robin` `always` alone, their default.
+    /// algorithms `random`, `round-robin` and `least-connections` `always` alone, their default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
     /// How long flows of a slot are remembered before it moves; default `30s`.

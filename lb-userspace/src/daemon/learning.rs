@@ -178,7 +178,15 @@ impl Core {
     /// Whether flows may be elsewhere than their slots say, or are to be counted.
     fn is_worth_a_look(&self) -> bool {
         let lingers = |moving: &Moving| moving.lingering > 0;
-        self.plan.moves.values().any(lingers) || self.draining().next().is_some()
+        self.plan.moves.values().any(lingers)
+            || self.draining().next().is_some()
+            || self.counts_flows()
+    }
+
+    /// Whether the program counts flows, which is to be put right from time to time.
+    fn counts_flows(&self) -> bool {
+        let mut services = self.desired.services.values();
+        services.any(|service| service.algorithm.counts_flows())
     }
 
     /// Backends that drain, of services that remember flows.
@@ -202,7 +210,9 @@ impl Core {
         let services = self.desired.services.values();
         let concerned = services.filter(|service| {
             let moving = self.plan.moves.get(&service.name);
-            draining.contains(&service.name) || moving.is_some_and(|it| it.lingering > 0)
+            draining.contains(&service.name)
+                || moving.is_some_and(|it| it.lingering > 0)
+                || service.algorithm.counts_flows()
         });
         let pause = concerned.map(|service| service.moves.learn_for).min();
         pause.unwrap_or(longest).clamp(shortest, longest)
@@ -211,11 +221,12 @@ impl Core {
     fn look(&mut self, now: Instant) {
         self.learning.next_look = now + self.pause();
         let dataplane = self.reconciler.dataplane();
-        match dataplane.flows() {
-            Ok(tables) => self
-                .learning
-                .look
-                .begin(Search::new(dataplane.actual()), tables),
+        let opened = dataplane.loads().and_then(|counted| {
+            let search = Search::new(dataplane.actual(), counted);
+            Ok((search, dataplane.flows()?))
+        });
+        match opened {
+            Ok((search, tables)) => self.learning.look.begin(search, tables),
             Err(error) => warn!(
                 error = format!("{error:#}"),
                 "cannot look at the flow tables"
@@ -240,6 +251,16 @@ impl Core {
             Some((target, flows.copied().unwrap_or_default()))
         });
         self.learning.left = left.collect();
+        let mended = self
+            .reconciler
+            .dataplane_mut()
+            .mend_loads(&findings.counted, &findings.loads);
+        if let Err(error) = mended {
+            warn!(
+                error = format!("{error:#}"),
+                "cannot put right how many flows backends have"
+            );
+        }
         if self.learning.strays != findings.strays {
             self.learning.strays = findings.strays;
             self.reconcile();

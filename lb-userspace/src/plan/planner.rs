@@ -138,6 +138,11 @@ impl<'a> Planner<'a> {
             },
             source,
             active: backend.state != AdminState::Down && health != Health::Down,
+            load_weight: if service.algorithm.counts_flows() {
+                backend.weight.get() * self.scale(service, target).percent
+            } else {
+                0
+            },
         };
         self.backends.insert(number);
         self.name(id, service, backend, number, entry.generation);

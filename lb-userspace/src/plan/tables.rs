@@ -60,7 +60,10 @@ impl Members {
     fn configured_for_base(&self) -> &[maglev::Member] {
         match self.algorithm {
             Algorithm::RoundRobin => &[],
-            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => &self.configured,
+            Algorithm::Maglev
+            | Algorithm::SourceHash
+            | Algorithm::Random
+            | Algorithm::LeastConnections => &self.configured,
         }
     }
 
@@ -157,9 +160,10 @@ impl Computed {
         let weights = members.weights();
         let (at_home, owners) = match members.algorithm {
             Algorithm::RoundRobin => (Vec::new(), rotation(&weights, slots)),
-            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => {
-                (base.table(), base.pinned(&weights))
-            }
+            Algorithm::Maglev
+            | Algorithm::SourceHash
+            | Algorithm::Random
+            | Algorithm::LeastConnections => (base.table(), base.pinned(&weights)),
         };
         // Nobody is at home in a turn.
         let at_home = at_home.into_iter().map(Some).chain(iter::repeat(None));

@@ -350,6 +350,19 @@ impl Object {
         done.expect("writing an element");
     }
 
+    /// Gives a backend this load.
+    pub fn put_load(&mut self, backend: u32, load: Load) {
+        let mut loads: Array<&mut MapData, Load> = self.write(names::LOADS);
+        loads.set(backend, load, 0).expect("writing an element");
+    }
+
+    /// How many flows the program counts with a backend.
+    #[must_use]
+    pub fn load(&self, backend: u32) -> i64 {
+        let loads: Array<&MapData, Load> = self.read(names::LOADS);
+        loads.get(&backend, 0).expect("an element").flows
+    }
+
     /// How many flows are remembered, both families: fresh ones and others.
     #[must_use]
     pub fn flows(&self) -> usize {

@@ -174,7 +174,10 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
     let vips = service.vips.join(", ");
     let algorithm = match service.algorithm {
         Algorithm::Maglev => String::new(),
-        other @ (Algorithm::SourceHash | Algorithm::Random | Algorithm::RoundRobin) => {
+        other @ (Algorithm::SourceHash
+        | Algorithm::Random
+        | Algorithm::RoundRobin
+        | Algorithm::LeastConnections) => {
             format!("; {other}")
         }
     };

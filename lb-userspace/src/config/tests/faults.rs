@@ -383,7 +383,7 @@ fn weights_follow_something_within_bounds() {
 
 #[test]
 fn what_is_drawn_must_be_remembered() {
-    for algorithm in ["random", "round-robin"] {
+    for algorithm in ["random", "round-robin", "least-connections"] {
         for tracking in ["on-demand", "off"] {
             let text = format!(
                 "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"{algorithm}\"\ntracking = \"{tracking}\"\n"
@@ -393,6 +393,6 @@ fn what_is_drawn_must_be_remembered() {
         }
     }
     let text = "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"wrr\"\n";
-    let words = "`wrr` is not one of: maglev, source-hash, random, round-robin";
+    let words = "`wrr` is not one of: maglev, source-hash, random, round-robin, least-connections";
     assert_faults(text, &[("service[0].algorithm", 4, 13, words)]);
 }

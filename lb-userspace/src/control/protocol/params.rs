@@ -36,7 +36,8 @@ pub struct ServiceUpdate {
     /// Replaces the table's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_slots: Option<TableSlotsSpec>,
-    /// Replaces how a new flow gets its slot: `maglev`, `source-hash`, `random`, `round-robin`.
+    /// Replaces how a new flow gets its slot: `maglev`, `source-hash`, `random`, `round-robin`,
+    /// `least-connections`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<String>,
     /// Replaces the probe.
