@@ -42,6 +42,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    load::Load,
     names,
     prefix::Prefix,
     quic::{Server, ServerIdKey},
@@ -358,7 +359,7 @@ impl Object {
 
     /// How many flows the program counts with a backend.
     #[must_use]
-    pub fn load(&self, backend: u32) -> i64 {
+    pub fn counted_flows(&self, backend: u32) -> i64 {
         let loads: Array<&MapData, Load> = self.read(names::LOADS);
         loads.get(&backend, 0).expect("an element").flows
     }
