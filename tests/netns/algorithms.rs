@@ -303,7 +303,10 @@ fn new_flows_go_to_the_backends_that_have_fewer_for_their_weight() {
     kernel::say(&format!("and then: {shares:?}, {:?}", loads(&scene)));
     let loads = loads(&scene);
     // Datagrams do not end; some of a thousand ports have been used twice.
-    assert!((950..=1_000).contains(&loads.iter().sum()), "{loads:?}");
+    assert!(
+        (950..=1_000).contains(&loads.iter().sum::<i64>()),
+        "{loads:?}"
+    );
     assert_level(loads, 30);
     if let Some(what) = explained(&mut control, to) {
         assert!(what.contains("fewer flows"), "{what}");

@@ -71,6 +71,7 @@ pub(super) struct Add {
     probe: Probe,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "flags, each by itself")]
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
     .args(["vips", "mode", "table_slots", "algorithm", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "tracking", "learn_for", "max_step", "slow_start", "response_time", "agent_port", "weight_interval", "weight_step", "weight_ceiling", "weight_dead_band", "no_dynamic_weights", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]

@@ -12,7 +12,9 @@ pub(super) struct Weights {
     /// Weights follow how long probes take
     #[arg(long = "weights-by-response-time", action = ArgAction::SetTrue)]
     response_time: bool,
-    /// Weights follow what an agent at this port of each backend says, as HAProxy's agents do
+    #[arg(
+        help = "Weights follow what an agent at this port of each backend says, as HAProxy's agents do"
+    )]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     agent_port: Option<u16>,
     /// From one step of a weight to the next, and how often agents are asked [default: 2s]

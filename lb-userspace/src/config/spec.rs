@@ -225,7 +225,7 @@ pub struct DynamicWeightsSpec {
     /// Whether they follow how long probes take, beside the median of the service's backends; default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub response_time: bool,
-    /// The port of each backend at which an agent says how much it can take, as HAProxy's agents do; absent: nobody is
+    /// The port of each backend at which an agent says how much it can take, as agents of `HAProxy` do; absent: nobody is
     /// asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_port: Option<u16>,

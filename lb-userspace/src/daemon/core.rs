@@ -348,7 +348,7 @@ impl Core {
         if let Some(machine) = machine {
             let interest = match machine.interest() {
                 Interest::Failures if self.is_timed(target) => Interest::All,
-                interest => interest,
+                interest @ (Interest::Failures | Interest::All | Interest::Soon) => interest,
             };
             self.edges.prober.attend(target, interest);
         }

@@ -157,6 +157,11 @@ impl Core {
         let next = self
             .learning
             .next(&self.desired, &self.plan, &self.knowledge_used);
+        let next = if self.is_held_up() {
+            Some(Instant::now())
+        } else {
+            next
+        };
         let look = (self.is_worth_a_look() && !self.learning.look.is_under_way())
             .then_some(self.learning.next_look);
         next.into_iter().chain(look).min()
@@ -164,7 +169,7 @@ impl Core {
 
     /// Has slots moved whose flows have been learnt, and shares grown; looks at the flow tables when it is time.
     pub(super) fn learn(&mut self, now: Instant) {
-        if self.knowledge() != self.knowledge_used {
+        if self.is_held_up() || self.knowledge() != self.knowledge_used {
             self.reconcile();
         }
         if self.is_worth_a_look()
@@ -173,6 +178,12 @@ impl Core {
         {
             self.look(now);
         }
+    }
+
+    /// Whether slots wait to learn and none does: all numbers of batches were in use when it was planned, and are free now.
+    fn is_held_up(&self) -> bool {
+        let waits = |moving: &Moving| moving.waiting > 0 && moving.batches.is_empty();
+        self.plan.shortages.is_empty() && self.plan.moves.values().any(waits)
     }
 
     /// Whether flows may be elsewhere than their slots say, or are to be counted.

@@ -1,5 +1,5 @@
 //! Agents on backends that say how much these can take: one TCP connection a question, which answers one line, in the
-//! words of HAProxy's agent checks.
+//! words of `HAProxy`'s agent checks.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 

@@ -172,7 +172,7 @@ impl Scales {
         times.sort_unstable();
         let middle = times.len() / 2;
         let upper = *times.get(middle).filter(|_| times.len() > 1)?;
-        let lower = if times.len() % 2 == 0 {
+        let lower = if times.len().is_multiple_of(2) {
             *times.get(middle - 1)?
         } else {
             upper

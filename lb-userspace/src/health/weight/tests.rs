@@ -1,3 +1,5 @@
+//! Weights follow what is heard, by bounded steps, and come back.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -130,7 +132,7 @@ fn a_slow_backend_loses_weight_and_a_fast_one_gains_up_to_the_ceiling() {
 fn one_backend_alone_is_as_slow_as_its_median() {
     let mut scales = scales(1);
     let course = course(&mut scales, 5, |it| {
-        it.measure(address(1), Duration::from_secs(1))
+        it.measure(address(1), Duration::from_secs(1));
     });
     assert_eq!(course, [100; 5]);
 }
@@ -230,7 +232,10 @@ proptest! {
         rules in any_rules(), course in any_course(), said in 1..300_u32, times in any::<[u16; 3]>(),
     ) {
         let mut scales = scales(3);
-        course.iter().for_each(|heard| { hear(&mut scales, heard); scales.step(&rules, PROBE); });
+        for heard in &course {
+            hear(&mut scales, heard);
+            scales.step(&rules, PROBE);
+        }
         let steady: Heard = times
             .iter()
             .map(|time| {
