@@ -11,6 +11,13 @@ use crate::{family::Family, flow::FlowKey};
 pub struct FlowHash(pub u64);
 
 impl FlowHash {
+    /// Another one of the same flow, whose halves are independent of this one's.
+    #[must_use]
+    #[inline]
+    pub const fn second(self) -> Self {
+        avalanche(self.0 ^ ROUND)
+    }
+
     /// The half that does not choose the slot: independent of it.
     #[must_use]
     #[inline]

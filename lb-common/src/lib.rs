@@ -22,6 +22,7 @@
 //! | [`source`] | [`SourceKey`](source::SourceKey) |
 //! | [`decap`] | outcomes and settings of the program that strips tunnels |
 //! | [`hash`] | the flow hash |
+//! | [`load`] | [`Load`](load::Load): how many flows each backend has |
 //! | [`heritage`] | what is taken over from maps of an older version |
 //! | [`outcome`] | what can become of a packet; the index of the ledger |
 //! | [`translation`] | [`Translation`](translation::Translation): where a CPU works out NAT |
@@ -45,6 +46,7 @@ pub mod fragment;
 pub mod hash;
 pub mod heritage;
 pub mod interface;
+pub mod load;
 pub mod names;
 pub mod outcome;
 pub mod path;

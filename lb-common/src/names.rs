@@ -4,7 +4,7 @@
 /// Version of everything in this crate that both sides must agree on. Raised with every change of a
 /// layout or a meaning; of maps pinned by an older version, [`heritage`](crate::heritage) says what is taken over. The
 /// feature `next-abi` raises it once more, for tests of the change from one version to the next.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 6 } else { 5 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 7 } else { 6 };
 
 /// The program that balances, for frames in one buffer.
 pub const BALANCER: &str = "balancer";
@@ -54,6 +54,8 @@ pub const FRAGMENTS_V4: &str = "FRAGMENTS_V4";
 pub const FRAGMENTS_V6: &str = "FRAGMENTS_V6";
 /// [`Traffic`](crate::traffic::Traffic) by [`BackendId`](crate::backend::BackendId), per CPU.
 pub const TRAFFIC: &str = "TRAFFIC";
+/// [`Load`](crate::load::Load) by [`BackendId`](crate::backend::BackendId).
+pub const LOADS: &str = "LOADS";
 /// `u64` packets, per CPU, by ledger and outcome: [`LEDGER_CELLS`](crate::outcome::LEDGER_CELLS) for each of
 /// [`Interface::LEDGERS`](crate::interface::Interface::LEDGERS).
 pub const LEDGER: &str = "LEDGER";
@@ -85,7 +87,7 @@ pub const PATHS_V4: &str = "PATHS_V4";
 pub const PATHS_V6: &str = "PATHS_V6";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 30] = [
+pub const MAPS: [&str; 31] = [
     VIPS_V4,
     VIPS_V6,
     VIP_PREFIXES_V4,
@@ -103,6 +105,7 @@ pub const MAPS: [&str; 30] = [
     FRAGMENTS_V4,
     FRAGMENTS_V6,
     TRAFFIC,
+    LOADS,
     LEDGER,
     INTERFACES,
     DEVICES,

@@ -9,6 +9,7 @@ use crate::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    load::Load,
     path::Path,
     prefix::Prefix,
     progress::Progress,
@@ -68,6 +69,7 @@ plain_data! {
     Server = [u32, u32];
     Traffic = [u64, u64, u64];
     Budget = [u64];
+    Load = [i64, u32, u32];
     Interface = [u32, u32, [u8; 16]];
     Settings = [u64, u32, u32, u32, u32, SourceNat];
     SourceNat = [u16, u16, u32, u32, u32];

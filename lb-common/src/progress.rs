@@ -97,6 +97,13 @@ impl Progress {
         }
     }
 
+    /// Whether the client has said that it ends the flow.
+    #[inline]
+    #[must_use]
+    pub const fn ends(self) -> bool {
+        matches!(self, Self::FINISHED | Self::RESET)
+    }
+
     /// Whether a connection whose ends have come so far is established: both ends have answered, and not both have
     /// finished, nor has one reset it. What is not is partially open or closing (RFC 5382 section 5).
     #[inline]

@@ -18,8 +18,8 @@ pub struct Settings {
     /// the low half.
     pub gue_port: u32,
     /// What is in use of that which costs look-ups or branches: a set of [`PREFIX_VIPS`](Self::PREFIX_VIPS),
-    /// [`REPLIES`](Self::REPLIES), [`BLOCKLIST`](Self::BLOCKLIST) and [`ALGORITHMS`](Self::ALGORITHMS). A superset of what
-    /// the maps hold is as right, and slower.
+    /// [`REPLIES`](Self::REPLIES), [`BLOCKLIST`](Self::BLOCKLIST), [`ALGORITHMS`](Self::ALGORITHMS) and
+    /// [`LOADS`](Self::LOADS). A superset of what the maps hold is as right, and slower.
     pub features: u32,
     /// What [`Mode::SNAT`](crate::backend::Mode::SNAT) needs.
     pub snat: SourceNat,
@@ -34,9 +34,12 @@ impl Settings {
     pub const BLOCKLIST: u32 = 4;
     /// Feature: there are VIPs whose flows get their slots in another way than by the hash of their 5-tuple.
     pub const ALGORITHMS: u32 = 8;
+    /// Feature: there are VIPs whose flows go to the backend with fewer of them; only with
+    /// [`ALGORITHMS`](Self::ALGORITHMS).
+    pub const LOADS: u32 = 16;
     /// Every feature.
     pub const ALL_FEATURES: u32 =
-        Self::PREFIX_VIPS | Self::REPLIES | Self::BLOCKLIST | Self::ALGORITHMS;
+        Self::PREFIX_VIPS | Self::REPLIES | Self::BLOCKLIST | Self::ALGORITHMS | Self::LOADS;
 
     /// [`icmp_errors_per_second`](Self::icmp_errors_per_second) where nobody has said otherwise.
     pub const ICMP_ERRORS_PER_SECOND: u32 = 1_000;

@@ -85,7 +85,7 @@ pub struct Vip {
     /// The service's number, from 1; 0 in address entries.
     pub service: u32,
     /// [`Vip::QUIC`]; bits 8 to 14: the QUIC-LB configurations 0 to 6 whose connection ids begin with their length; at
-    /// most one of [`Vip::BY_SOURCE`], [`Vip::RANDOM`] and [`Vip::ROUND_ROBIN`].
+    /// most one of [`Vip::BY_SOURCE`], [`Vip::RANDOM`], [`Vip::ROUND_ROBIN`] and [`Vip::LEAST_CONNECTIONS`].
     pub flags: u32,
     /// Bytes of the server ids of the QUIC-LB configurations 0 to 6, 4 bits each from the lowest on; 0: the
     /// configuration is not in use.
@@ -108,6 +108,10 @@ impl Vip {
     /// are tracked.
     pub const ROUND_ROBIN: u32 = 1 << 18;
 
+    /// Flag: of the two slots that two hashes of a new flow choose, it gets the one whose backend has fewer flows for its
+    /// weight ([`names::LOADS`](crate::names::LOADS)); all slots are tracked.
+    pub const LEAST_CONNECTIONS: u32 = 1 << 19;
+
     const ENCODED_LENGTHS: u32 = 8;
 
     /// Whether a flow's slot is chosen when it begins, and cannot be told from its packets: the flow table is all that
@@ -115,7 +119,7 @@ impl Vip {
     #[must_use]
     #[inline]
     pub const fn draws_slots(&self) -> bool {
-        self.flags & (Self::RANDOM | Self::ROUND_ROBIN) != 0
+        self.flags & (Self::RANDOM | Self::ROUND_ROBIN | Self::LEAST_CONNECTIONS) != 0
     }
 
     /// Bytes of the server ids of the QUIC-LB configuration `config`, 0 to 7; 0 if it is not in use.

@@ -29,6 +29,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    load::Load,
     outcome::LEDGER_CELLS,
     prefix::Prefix,
     quic::{Server, ServerIdKey},
@@ -43,6 +44,7 @@ use lb_common::{
 pub use flows::{KnownFlow, confirm_flow, flow, fresh_flow, remember_flow, remember_fresh_flow};
 use prefix::longest;
 pub use replies::{KnownReply, claim_reply, now, own_ports, remember_reply, reply, translation};
+use sources::add;
 
 /// `BPF_F_NO_PREALLOC`: only what is in use takes memory.
 const NO_PREALLOC: usize = 1;
@@ -84,6 +86,8 @@ static FRAGMENTS_V4: Fragments<Address4> = LruHashMap::new();
 static FRAGMENTS_V6: Fragments<Address6> = LruHashMap::new();
 #[btf_map]
 static TRAFFIC: PerCpuArray<Traffic, 4096> = PerCpuArray::new();
+#[btf_map]
+static LOADS: Array<Load, 4096> = Array::new();
 #[btf_map]
 static LEDGER: PerCpuArray<u64, { (Interface::LEDGERS * LEDGER_CELLS) as usize }> =
     PerCpuArray::new();
@@ -298,6 +302,36 @@ pub fn count_traffic(id: BackendId, bytes: u64, begins_flow: bool) {
             (*traffic).packets += 1;
             (*traffic).bytes += bytes;
             (*traffic).flows += u64::from(begins_flow);
+        }
+    }
+}
+
+/// What backend `id` has to bear.
+#[inline(always)]
+#[must_use]
+pub fn load(id: u32) -> Load {
+    let Some(load) = LOADS.get_ptr(id) else {
+        return Load::default();
+    };
+    // SAFETY: in the map's memory, aligned, and whole words: whatever another CPU has just written of the count is one.
+    unsafe {
+        Load {
+            flows: (&raw const (*load).flows).read_volatile(),
+            weight: (&raw const (*load).weight).read_volatile(),
+            reserved: 0,
+        }
+    }
+}
+
+/// Counts so many flows more for backend `id`, or fewer, if anybody asks for its load.
+#[inline(always)]
+pub fn add_load(id: u32, flows: i64) {
+    if let Some(load) = LOADS.get_ptr_mut(id) {
+        // SAFETY: as in `load`; the count stands at a multiple of 8 bytes.
+        unsafe {
+            if (&raw const (*load).weight).read_volatile() != 0 {
+                add((&raw mut (*load).flows).cast(), flows.cast_unsigned());
+            }
         }
     }
 }

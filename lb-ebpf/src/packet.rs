@@ -136,10 +136,15 @@ pub struct Choice {
     /// What the flow table has to do with it.
     pub standing: Standing,
     /// How far the client has come with this packet, a [`Progress`](lb_common::progress::Progress), if the flow is to
-    /// be remembered. In the low half.
+    /// be remembered; and [`COUNTED`](Self::COUNTED). In the low half.
     pub client: u64,
     /// The source port that the flow had towards the backend, in mode `snat`; else 0. In the low half.
     pub source_port: u64,
+}
+
+impl Choice {
+    /// Among the bits of [`client`](Self::client): before this packet the flow was one of those that its backend has.
+    pub const COUNTED: u64 = 1 << 8;
 }
 
 /// What is remembered of a flow. A word, not an enum: the niche of `Result<Choice, _>` then lies in the

@@ -66,7 +66,7 @@ fn choose<F: Ip>(
         backend,
         hash,
         standing: memory.standing,
-        client: u64::from(memory.client.0),
+        client: u64::from(memory.client.0) | memory.counted,
         source_port: 0,
     };
     // A flow may carry connections to several servers; what is remembered of it is for packets without an id: it
@@ -93,7 +93,7 @@ fn choose<F: Ip>(
         });
     }
     let slot = if draws {
-        self::slot(vip, drawn(vip, packet))?
+        drawn(vip, packet, hash)?
     } else {
         slot
     };
@@ -134,17 +134,29 @@ fn place<F: Ip>(vip: &Vip, packet: &Packet<F>, hash: FlowHash) -> u32 {
     slot_of(hash, vip.table_slots)
 }
 
-/// A place in the VIP's table for a packet whose flow is not known: the one whose turn it is, or any. What begins no flow
-/// leaves the turn to the next that does.
+/// Whether any service goes by the number of flows that backends have.
 #[inline(always)]
-fn drawn<F: Ip>(vip: &Vip, packet: &Packet<F>) -> u32 {
-    if vip.flags & Vip::ROUND_ROBIN != 0 {
+fn has_loads() -> bool {
+    maps::settings::has_feature(Settings::LOADS)
+}
+
+/// A slot of the VIP's table for a packet whose flow is not known: the one whose turn it is, that of the backend with less
+/// to bear, or any. What begins no flow leaves the turn to the next that does.
+#[inline(always)]
+fn drawn<F: Ip>(vip: &Vip, packet: &Packet<F>, hash: FlowHash) -> Result<Slot, Outcome> {
+    let place = if vip.flags & Vip::ROUND_ROBIN != 0 {
         let begins = packet.error == 0 && packet.signal.begins_flow();
         maps::turn(vip.service, vip.table_slots, begins)
+    } else if has_loads() && vip.flags & Vip::LEAST_CONNECTIONS != 0 {
+        let first = slot(vip, slot_of(hash, vip.table_slots))?;
+        let second = slot(vip, slot_of(hash.second(), vip.table_slots))?;
+        let [one, other] = [first, second].map(|slot| maps::load(slot.backend().0));
+        return Ok(if other.is_below(&one) { second } else { first });
     } else {
         let high = u64::from(maps::chance()) << 32;
         slot_of(FlowHash(high), vip.table_slots)
-    }
+    };
+    slot(vip, place)
 }
 
 /// What is remembered of a flow, or is to be.
@@ -153,6 +165,8 @@ struct Memory {
     standing: Standing,
     /// How far the client has come with this packet.
     client: Progress,
+    /// [`Choice::COUNTED`], if it is counted with its backend.
+    counted: u64,
 }
 
 impl Memory {
@@ -166,6 +180,7 @@ impl Memory {
         },
         standing: Standing::UNTRACKED,
         client: Progress::UNTRACKED,
+        counted: 0,
     };
 }
 
@@ -184,6 +199,7 @@ fn memory<F: Ip>(packet: &Packet<F>) -> Memory {
                 flow,
                 standing: Standing::KNOWN,
                 client,
+                counted: is_counted(&flow),
             };
         }
     }
@@ -194,6 +210,7 @@ fn memory<F: Ip>(packet: &Packet<F>) -> Memory {
                 flow,
                 standing: Standing::FRESH,
                 client: fresh.client_after(packet.signal),
+                counted: is_counted(&flow),
             };
         }
     }
@@ -208,6 +225,16 @@ fn memory<F: Ip>(packet: &Packet<F>) -> Memory {
         standing,
         client: Progress::SILENT.after(packet.signal),
         ..Memory::NONE
+    }
+}
+
+/// Whether a flow is counted with its backend: until its client ends it.
+#[inline(always)]
+const fn is_counted(flow: &Flow) -> u64 {
+    if flow.client.ends() {
+        0
+    } else {
+        Choice::COUNTED
     }
 }
 
@@ -228,7 +255,7 @@ fn active(id: u32) -> Option<&'static Backend> {
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 
-/// Remembers a flow that is to be, or that in mode `snat` has another port than before towards its backend:
+/// Counts a flow that begins or ends with its backend, and remembers one that is to be, or that in mode `snat` has another port than before towards its backend:
 /// `source_port`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "in a word's low half")]
@@ -239,14 +266,25 @@ pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice, source_port:
     };
     let has_moved = u64::from(source_port.raw()) != choice.source_port;
     let standing = choice.standing;
-    if standing == Standing::UNTRACKED || standing == Standing::KNOWN && !has_moved {
+    if standing == Standing::UNTRACKED {
+        return;
+    }
+    let client = Progress((choice.client & !Choice::COUNTED) as u16);
+    if has_loads() {
+        let was_counted = choice.client & Choice::COUNTED != 0;
+        let flows = i64::from(!client.ends()) - i64::from(was_counted);
+        if flows != 0 {
+            maps::add_load(choice.id.0, flows);
+        }
+    }
+    if standing == Standing::KNOWN && !has_moved {
         return;
     }
     let value = Flow {
         backend: choice.id.0,
         generation: choice.backend.generation,
         source_port,
-        client: Progress(choice.client as u16),
+        client,
         last_seen: maps::now(),
     };
     if standing == Standing::NEW {

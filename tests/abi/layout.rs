@@ -9,6 +9,7 @@ use lb_common::{
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     interface::Interface,
+    load::Load,
     names,
     path::Path,
     quic::{Server, ServerIdKey},
@@ -143,6 +144,12 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         flows: u64
     });
     assert_eq!(of(names::TRAFFIC, "value"), traffic);
+    let load = layout!(Load {
+        flows: i64,
+        weight: u32,
+        reserved: u32
+    });
+    assert_eq!(of(names::LOADS, "value"), load);
     let interface = layout!(Interface {
         index: u32,
         ledger: u32,

@@ -7,6 +7,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    load::Load,
     names,
     outcome::LEDGER_CELLS,
     path::Path,
@@ -149,6 +150,7 @@ fn maps_have_their_types_and_sizes() {
             names::TRAFFIC,
             map::<u32, Traffic>(PER_CPU_ARRAY, default.backends, 0),
         ),
+        (names::LOADS, map::<u32, Load>(ARRAY, default.backends, 0)),
         (
             names::LEDGER,
             map::<u32, u64>(PER_CPU_ARRAY, Interface::LEDGERS * LEDGER_CELLS, 0),

@@ -11,7 +11,10 @@ use lb_tests::{
     packet::{Packet, Seen, checksum_faults, hex_dump},
 };
 
-use crate::{member::Side, world::World};
+use crate::{
+    member::{Member, Side},
+    world::World,
+};
 
 /// A name and the steps to take, in a world as new.
 pub(crate) struct Row {
@@ -26,6 +29,8 @@ enum Step {
     Change(fn(&mut World)),
     /// So many flows, and replies, are remembered.
     Remembers { flows: usize, replies: usize },
+    /// The backend with this number has so many flows.
+    Loads(u32, i64),
     /// Budgets of clients are such.
     Budgets(&'static str, fn(&[Budget]) -> bool),
 }
@@ -183,6 +188,12 @@ impl Row {
         self
     }
 
+    /// So many flows are counted with a backend by now.
+    pub(crate) fn loads(mut self, member: Member, flows: i64) -> Self {
+        self.steps.push(Step::Loads(member.id, flows));
+        self
+    }
+
     /// The budgets of all clients are as `are` says, in words and as a test.
     pub(crate) fn budgets(mut self, are: &'static str, test: fn(&[Budget]) -> bool) -> Self {
         self.steps.push(Step::Budgets(are, test));
@@ -216,7 +227,7 @@ impl Row {
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         let outcome = |step: &Step| match step {
             Step::Send(sent) => Some(sent.outcome),
-            Step::Change(_) | Step::Remembers { .. } | Step::Budgets(..) => None,
+            Step::Change(_) | Step::Remembers { .. } | Step::Loads(..) | Step::Budgets(..) => None,
         };
         self.steps.iter().filter_map(outcome).collect()
     }
@@ -230,6 +241,11 @@ impl Row {
                 Step::Change(change) => {
                     change(world);
                     None
+                }
+                Step::Loads(backend, flows) => {
+                    let found = world.object.counted_flows(*backend);
+                    (found != *flows)
+                        .then(|| format!("flows of backend {backend}: {found}, expected {flows}"))
                 }
                 Step::Budgets(are, test) => {
                     let found = world.object.budgets();

@@ -6,6 +6,7 @@ use lb_common::{
     backend::{Backend, BackendId, Mode},
     be::{Be16, Be32},
     family::{Address, Address4, Address6},
+    load::Load,
     path,
     quic::Server,
     settings::Settings,
@@ -94,6 +95,9 @@ impl World {
         self.object.forget_vlans();
         self.object.rewind_ports();
         self.object.rewind_turns(SERVICE);
+        for member in [FIRST, SECOND] {
+            self.object.put_load(member.id, Load::default());
+        }
         let several = [L2_FRONT, L2_BACK, STRANGE_MODE, NO_DEVICE, FIRST, SECOND];
         let several = several.into_iter().chain(NAT_BACK).chain(NAT_FRONT);
         let several = several.chain(SNAT_BACK).chain(SNAT_FRONT);

@@ -146,17 +146,19 @@ pub(crate) const SERVICES: [(u16, [&[u32]; 2]); 22] = [
     ),
 ];
 /// A port of each VIP for every way in which flows get their slots but the usual one, its flag, the number of its service,
-/// and the backends in its table. Chance cannot be foreseen: its table is one backend's.
-pub(crate) const SPREAD: [(u16, u32, u32, &[u32]); 3] = [
+/// and the backends in its table. Chance cannot be foreseen: its table is one backend's; loads are
+/// not weighed here, so that the first of two slots counts.
+pub(crate) const SPREAD: [(u16, u32, u32, &[u32]); 4] = [
     (108, Vip::BY_SOURCE, 8, &[1, 2, 12, 19, 20]),
     (109, Vip::ROUND_ROBIN, TURNING_SERVICE, &[2, 12, 1, 19, 20]),
     (110, Vip::RANDOM, 10, &[1]),
+    (111, Vip::LEAST_CONNECTIONS, 11, &[2, 12, 1, 19, 20]),
 ];
 pub(crate) const TURNING_SERVICE: u32 = 9;
 /// Ports worth a packet: the services', and some without one.
-pub(crate) const PORTS: [u16; 34] = [
-    108, 109, 109, 110, QUIC_PORT, QUIC_PORT, QUIC_PORT, 80, 81, 90, 91, 92, 93, 93, 94, 94, 95,
-    100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 300, 443, 443, 9_999, 0,
+pub(crate) const PORTS: [u16; 35] = [
+    108, 109, 109, 110, 111, QUIC_PORT, QUIC_PORT, QUIC_PORT, 80, 81, 90, 91, 92, 93, 93, 94, 94,
+    95, 100, 101, 102, 103, 104, 105, 106, 200, 201, 202, 203, 204, 300, 443, 443, 9_999, 0,
 ];
 pub(crate) const PROTOCOLS: [u8; 3] = [6, 17, 132];
 

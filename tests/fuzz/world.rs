@@ -204,7 +204,7 @@ impl World {
             let members = members.iter().copied().cycle().take(SLOTS);
             let spread = SPREAD.iter().find(|(other, ..)| other == port);
             let (flags, number) = spread.map_or((0, 1), |(_, flag, number, _)| (*flag, *number));
-            let draws = flags & (Vip::RANDOM | Vip::ROUND_ROBIN) != 0;
+            let draws = flags & (Vip::RANDOM | Vip::ROUND_ROBIN | Vip::LEAST_CONNECTIONS) != 0;
             // Every other round; of `snat` flows always, for their source ports, and where slots are drawn.
             let table: Vec<(u32, bool)> = (0..)
                 .zip(members)
@@ -236,6 +236,7 @@ impl World {
                     Vip::BY_SOURCE => Spread::BySource,
                     Vip::RANDOM => Spread::Random,
                     Vip::ROUND_ROBIN => Spread::ByTurns,
+                    Vip::LEAST_CONNECTIONS => Spread::ByLoad,
                     _ => Spread::ByFlow,
                 },
                 ..Service::default()

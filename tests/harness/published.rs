@@ -15,6 +15,7 @@ use lb_common::{
     backend::Backend,
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
+    load::Load,
     names,
     vip::{Vip, VipKey},
 };
@@ -72,6 +73,29 @@ impl Published {
         }
     }
 
+    /// How many flows backends have, as far as that is counted, by address.
+    #[must_use]
+    pub fn loads(bpffs: &Bpffs) -> BTreeMap<SocketAddr, i64> {
+        let directory = the_directory(bpffs.path());
+        let loads: Array<MapData, Load> = open(&directory, names::LOADS);
+        let counted = weighed(&directory).into_iter().map(|(id, address)| {
+            let load = loads.get(&id, 0).expect("a load");
+            (address, load.flows)
+        });
+        counted.collect()
+    }
+
+    /// Has the program believe that all those backends have so many flows.
+    pub fn forge_loads(bpffs: &Bpffs, flows: i64) {
+        let directory = the_directory(bpffs.path());
+        let mut loads: Array<MapData, Load> = open(&directory, names::LOADS);
+        for (id, _) in weighed(&directory) {
+            let load = loads.get(&id, 0).expect("a load");
+            let forged = Load { flows, ..load };
+            loads.set(id, forged, 0).expect("writing a load");
+        }
+    }
+
     /// How many flows the program remembers.
     #[must_use]
     pub fn flows(bpffs: &Bpffs) -> usize {
@@ -110,16 +134,33 @@ impl Published {
         for backend in backends.iter() {
             let backend = backend.expect("a backend");
             if backend.generation != 0 && backend.flags & Backend::INACTIVE == 0 {
-                let address: IpAddr = if backend.version == 4 {
-                    backend.address_v4().into()
-                } else {
-                    backend.address_v6().into()
-                };
+                let address = address_of(&backend);
                 let hops = self.backends.entry((address, backend.port.get()).into());
                 let hop = (backend.egress, backend.destination_mac);
                 hops.or_default().insert(hop);
             }
         }
+    }
+}
+
+/// The backends whose flows are counted.
+fn weighed(directory: &Path) -> Vec<(u32, SocketAddr)> {
+    let loads: Array<MapData, Load> = open(directory, names::LOADS);
+    let backends: Array<MapData, Backend> = open(directory, names::BACKENDS);
+    let pairs = (0..).zip(loads.iter().zip(backends.iter()));
+    let weighed = pairs.filter_map(|(id, (load, backend))| {
+        let (load, backend) = (load.expect("a load"), backend.expect("a backend"));
+        let address = address_of(&backend);
+        (load.weight != 0).then_some((id, (address, backend.port.get()).into()))
+    });
+    weighed.collect()
+}
+
+fn address_of(backend: &Backend) -> IpAddr {
+    if backend.version == 4 {
+        backend.address_v4().into()
+    } else {
+        backend.address_v6().into()
     }
 }
 

@@ -11,6 +11,7 @@ use lb_tests::{
     bed::{VIP_V4, VIPS},
     control::Control,
     kernel,
+    published::Published,
     traffic::{self, Connection, Load, Server},
     wait,
 };
@@ -244,6 +245,122 @@ fn answer(scene: &Scene, source: IpAddr, to: SocketAddr) -> String {
     })
 }
 
+/// How many flows each backend has, as the program has counted them.
+fn loads(scene: &Scene) -> [i64; 3] {
+    let loads = Published::loads(scene.instance.bpffs());
+    [0, 1, 2].map(|number| {
+        let load = loads.get(&scene.backend(number, VIP_V4));
+        load.copied().unwrap_or_default()
+    })
+}
+
+/// The flows of all backends, each divided by its weight, differ by no more than this.
+fn assert_level(loads: [i64; 3], most: i64) {
+    let [half, second, third] = loads;
+    let levels = [half, 2 * second, 2 * third];
+    let (low, high) = (levels.iter().min(), levels.iter().max());
+    let apart = high.zip(low).map(|(high, low)| high - low);
+    assert!(apart <= Some(most), "{loads:?}");
+}
+
+#[test]
+fn new_flows_go_to_the_backends_that_have_fewer_for_their_weight() {
+    let scene = Scene::new(3);
+    let _servers = scene.servers();
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    scene.bring_up(
+        &mut control,
+        &service(&scene, VIP_V4, "least-connections"),
+        VIP_V4,
+    );
+    let _datagrams = scene.udp_servers(Mode::L2, VIP_V4);
+    let others = [1, 2].map(|number| {
+        let address = scene.backend(number, VIP_V4).to_string();
+        json!({"service": name(VIP_V4), "address": address})
+    });
+    for other in &others {
+        control.must("backend.disable", other);
+    }
+    wait_serving(&mut control, &name(VIP_V4), 1);
+    let to = SocketAddr::new(VIP_V4, PORT);
+    assert_eq!(asked(&scene, to, 200), [("b0".to_owned(), 200)].into());
+    for other in &others {
+        control.must("backend.enable", other);
+    }
+    wait_serving(&mut control, &name(VIP_V4), 3);
+
+    // Of two slots both are the first backend's in one of four cases; in the others it has more. By weight alone it
+    // would get every other flow.
+    let shares = asked(&scene, to, FLOWS);
+    kernel::say(&format!(
+        "least-connections, after 200 flows of b0: {shares:?}; then {:?}",
+        loads(&scene)
+    ));
+    let first = shares.get("b0").copied().unwrap_or_default();
+    assert!((57..=143).contains(&first), "{shares:?}");
+    let shares = asked(&scene, to, FLOWS);
+    kernel::say(&format!("and then: {shares:?}, {:?}", loads(&scene)));
+    let loads = loads(&scene);
+    // Datagrams do not end; some of a thousand ports have been used twice.
+    assert!(
+        (950..=1_000).contains(&loads.iter().sum::<i64>()),
+        "{loads:?}"
+    );
+    assert_level(loads, 30);
+    if let Some(what) = explained(&mut control, to) {
+        assert!(what.contains("fewer flows"), "{what}");
+    }
+}
+
+#[test]
+fn flows_that_end_make_room_for_others_and_counts_are_put_right() {
+    let scene = Scene::new(3);
+    let _servers = scene.servers();
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    scene.bring_up(
+        &mut control,
+        &service(&scene, VIP_V4, "least-connections"),
+        VIP_V4,
+    );
+    let to = SocketAddr::new(VIP_V4, PORT);
+    let open = |count: usize| -> Vec<(Connection, String)> {
+        let opened = (0..count).map(|_| {
+            let mut connection = Connection::open(&scene.bed.client, to).expect("a server");
+            let name = connection.ask().expect("an answer");
+            (connection, name)
+        });
+        opened.collect()
+    };
+    let mut connections = open(120);
+    let before = loads(&scene);
+    kernel::say(&format!("120 connections: {before:?}"));
+    assert_eq!(before.iter().sum::<i64>(), 120);
+    assert_level(before, 12);
+
+    // The client closes those of the first backend; what is opened then goes there rather than elsewhere.
+    connections.retain(|(_, name)| name != "b0");
+    wait::until("ends are seen", LIMIT, || loads(&scene)[0] == 0);
+    let more = open(120);
+    let first = more.iter().filter(|(_, name)| name == "b0").count();
+    kernel::say(&format!("120 more: {first} to b0, {:?}", loads(&scene)));
+    assert!(first >= 72, "{first} of 120");
+    connections.extend(more);
+    for (connection, name) in &mut connections {
+        assert_eq!(connection.ask().expect("an answer"), *name, "a flow stays");
+    }
+
+    // What the flow tables hold is the truth.
+    let truth = loads(&scene);
+    Published::forge_loads(scene.instance.bpffs(), 1_000);
+    wait::until("counts are put right", LIMIT, || loads(&scene) == truth);
+    drop(daemon);
+    let daemon = scene.instance.start();
+    wait_serving(&mut daemon.control(), &name(VIP_V4), 3);
+    assert_eq!(loads(&scene), truth, "after a restart");
+}
+
 #[test]
 fn a_change_of_algorithm_breaks_no_connection() {
     let scene = Scene::new(2);
@@ -253,7 +370,13 @@ fn a_change_of_algorithm_breaks_no_connection() {
     scene.serve(&mut control, Mode::L2);
     let load = Load::begin(&scene.bed.client, destinations(Mode::L2), 16);
     let time = wait::patient(Duration::from_secs(1));
-    for algorithm in ["round-robin", "source-hash", "random", "maglev"] {
+    for algorithm in [
+        "round-robin",
+        "source-hash",
+        "least-connections",
+        "random",
+        "maglev",
+    ] {
         for vip in VIPS {
             let update = json!({"name": name(vip), "algorithm": algorithm, "learn_for": format!("{}ms", time.as_millis())});
             control.must("service.update", &update);

@@ -44,3 +44,4 @@ mod tracking;
 mod tunnel;
 mod vlan_device;
 mod vlan_scene;
+mod weights;

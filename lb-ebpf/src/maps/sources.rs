@@ -121,7 +121,7 @@ fn budget<F: SourceMaps>(key: &SourceKey<F::Client>) -> Option<*mut Budget> {
 /// `word` is valid, and at a multiple of 8 bytes.
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
-unsafe fn add(word: *mut u64, more: u64) {
+pub(super) unsafe fn add(word: *mut u64, more: u64) {
     // SAFETY: writes the word and nothing else; the caller's promise.
     unsafe {
         core::arch::asm!("lock *(u64 *)({word} + 0) += {more}", word = in(reg) word, more = in(reg) more)
@@ -131,7 +131,7 @@ unsafe fn add(word: *mut u64, more: u64) {
 /// The same where programs are only checked.
 #[cfg(not(target_arch = "bpf"))]
 #[inline(always)]
-unsafe fn add(word: *mut u64, more: u64) {
+pub(super) unsafe fn add(word: *mut u64, more: u64) {
     use core::sync::atomic::{AtomicU64, Ordering};
     // SAFETY: the caller's promise.
     unsafe { AtomicU64::from_ptr(word) }.fetch_add(more, Ordering::Relaxed);

@@ -16,7 +16,13 @@ use crate::{
 pub(super) const MODES: [&str; 6] = ["l2", "nat", "ipip", "gue", "local", "snat"];
 
 /// How a new flow gets its slot.
-pub(super) const ALGORITHMS: [&str; 4] = ["maglev", "source-hash", "random", "round-robin"];
+pub(super) const ALGORITHMS: [&str; 5] = [
+    "maglev",
+    "source-hash",
+    "random",
+    "round-robin",
+    "least-connections",
+];
 
 /// The states that an operator gives a backend.
 pub(super) const STATES: [&str; 3] = ["up", "drain", "down"];

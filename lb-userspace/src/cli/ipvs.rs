@@ -79,6 +79,7 @@ const fn scheduler(algorithm: Algorithm) -> &'static str {
         Algorithm::SourceHash => "sh",
         Algorithm::Random => "random",
         Algorithm::RoundRobin => "wrr",
+        Algorithm::LeastConnections => "wlc",
     }
 }
 

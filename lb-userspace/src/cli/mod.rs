@@ -19,6 +19,7 @@ mod probe;
 mod script;
 mod service;
 mod watch;
+mod weights;
 
 use std::{
     ffi::OsString,

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{argument, probe::Probe};
+use super::{argument, probe::Probe, weights::Weights};
 use crate::{
     config::spec::{QuicConfigSpec, ServiceSpec, TableSlotsSpec},
     control::protocol::{Call, NoParams, ServiceRef, ServiceRemove, ServiceUpdate},
@@ -66,12 +66,15 @@ pub(super) struct Add {
     #[command(flatten)]
     moves: Moves,
     #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
     probe: Probe,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "flags, each by itself")]
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-    .args(["vips", "mode", "table_slots", "algorithm", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "tracking", "learn_for", "max_step", "slow_start", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
+    .args(["vips", "mode", "table_slots", "algorithm", "source_rate", "source_burst", "no_source_rate", "min_healthy", "panic_threshold", "tracking", "learn_for", "max_step", "slow_start", "response_time", "agent_port", "weight_interval", "weight_step", "weight_ceiling", "weight_dead_band", "no_dynamic_weights", "kind", "no_probe", "quic_lb", "no_quic_lb"]))]
 pub(super) struct Update {
     /// Its name
     #[arg(value_parser = argument::service_name)]
@@ -94,6 +97,11 @@ pub(super) struct Update {
     thresholds: Thresholds,
     #[command(flatten)]
     moves: Moves,
+    #[command(flatten)]
+    weights: Weights,
+    /// Take what weights follow away: they are as configured
+    #[arg(long, conflicts_with_all = ["response_time", "agent_port"])]
+    no_dynamic_weights: bool,
     /// Take the limit of each source away
     #[arg(long, conflicts_with = "source_rate")]
     no_source_rate: bool,
@@ -167,6 +175,7 @@ impl ServiceCommand {
                 learn_for: add.moves.learn_for,
                 max_step: add.moves.max_step,
                 slow_start: add.moves.slow_start,
+                dynamic_weights: add.weights.spec(),
                 quic_lb: add.quic_lb,
                 backends: Vec::new(),
             }),
@@ -184,6 +193,8 @@ impl ServiceCommand {
                 learn_for: update.moves.learn_for,
                 max_step: update.moves.max_step,
                 slow_start: update.moves.slow_start,
+                dynamic_weights: update.weights.spec(),
+                no_dynamic_weights: update.no_dynamic_weights,
                 quic_lb: update.quic_lb.or_else(|| update.no_quic_lb.then(Vec::new)),
                 source_rate: update.limit.source_rate,
                 source_burst: update.limit.source_burst,

@@ -78,6 +78,22 @@ fn words(what: &Happening) -> (&'static str, String) {
             "health",
             format!("{backend} of {service}: {from} -> {to}, {reason}"),
         ),
+        Happening::Weight {
+            service,
+            backend,
+            from_percent,
+            to_percent,
+            drains,
+            reason,
+        } => {
+            let drains = if *drains { ", drains" } else { "" };
+            (
+                "weight",
+                format!(
+                    "{backend} of {service}: {from_percent} % -> {to_percent} %{drains}, {reason}"
+                ),
+            )
+        }
         Happening::Publication { generation, steps } => (
             "publication",
             format!("generation {generation}, steps: {steps}"),

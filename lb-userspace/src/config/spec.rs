@@ -121,7 +121,8 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_slots: Option<TableSlotsSpec>,
     /// How a new flow gets its slot: `maglev` (default) by the hash of its 5-tuple, `source-hash` by that of its source
-    /// address, `random`, or `round-robin`: on each CPU one slot after the other.
+    /// address, `random`, `round-robin`: on each CPU one slot after the other, or `least-connections`: of two by its hash the
+    /// one whose backend has fewer flows for its weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<String>,
     /// Packets in a second that one source (IPv4 address or IPv6 /64) may send; absent: as many as it likes.
@@ -140,7 +141,7 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic_threshold: Option<u32>,
     /// Which flows are remembered, so that they stay when their slot moves: `on-demand` (default), `always`, `off`; with
-    /// algorithms `random` and `round-robin` `always` alone, their default.
+    /// algorithms `random`, `round-robin` and `least-connections` `always` alone, their default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
     /// How long flows of a slot are remembered before it moves; default `30s`.
@@ -152,6 +153,9 @@ pub struct ServiceSpec {
     /// How long the share of a backend that begins to serve grows; default `0s`: it has all of it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_start: Option<String>,
+    /// What the weights of the backends follow, as `[service.dynamic_weights]`; absent: they are as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_weights: Option<DynamicWeightsSpec>,
     /// What QUIC connection ids that name a backend look like, each configuration as `[[service.quic_lb]]`; without
     /// any, connection ids are not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -212,6 +216,31 @@ pub struct BackendSpec {
     /// What QUIC connection ids call it, in hexadecimal digits; unique in its service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_ids: Vec<String>,
+}
+
+/// Weights that follow how backends do, around those that are configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DynamicWeightsSpec {
+    /// Whether they follow how long probes take, beside the median of the service's backends; default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub response_time: bool,
+    /// The port of each backend at which an agent says how much it can take, as agents of `HAProxy` do; absent: nobody is
+    /// asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_port: Option<u16>,
+    /// From one step to the next, and how often agents are asked; default `2s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// A step is at most so many per cent of the weight that is configured; default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// At most so many per cent of it; default 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<u32>,
+    /// What changes by no more than so many per cent of it moves nothing; default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_band: Option<u32>,
 }
 
 /// A QUIC-LB configuration (draft-ietf-quic-load-balancers); names as in its YANG model.

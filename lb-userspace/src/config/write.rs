@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use humantime_serde::re::humantime;
 
-use super::spec::{BackendSpec, ConfigSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec};
+use super::spec::{
+    BackendSpec, ConfigSpec, DynamicWeightsSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
+};
 use crate::{
     desired::Desired,
     model::{
-        AdminState, Algorithm, Backend, Mode, Moves, QuicLb, Service, TableSlots, Thresholds,
-        Weight,
+        AdminState, Algorithm, Backend, DynamicWeights, Mode, Moves, QuicLb, Service, TableSlots,
+        Thresholds, Weight,
     },
 };
 
@@ -65,6 +67,7 @@ pub fn spec_of(service: &Service) -> ServiceSpec {
         learn_for: changed(moves.learn_for, ordinary.learn_for).map(duration_text),
         max_step: changed(moves.max_step, ordinary.max_step),
         slow_start: changed(moves.slow_start, ordinary.slow_start).map(duration_text),
+        dynamic_weights: service.dynamic_weights.as_ref().map(weights_spec_of),
         quic_lb: quic_specs_of(&service.quic_lb),
         backends: backends
             .map(|backend| backend_spec_of(backend, service.mode))
@@ -95,6 +98,18 @@ fn backend_spec_of(backend: &Backend, default_mode: Mode) -> BackendSpec {
             .map(|state| state.to_string()),
         role: (!backend.role.is_ordinary()).then(|| backend.role.to_string()),
         server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn weights_spec_of(weights: &DynamicWeights) -> DynamicWeightsSpec {
+    let usual = DynamicWeights::default();
+    DynamicWeightsSpec {
+        response_time: weights.response_time,
+        agent_port: weights.agent_port,
+        interval: changed(weights.interval, usual.interval).map(duration_text),
+        step: changed(weights.step, usual.step),
+        ceiling: changed(weights.ceiling, usual.ceiling),
+        dead_band: changed(weights.dead_band, usual.dead_band),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{
         feed::Feed,
         protocol::{AttachmentState, Call, Happening, Origin},
     },
-    health::{Target, machine::Transition},
+    health::{Target, machine::Transition, weight::Shift},
+    model::ServiceName,
     plan::Plan,
 };
 
@@ -34,6 +35,21 @@ impl Announcer {
             backend: address.to_string(),
             from,
             to,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// A weight has taken a step.
+    pub(super) fn weight(&self, service: &ServiceName, shift: &Shift) {
+        let Shift { address, from, to } = shift;
+        let (percent, drains, reason) = (to.percent, to.drains, to.reason.as_str());
+        info!(%service, backend = %address, from, to = percent, drains, reason, "weight");
+        self.0.tell(Happening::Weight {
+            service: service.to_string(),
+            backend: address.to_string(),
+            from_percent: *from,
+            to_percent: percent,
+            drains,
             reason: reason.to_owned(),
         });
     }

@@ -55,6 +55,14 @@ pub(super) fn service_update(
     if source_limit.is_some() && update.no_source_rate {
         return Err(bad("give either `source_rate` or `no_source_rate`"));
     }
+    let dynamic_weights = optional(
+        update.dynamic_weights.as_ref(),
+        "dynamic_weights",
+        validate::dynamic_weights,
+    )?;
+    if dynamic_weights.is_some() && update.no_dynamic_weights {
+        return Err(bad("give either `dynamic_weights` or `no_dynamic_weights`"));
+    }
     Ok(Change::UpdateService {
         name,
         vips: optional(update.vips.as_deref(), "vips", validate::vips)?,
@@ -77,6 +85,11 @@ pub(super) fn service_update(
         min_healthy: update.min_healthy,
         panic_threshold: update.panic_threshold,
         moves: validate::moves(&update.moves(), "").map_err(faulty)?,
+        dynamic_weights: if update.no_dynamic_weights {
+            Some(None)
+        } else {
+            dynamic_weights.map(Some)
+        },
         quic_lb: optional(update.quic_lb.as_deref(), "quic_lb", validate::quic_lb)?,
         probe: if update.no_probe {
             Some(None)

@@ -65,6 +65,7 @@ impl Core {
             std::mem::replace(&mut self.desired, desired),
             std::mem::replace(&mut self.digest, digest),
             self.book.clone(),
+            self.weights.clone(),
         );
         self.watch(&self.serving());
         self.await_next_hops().await;
@@ -83,7 +84,7 @@ impl Core {
                 Ok(())
             }
             Err((code, why)) => {
-                (self.desired, self.digest, self.book) = before;
+                (self.desired, self.digest, self.book, self.weights) = before;
                 self.watch(&BTreeSet::new());
                 if let Err(error) = self.save() {
                     error!(error = describe(&error), "cannot save the state");

@@ -27,13 +27,14 @@ use super::{
     paths::Paths,
     reading::Readings,
     saved::Beginning,
+    weights::Weights,
 };
 use crate::{
     config::{DaemonSettings, Faults},
     control::{protocol::HistoryOrigin, server::Request},
     dataplane::{Dataplane, kernel::Kernel, trial::Bench},
     desired::Desired,
-    health::{Target, book::Book, task::Prober},
+    health::{Target, agent::Agents, book::Book, task::Prober},
     model::{ChosenSources, Health},
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::{self, Knowledge, Plan, World},
@@ -52,6 +53,7 @@ pub(super) struct Edges {
     /// Where outer headers and the packets of full NAT come from, if the operator has chosen.
     pub(super) sources: ChosenSources,
     pub(super) prober: Prober,
+    pub(super) agents: Agents,
     pub(super) resolver: ResolverHandle,
     /// What the resolver finds.
     pub(super) next_hop_updates: mpsc::Receiver<NextHops>,
@@ -94,6 +96,8 @@ pub(super) struct Core {
     /// Digest of the file that `desired` goes back to.
     pub(super) digest: Option<String>,
     pub(super) book: Book,
+    /// How much of their weights backends have, where weights are dynamic.
+    pub(super) weights: Weights,
     pub(super) next_hops: NextHops,
     /// The last plan: what is in the kernel, and who serves.
     pub(super) plan: Plan,
@@ -143,6 +147,7 @@ impl Core {
             settings: DaemonSettings::default(),
             digest: None,
             book: Book::default(),
+            weights: Weights::default(),
             next_hops: NextHops::new(),
             plan: Plan::default(),
             failed: None,
@@ -244,6 +249,7 @@ impl Core {
                     }
                 }
                 Event::Observed(observation) => next = self.observed(&observation, &mut queue),
+                Event::Reported(target, report) => self.reported(&target, report),
                 Event::NextHops(next_hops) => {
                     self.next_hops = next_hops;
                     self.reconcile();
@@ -285,13 +291,17 @@ impl Core {
             Instant::now() + left
         });
         let learning = self.next_lesson();
-        let dues = removal.into_iter().chain(learning);
+        let dues = removal
+            .into_iter()
+            .chain(learning)
+            .chain(self.weights.next());
         dues.fold(self.next_full_pass, Instant::min)
     }
 
     async fn tick(&mut self) {
         self.remove_due().await;
         let now = Instant::now();
+        self.weigh(now);
         if self.failed.is_none() {
             self.learn(now);
         }

@@ -3,7 +3,7 @@
 use super::strays::Findings;
 use crate::{
     control::server::Request,
-    health::Observation,
+    health::{Observation, Target, agent::Report},
     neighbor::{Link, NextHops},
 };
 
@@ -14,6 +14,8 @@ pub(super) enum Event {
     Call(Box<Request>),
     /// A probe has ended.
     Observed(Observation),
+    /// An agent has said what its backend can take.
+    Reported(Target, Report),
     /// Next hops have changed.
     NextHops(NextHops),
     /// Interfaces have come, gone or changed.

@@ -56,7 +56,10 @@ impl Core {
             desired,
             &health,
             &reached(desired, &self.next_hops),
-            &Knowledge::COMPLETE,
+            &Knowledge {
+                scales: self.weights.scales(),
+                ..Knowledge::COMPLETE
+            },
         );
         let actual = self.reconciler.dataplane().actual();
         let impacts = impacts((&self.desired, actual), (desired, &settled));

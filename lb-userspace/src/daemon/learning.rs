@@ -107,6 +107,7 @@ impl Learning {
             learnt: learnt.collect(),
             strays: self.strays.clone(),
             grown: grown.collect(),
+            scales: BTreeMap::new(),
         }
     }
 
@@ -138,7 +139,11 @@ fn grown(elapsed: Duration, slow_start: Duration) -> u32 {
 impl Core {
     pub(super) fn knowledge(&self) -> Knowledge {
         let now = Instant::now();
-        self.learning.knowledge(&self.desired, &self.plan, now)
+        let learnt = self.learning.knowledge(&self.desired, &self.plan, now);
+        Knowledge {
+            scales: self.weights.scales(),
+            ..learnt
+        }
     }
 
     /// Takes note of the plan, just published.
@@ -152,6 +157,11 @@ impl Core {
         let next = self
             .learning
             .next(&self.desired, &self.plan, &self.knowledge_used);
+        let next = if self.is_held_up() {
+            Some(Instant::now())
+        } else {
+            next
+        };
         let look = (self.is_worth_a_look() && !self.learning.look.is_under_way())
             .then_some(self.learning.next_look);
         next.into_iter().chain(look).min()
@@ -159,8 +169,7 @@ impl Core {
 
     /// Has slots moved whose flows have been learnt, and shares grown; looks at the flow tables when it is time.
     pub(super) fn learn(&mut self, now: Instant) {
-        let knowledge = self.learning.knowledge(&self.desired, &self.plan, now);
-        if knowledge != self.knowledge_used {
+        if self.is_held_up() || self.knowledge() != self.knowledge_used {
             self.reconcile();
         }
         if self.is_worth_a_look()
@@ -171,10 +180,24 @@ impl Core {
         }
     }
 
+    /// Whether slots wait to learn and none does: all numbers of batches were in use when it was planned, and are free now.
+    fn is_held_up(&self) -> bool {
+        let waits = |moving: &Moving| moving.waiting > 0 && moving.batches.is_empty();
+        self.plan.shortages.is_empty() && self.plan.moves.values().any(waits)
+    }
+
     /// Whether flows may be elsewhere than their slots say, or are to be counted.
     fn is_worth_a_look(&self) -> bool {
         let lingers = |moving: &Moving| moving.lingering > 0;
-        self.plan.moves.values().any(lingers) || self.draining().next().is_some()
+        self.plan.moves.values().any(lingers)
+            || self.draining().next().is_some()
+            || self.counts_flows()
+    }
+
+    /// Whether the program counts flows, which is to be put right from time to time.
+    fn counts_flows(&self) -> bool {
+        let mut services = self.desired.services.values();
+        services.any(|service| service.algorithm.counts_flows())
     }
 
     /// Backends that drain, of services that remember flows.
@@ -183,7 +206,10 @@ impl Core {
         let services = services.filter(|service| service.moves.tracking != Tracking::Off);
         services.flat_map(|service| {
             let backends = service.backends.values();
-            let draining = backends.filter(|backend| backend.state == AdminState::Drain);
+            let draining = backends.filter(|backend| {
+                let standing = self.weights.standing(&service.name, backend.address);
+                backend.state == AdminState::Drain || standing.is_some_and(|it| it.drains)
+            });
             draining.map(|backend| Target::of(service, backend.address))
         })
     }
@@ -195,7 +221,9 @@ impl Core {
         let services = self.desired.services.values();
         let concerned = services.filter(|service| {
             let moving = self.plan.moves.get(&service.name);
-            draining.contains(&service.name) || moving.is_some_and(|it| it.lingering > 0)
+            draining.contains(&service.name)
+                || moving.is_some_and(|it| it.lingering > 0)
+                || service.algorithm.counts_flows()
         });
         let pause = concerned.map(|service| service.moves.learn_for).min();
         pause.unwrap_or(longest).clamp(shortest, longest)
@@ -204,11 +232,12 @@ impl Core {
     fn look(&mut self, now: Instant) {
         self.learning.next_look = now + self.pause();
         let dataplane = self.reconciler.dataplane();
-        match dataplane.flows() {
-            Ok(tables) => self
-                .learning
-                .look
-                .begin(Search::new(dataplane.actual()), tables),
+        let opened = dataplane.loads().and_then(|counted| {
+            let search = Search::new(dataplane.actual(), counted);
+            Ok((search, dataplane.flows()?))
+        });
+        match opened {
+            Ok((search, tables)) => self.learning.look.begin(search, tables),
             Err(error) => warn!(
                 error = format!("{error:#}"),
                 "cannot look at the flow tables"
@@ -233,6 +262,16 @@ impl Core {
             Some((target, flows.copied().unwrap_or_default()))
         });
         self.learning.left = left.collect();
+        let mended = self
+            .reconciler
+            .dataplane_mut()
+            .mend_loads(&findings.counted, &findings.loads);
+        if let Err(error) = mended {
+            warn!(
+                error = format!("{error:#}"),
+                "cannot put right how many flows backends have"
+            );
+        }
         if self.learning.strays != findings.strays {
             self.learning.strays = findings.strays;
             self.reconcile();

@@ -62,6 +62,7 @@ mod snat;
 mod start;
 mod strays;
 mod watch;
+mod weights;
 
 pub use exit::Failure;
 pub use options::{Command, DecapOptions, LogFormat, Options, RunOptions};

@@ -16,8 +16,9 @@ use super::core::Core;
 use crate::{
     config::validate,
     control::protocol::{
-        BackendStatus, BackendTraffic, Blocklist, Counted, ErrorCode, InterfaceLedger, ProbeCounts,
-        RpcError, ServiceStatus, ServiceTraffic, SlotMoves, Stats, Status, TrafficCounts,
+        BackendStatus, BackendTraffic, Blocklist, Counted, CurrentWeight, ErrorCode,
+        InterfaceLedger, ProbeCounts, RpcError, ServiceStatus, ServiceTraffic, SlotMoves, Stats,
+        Status, TrafficCounts,
     },
     dataplane::{Dataplane, ServiceId},
     health::{Target, lateness::Counts, machine::Machine},
@@ -55,6 +56,9 @@ impl Core {
         let row = |backend: &Backend| {
             let target = Target::of(service, backend.address);
             let machine = self.book.entry(&target);
+            let current_weight = self.current_weight(service, backend);
+            let drains = backend.state == AdminState::Drain
+                || current_weight.as_ref().is_some_and(|it| it.drains);
             let (slots, why_not) = match self.plan.serving.get(&target) {
                 Some(Serving::Slots(slots)) => (*slots, None),
                 Some(Serving::No(why)) => {
@@ -67,6 +71,7 @@ impl Core {
                 service: service.name.to_string(),
                 address: backend.address.to_string(),
                 weight: backend.weight.get(),
+                current_weight,
                 mode: backend.mode,
                 state: backend.state,
                 removing: backend.remove_at.is_some(),
@@ -77,13 +82,20 @@ impl Core {
                 serving: why_not.is_none(),
                 not_serving_because: why_not,
                 slots,
-                flows_left: self
-                    .flows_left(&target)
-                    .filter(|_| backend.state == AdminState::Drain),
+                flows_left: self.flows_left(&target).filter(|_| drains),
                 server_ids: backend.server_ids.iter().map(ToString::to_string).collect(),
             }
         };
         service.backends.values().map(row).collect()
+    }
+
+    fn current_weight(&self, service: &Service, backend: &Backend) -> Option<CurrentWeight> {
+        let standing = self.weights.standing(&service.name, backend.address)?;
+        Some(CurrentWeight {
+            percent: standing.percent,
+            drains: standing.drains,
+            reason: standing.reason.clone(),
+        })
     }
 
     pub(super) fn blocklist(&self) -> Blocklist {

@@ -44,7 +44,7 @@ use crate::{
         Capacity, Dataplane, Pins,
         kernel::{Kernel, Origin},
     },
-    health::{probe::ExecUser, task::Prober},
+    health::{agent::Agents, probe::ExecUser, task::Prober},
     manual,
     neighbor::{self, InterfaceEvents, Link, Resolver},
     plan,
@@ -254,6 +254,7 @@ async fn begin(
     crate::dataplane::log::follow(&mut attachments)?;
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let (observations, observed) = mpsc::channel(QUEUE);
+    let (reports, reported) = mpsc::channel(QUEUE);
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
     let exec_user = settings.exec_user.as_deref().map(ExecUser::named);
     let exec_user = exec_user.transpose().context("find who runs exec probes")?;
@@ -267,6 +268,7 @@ async fn begin(
                 snat: settings.snat.sources,
             },
             prober: Prober::new(observations, exec_user),
+            agents: Agents::new(reports),
             resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
             next_hop_updates,
             file: options.config_file().0,
@@ -275,6 +277,9 @@ async fn begin(
         Reconciler::new(kernel),
     );
     forward(observed, events.clone(), Event::Observed);
+    forward(reported, events.clone(), |(target, report)| {
+        Event::Reported(target, report)
+    });
     if let Err(failure) = core.begin(beginning, links).await {
         match origin {
             Origin::Made => pins.remove()?,

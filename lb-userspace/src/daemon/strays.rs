@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::{
-    dataplane::{Actual, BackendEntry, FlowTables, RememberedFlow, ServiceId, VipEntry},
+    dataplane::{Actual, BackendEntry, Counted, FlowTables, RememberedFlow, ServiceId, VipEntry},
     plan::Strays,
 };
 
@@ -23,6 +23,9 @@ pub(super) struct Findings {
     pub(super) strays: BTreeMap<ServiceId, Strays>,
     /// How many flows each backend has.
     pub(super) flows: BTreeMap<(ServiceId, SocketAddr), u64>,
+    /// How many flows backends have whose load counts, and what was counted of them when the look began.
+    pub(super) loads: Counted,
+    pub(super) counted: Counted,
 }
 
 /// The look under way, if there is one.
@@ -53,13 +56,15 @@ impl Look {
 /// What the look needs to know.
 pub(super) struct Search {
     actual: Actual,
+    /// What the program has counted.
+    counted: Counted,
     /// By service: the table that is published, and the entry that says so.
     tables: BTreeMap<ServiceId, (Arc<[Slot]>, VipEntry)>,
 }
 
 impl Search {
     /// Flows are held against what the kernel holds now.
-    pub(super) fn new(actual: &Actual) -> Self {
+    pub(super) fn new(actual: &Actual, counted: Counted) -> Self {
         let mut tables: BTreeMap<ServiceId, (Arc<[Slot]>, VipEntry)> = BTreeMap::new();
         for entry in actual.vips.values() {
             let known = tables.get(&entry.service);
@@ -72,12 +77,16 @@ impl Search {
         }
         Self {
             tables,
+            counted,
             actual: actual.clone(),
         }
     }
 
     fn run(self, mut tables: FlowTables) -> Option<Findings> {
-        let mut findings = Findings::default();
+        let mut findings = Findings {
+            counted: self.counted.clone(),
+            ..Findings::default()
+        };
         for (service, (_, entry)) in &self.tables {
             let strays = Strays {
                 generation: entry.generation,
@@ -117,6 +126,7 @@ impl Search {
             generation,
             service,
             address,
+            load_weight,
             ..
         }) = self.actual.backends.get(&flow.backend)
         else {
@@ -127,6 +137,9 @@ impl Search {
         }
         if !flow.has_ended {
             *findings.flows.entry((*service, *address)).or_default() += 1;
+            if *load_weight > 0 && !flow.is_closing {
+                *findings.loads.entry(flow.backend).or_default() += 1;
+            }
         }
         let Some((table, entry)) = self.tables.get(service) else {
             return;

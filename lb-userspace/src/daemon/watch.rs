@@ -15,7 +15,7 @@ use super::{core::Core, event::Event};
 use crate::{
     dataplane::Dataplane,
     desired::Desired,
-    health::{Observation, Target, machine::Machine},
+    health::{Interest, Observation, Target, machine::Machine},
     model::{Health, Probe},
     neighbor::{NextHops, Unresolved},
     plan::Serving,
@@ -79,6 +79,7 @@ impl Core {
         self.book.set_targets(&probes, adopted);
         self.edges.prober.watch(&probes);
         self.edges.resolver.watch(addresses);
+        self.follow_weights();
     }
 
     /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not
@@ -134,11 +135,16 @@ impl Core {
 
     /// Takes note of what a probe has found; whether a backend's health is another now.
     fn note(&mut self, observation: &Observation) -> bool {
+        self.measured(observation);
         let transition = self.book.observe(observation);
         let target = &observation.target;
         let machine = self.book.entry(target);
         if let Some(machine) = machine {
-            self.edges.prober.attend(target, machine.interest());
+            let interest = match machine.interest() {
+                Interest::Failures if self.is_timed(target) => Interest::All,
+                interest @ (Interest::Failures | Interest::All | Interest::Soon) => interest,
+            };
+            self.edges.prober.attend(target, interest);
         }
         if let Some(transition) = transition {
             let reason = machine.map(Machine::reason).unwrap_or_default();

@@ -106,6 +106,7 @@ const fn algorithm_to_map(algorithm: Algorithm) -> u32 {
         Algorithm::SourceHash => vip::Vip::BY_SOURCE,
         Algorithm::Random => vip::Vip::RANDOM,
         Algorithm::RoundRobin => vip::Vip::ROUND_ROBIN,
+        Algorithm::LeastConnections => vip::Vip::LEAST_CONNECTIONS,
     }
 }
 
@@ -223,7 +224,7 @@ fn address_of(version: u8, words: [Be32; 4]) -> Option<IpAddr> {
     }
 }
 
-/// The entry, if the number is in use and was written by a version that this one understands.
+/// The entry but for the weight of its load, which another map has, if the number is in use and was written by a version that this one understands.
 pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
     if value.generation == 0 {
         return None;
@@ -251,6 +252,7 @@ pub(super) fn backend_from_map(value: &Backend) -> Option<BackendEntry> {
         },
         source,
         active: value.flags & Backend::INACTIVE == 0,
+        load_weight: 0,
     })
 }
 

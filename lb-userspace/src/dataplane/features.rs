@@ -23,6 +23,9 @@ impl Features {
     /// Services that spread their flows otherwise than by the hash of 5-tuples.
     pub const ALGORITHMS: Self = Self(Settings::ALGORITHMS);
 
+    /// Services that go by the number of flows that backends have.
+    pub const LOADS: Self = Self(Settings::LOADS);
+
     /// Those that these VIPs, backends of these modes, services of these algorithms, and this blocklist need.
     #[must_use]
     pub fn of<'a>(
@@ -38,8 +41,13 @@ impl Features {
         if modes.into_iter().any(Mode::translates) {
             features = features.with(Self::REPLIES);
         }
-        if algorithms.into_iter().any(|it| !it.is_default()) {
-            features = features.with(Self::ALGORITHMS);
+        for algorithm in algorithms {
+            if !algorithm.is_default() {
+                features = features.with(Self::ALGORITHMS);
+            }
+            if algorithm.counts_flows() {
+                features = features.with(Self::LOADS);
+            }
         }
         if !blocklist.is_empty() {
             features = features.with(Self::BLOCKLIST);
@@ -73,6 +81,7 @@ impl fmt::Display for Features {
             (Self::REPLIES, "replies through the balancer"),
             (Self::BLOCKLIST, "blocked sources"),
             (Self::ALGORITHMS, "other algorithms than maglev"),
+            (Self::LOADS, "loads of backends"),
         ];
         let names: Vec<&str> = names
             .into_iter()
@@ -116,10 +125,15 @@ mod tests {
         for algorithm in Algorithm::ALL.into_iter().filter(|it| !it.is_default()) {
             let mixed = [Algorithm::Maglev, algorithm];
             let needed = Features::of([&single], direct, mixed, &nobody);
-            assert_eq!(needed, Features::ALGORITHMS);
+            let loads = if algorithm.counts_flows() {
+                Features::LOADS
+            } else {
+                Features::NONE
+            };
+            assert_eq!(needed, Features::ALGORITHMS.with(loads));
         }
         let modes = [Mode::L2, Mode::Snat];
-        let all = Features::of([&prefix], modes, [Algorithm::Random], &somebody);
+        let all = Features::of([&prefix], modes, [Algorithm::LeastConnections], &somebody);
         assert!(all.has(Features::REPLIES) && !Features::REPLIES.has(all));
         assert_eq!(all.bits(), Settings::ALL_FEATURES);
     }

@@ -42,6 +42,8 @@ pub struct RememberedFlow {
     pub hashes: Hashes,
     /// Whether it has ended, as far as one can tell from what its client sends.
     pub has_ended: bool,
+    /// Whether its client has said that it ends.
+    pub is_closing: bool,
 }
 
 /// The hashes of a flow.
@@ -68,7 +70,7 @@ impl Hashes {
         match algorithm {
             Algorithm::Maglev => Some(slot_of(self.flow, slots)),
             Algorithm::SourceHash => Some(slot_of(self.source, slots)),
-            Algorithm::Random | Algorithm::RoundRobin => None,
+            Algorithm::Random | Algorithm::RoundRobin | Algorithm::LeastConnections => None,
         }
     }
 }
@@ -232,6 +234,7 @@ fn remembered<F: Family>(
         generation: flow.generation,
         hashes: Hashes::of::<F>(key, seed),
         has_ended: flow.has_ended(key.protocol(), now),
+        is_closing: flow.client.ends(),
     })
 }
 

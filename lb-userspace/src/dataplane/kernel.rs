@@ -22,10 +22,12 @@ use lb_common::{
 use tracing::{info, warn};
 
 use super::{
-    Actual, Capacity, Dataplane, DataplaneError, Features, FlowTables, Region, Step, abi,
+    Actual, BackendEntry, Capacity, Dataplane, DataplaneError, Features, FlowTables, Region, Step,
+    abi,
     arena::Arena,
     attach::{AttachMode, Attachments},
     load,
+    loads::{Counted, Loads},
     paths::PathMaps,
     pins::Pins,
     prefixes::Prefixes,
@@ -46,6 +48,7 @@ pub struct Kernel {
     backends: Array<MapData, Backend>,
     servers: HashMap<MapData, ServerIdKey, Server>,
     traffic: PerCpuArray<MapData, Traffic>,
+    loads: Loads,
     devices: DevMapHash<MapData>,
     vlans: HashMap<MapData, u32, VlanDevice>,
     blocklist: Prefixes,
@@ -138,6 +141,7 @@ impl Kernel {
             backends: take(maps, names::BACKENDS)?,
             servers: take(maps, names::SERVER_IDS)?,
             traffic: take(maps, names::TRAFFIC)?,
+            loads: Loads::take(maps),
             devices: take(maps, names::DEVICES)?,
             vlans: take(maps, names::VLANS)?,
             blocklist: Prefixes::take(maps, [names::BLOCKLIST_V4, names::BLOCKLIST_V6])?,
@@ -229,6 +233,24 @@ impl Kernel {
         FlowTables::open(&self.pins.maps(), seed, capacity)
     }
 
+    /// How many flows those backends have, as far as the program has counted, for whom somebody counts.
+    ///
+    /// # Errors
+    /// The map could not be read.
+    pub fn loads(&self) -> Result<Counted> {
+        let backends = self.actual.backends.iter();
+        let counted = backends.filter(|(_, entry)| entry.load_weight > 0);
+        self.loads.read(counted.map(|(id, _)| *id))
+    }
+
+    /// Puts right what the program has counted: at the time of `before`, backends had as many flows as `found` says.
+    ///
+    /// # Errors
+    /// The map could not be read or written.
+    pub fn mend_loads(&mut self, before: &Counted, found: &Counted) -> Result<()> {
+        self.loads.mend(before, found)
+    }
+
     /// The program that is attached, and all that a trial of it needs to know.
     #[must_use]
     pub fn subject(&self) -> Subject {
@@ -260,6 +282,11 @@ impl Kernel {
         self.vips.read(&mut actual)?;
         for number in 1..self.capacity.backends {
             if let Some(entry) = abi::backend_from_map(&self.backends.get(&number, 0)?) {
+                let load_weight = self.loads.weight(BackendId(number))?;
+                let entry = BackendEntry {
+                    load_weight,
+                    ..entry
+                };
                 actual.backends.insert(BackendId(number), entry);
             }
         }

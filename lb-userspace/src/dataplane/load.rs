@@ -101,6 +101,7 @@ fn finish<'a>(
         .map_max_entries(names::BACKENDS, capacity.backends)
         .map_max_entries(names::SERVER_IDS, capacity.server_ids())
         .map_max_entries(names::TRAFFIC, capacity.backends)
+        .map_max_entries(names::LOADS, capacity.backends)
         .map_max_entries(names::FRESH_V4, capacity.fresh_flows())
         .map_max_entries(names::FRESH_V6, capacity.fresh_flows())
         .map_max_entries(names::FLOWS_V4, capacity.flows)

@@ -13,6 +13,7 @@ mod flows;
 pub mod kernel;
 pub mod ledger;
 mod load;
+mod loads;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(test)]
@@ -47,6 +48,7 @@ use crate::{
 pub use actual::Actual;
 pub use features::Features;
 pub use flows::{FlowTables, Hashes, RememberedFlow};
+pub use loads::Counted;
 pub use pins::Pins;
 
 /// The number of a service in the maps, from 1 to 65,535.
@@ -122,6 +124,8 @@ pub struct BackendEntry {
     pub source: Option<Source>,
     /// Whether remembered flows may still go to it.
     pub active: bool,
+    /// How many flows it is to have beside the others of its service: weight times per cent; 0 where nobody counts.
+    pub load_weight: u32,
 }
 
 /// What an alias stands for.

@@ -38,6 +38,7 @@ impl Desired {
                 panic_threshold,
                 moves,
                 source_limit,
+                dynamic_weights,
                 quic_lb,
             } => self.revise(&name, |service| {
                 service.vips = vips.unwrap_or_else(|| std::mem::take(&mut service.vips));
@@ -52,6 +53,7 @@ impl Desired {
                 }
                 service.moves = moves.applied_to(service.moves);
                 service.source_limit = source_limit.unwrap_or(service.source_limit);
+                service.dynamic_weights = dynamic_weights.unwrap_or(service.dynamic_weights);
                 service.quic_lb = quic_lb.unwrap_or(service.quic_lb);
                 Ok(())
             }),

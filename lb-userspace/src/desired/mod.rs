@@ -20,8 +20,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AdminState, Algorithm, Backend, Mode, MovesUpdate, Prefix, Probe, QuicLb, Role, ServerId,
-    Service, ServiceName, SourceLimit, TableSlots, Vip, Weight,
+    AdminState, Algorithm, Backend, DynamicWeights, Mode, MovesUpdate, Prefix, Probe, QuicLb, Role,
+    ServerId, Service, ServiceName, SourceLimit, TableSlots, Vip, Weight,
 };
 
 /// All that the operator wants.
@@ -63,6 +63,8 @@ pub enum Change {
         moves: MovesUpdate,
         /// Replaces the limit of each source; `Some(None)` takes it away.
         source_limit: Option<Option<SourceLimit>>,
+        /// Replaces what weights follow; `Some(None)`: nothing any more.
+        dynamic_weights: Option<Option<DynamicWeights>>,
         /// Replaces the QUIC-LB configurations; without any, connection ids are not read.
         quic_lb: Option<QuicLb>,
     },

@@ -11,8 +11,8 @@ use std::{
 use humantime_serde::re::humantime;
 
 use crate::model::{
-    AdminState, Algorithm, Backend, Mode, Probe, Protocol, ServerId, Service, SourceLimit,
-    TableSlots, Tracking, Vip, Way,
+    AdminState, Algorithm, Backend, DynamicWeights, Mode, Probe, Protocol, ServerId, Service,
+    SourceLimit, TableSlots, Tracking, Vip, Way,
 };
 
 mod mode;
@@ -21,6 +21,7 @@ mod probe;
 mod quic;
 mod thresholds;
 mod via;
+mod weights;
 
 pub use mode::{ModeBreach, mode_breach};
 pub use moves::{drawing_breach, moves_breaches};
@@ -28,6 +29,7 @@ pub use probe::{PROBE_INTERVAL, ProbeBreach, probe_breaches};
 pub use quic::quic_breaches;
 pub use thresholds::threshold_breaches;
 pub use via::via_breaches;
+pub use weights::{untimed_breach, weights_breaches};
 
 /// The most VIPs of a service.
 pub const MAX_VIPS: usize = 64;
@@ -61,6 +63,8 @@ pub enum Part {
     Thresholds(&'static str),
     /// How slots move, by the name of the field.
     Moves(&'static str),
+    /// What weights follow, by the name of the field.
+    DynamicWeights(&'static str),
     /// How many packets a source may send in a second.
     SourceRate,
     /// How many packets a source may send at once.
@@ -191,6 +195,24 @@ pub enum Breach {
     },
     #[error("a step of {0} % of the slots is out of range: write 1 to 100")]
     MaxStep(u32),
+    #[error(
+        "dynamic weights follow nothing: write response_time = true, the agent_port of the backends, or both"
+    )]
+    WeightsFollowNothing,
+    #[error(
+        "weights follow response times, and without a probe nobody measures any: add one, or leave response_time out"
+    )]
+    UntimedWeights,
+    #[error("0 is no port: write the one at which agents answer")]
+    AgentPort,
+    #[error("{} from one step to the next is out of range: write 100ms to 1h", humantime::format_duration(*.0))]
+    WeightInterval(Duration),
+    #[error("a step of {0} % of the weight is out of range: write 1 to 100")]
+    WeightStep(u32),
+    #[error("a ceiling of {0} % of the weight is out of range: write 100 to {highest}", highest = DynamicWeights::HIGHEST)]
+    WeightCeiling(u32),
+    #[error("a dead band of {0} % of the weight is out of range: write 0 to 50")]
+    DeadBand(u32),
     #[error("{0} packets in a second are out of range: write {low} to {high}", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
     SourceRate(u32),
     #[error("{0} packets at once are out of range: write {low} to {high}, or leave it out for as many as in a second", low = SourceLimit::RANGE.start(), high = SourceLimit::RANGE.end())]
@@ -213,6 +235,7 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
         algorithm,
         moves,
         source_limit,
+        dynamic_weights,
         quic_lb,
         mode,
         ..
@@ -222,6 +245,12 @@ pub fn breaches(service: &Service) -> Vec<(Part, Breach)> {
     found.extend(breach.map(|breach| (Part::Mode, breach.into())));
     found.extend(quic_breaches(vips, backends, quic_lb));
     found.extend(via_breaches(vips, *mode, backends, probe.as_ref()));
+    let weights = dynamic_weights.as_ref();
+    let untimed = untimed_breach(weights, probe.as_ref());
+    let untimed = untimed.map(|breach| ("response_time", breach));
+    let weights = weights.into_iter().flat_map(weights_breaches);
+    let weights = weights.chain(untimed);
+    found.extend(weights.map(|(field, breach)| (Part::DynamicWeights(field), breach)));
     let probe = probe.iter().flat_map(probe_breaches);
     found.extend(probe.map(|(field, breach)| (Part::Probe(field), breach.into())));
     found.extend(source_limit.iter().flat_map(limit_breaches));

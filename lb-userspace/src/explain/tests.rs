@@ -33,6 +33,7 @@ fn entry(mode: Mode, address: &str) -> BackendEntry {
         },
         source: None,
         active: true,
+        load_weight: 0,
     }
 }
 
@@ -319,6 +320,10 @@ fn how_a_slot_was_chosen_is_told() {
         (
             Algorithm::RoundRobin,
             "the slot whose turn it is on the CPU that takes the packet: backend 10.0.0.11:80 in this trial, which draws for itself; a new flow, remembered from here on",
+        ),
+        (
+            Algorithm::LeastConnections,
+            "of two slots by its hash the one whose backend has fewer flows for its weight: backend 10.0.0.11:80 in this trial, which draws for itself; a new flow, remembered from here on",
         ),
     ] {
         let (explanation, lines) = told(&with(algorithm), &fresh);

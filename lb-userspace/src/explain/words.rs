@@ -26,7 +26,10 @@ pub(super) fn mac(address: [u8; 6]) -> String {
 pub(super) const fn chosen_by(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::SourceHash => ", by the source address",
-        Algorithm::Maglev | Algorithm::Random | Algorithm::RoundRobin => "",
+        Algorithm::Maglev
+        | Algorithm::Random
+        | Algorithm::RoundRobin
+        | Algorithm::LeastConnections => "",
     }
 }
 
@@ -34,6 +37,9 @@ pub(super) const fn chosen_by(algorithm: Algorithm) -> &'static str {
 pub(super) const fn drawn_by(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::RoundRobin => "the slot whose turn it is on the CPU that takes the packet",
+        Algorithm::LeastConnections => {
+            "of two slots by its hash the one whose backend has fewer flows for its weight"
+        }
         Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => "a slot by chance",
     }
 }

@@ -1,8 +1,9 @@
 //! Health of backends: [`probe`] tries, [`task`] tries again and again, [`machine`] concludes,
-//! [`book`] keeps the conclusions of all targets.
+//! [`book`] keeps the conclusions of all targets. [`agent`] asks backends themselves how much they can take, and [`weight`]
+//! concludes.
 //!
-//! `machine`, `schedule` and `book` are pure: time and chance are arguments. Sockets are touched in
-//! `probe` alone.
+//! `machine`, `schedule`, `book` and `weight` are pure: time and chance are arguments. Sockets are touched in `probe` and
+//! `agent` alone.
 
 use std::{
     fmt,
@@ -12,6 +13,7 @@ use std::{
 
 use crate::model::{Service, ServiceName};
 
+pub mod agent;
 pub mod book;
 mod chance;
 mod damping;
@@ -20,6 +22,7 @@ pub mod machine;
 pub mod probe;
 pub mod schedule;
 pub mod task;
+pub mod weight;
 
 /// What is probed: a backend of a service. Ordered by service, then address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -33,15 +33,18 @@ pub enum Algorithm {
     Random,
     /// Each CPU gives its new flows the slots one after the other.
     RoundRobin,
+    /// Of two slots that the hash of its 5-tuple chooses, the one whose backend has fewer flows for its weight.
+    LeastConnections,
 }
 
 impl Algorithm {
     /// Every one.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Maglev,
         Self::SourceHash,
         Self::Random,
         Self::RoundRobin,
+        Self::LeastConnections,
     ];
 
     /// Whether it is the one that is used where nobody has asked for another.
@@ -53,7 +56,16 @@ impl Algorithm {
     /// Whether a flow's slot is drawn when it begins: then its packets do not tell it, and all flows must be remembered.
     #[must_use]
     pub const fn draws_slots(self) -> bool {
-        matches!(self, Self::Random | Self::RoundRobin)
+        matches!(
+            self,
+            Self::Random | Self::RoundRobin | Self::LeastConnections
+        )
+    }
+
+    /// Whether it goes by the number of flows that backends have.
+    #[must_use]
+    pub const fn counts_flows(self) -> bool {
+        matches!(self, Self::LeastConnections)
     }
 
     /// Which flows are remembered where nobody has said so.
@@ -74,6 +86,7 @@ impl fmt::Display for Algorithm {
             Self::SourceHash => "source-hash",
             Self::Random => "random",
             Self::RoundRobin => "round-robin",
+            Self::LeastConnections => "least-connections",
         })
     }
 }

@@ -18,6 +18,7 @@ mod source;
 mod thresholds;
 mod vip;
 mod way;
+mod weights;
 
 pub use algorithm::Algorithm;
 pub use alias::{AliasPrefix, Aliases, ProbeWay};
@@ -37,6 +38,7 @@ pub use source::{ChosenSources, Source, Sources};
 pub use thresholds::Thresholds;
 pub use vip::{Protocol, Vip};
 pub use way::{Way, Ways};
+pub use weights::DynamicWeights;
 
 /// A text that is not a value of the type asked for: says what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Algorithm, Backend, Mode, Moves, ParseError, Probe, QuicLb, ServerId, SourceLimit, Thresholds,
-    Via, Vip,
+    Algorithm, Backend, DynamicWeights, Mode, Moves, ParseError, Probe, QuicLb, ServerId,
+    SourceLimit, Thresholds, Via, Vip,
 };
 
 /// A service's name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit. Copies share the text.
@@ -177,6 +177,9 @@ pub struct Service {
     /// How much one source may send; without, as much as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_limit: Option<SourceLimit>,
+    /// What the weights of its backends follow; without, they are as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_weights: Option<DynamicWeights>,
     /// Packets to UDP VIPs go to the backend that their QUIC connection id names, if it is of such a configuration.
     #[serde(default, skip_serializing_if = "QuicLb::is_empty")]
     pub quic_lb: QuicLb,

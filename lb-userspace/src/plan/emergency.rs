@@ -43,14 +43,14 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// `backend`, if its health is `health` and its packets have a way or have none.
-    pub(super) fn new(backend: &Backend, health: Health, has_way: bool) -> Self {
+    /// `backend`, if its health is `health` and nothing else stands in the way of new flows, or something does.
+    pub(super) fn new(backend: &Backend, health: Health, takes_flows: bool) -> Self {
         let is_up = backend.state == AdminState::Up;
         Self {
             role: backend.role,
             is_up,
             is_down: health == Health::Down,
-            can_serve: is_up && health == Health::Up && has_way,
+            can_serve: is_up && health == Health::Up && takes_flows,
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::{
 pub use self::emergency::Emergency;
 use self::planner::Planner;
 pub use self::tables::Tables;
-pub use self::tracking::{Knowledge, Moving, Strays};
+pub use self::tracking::{Knowledge, Moving, Scale, Strays};
 
 /// What the daemon knows of the world outside the data plane.
 #[derive(Clone, Copy)]
@@ -117,6 +117,8 @@ pub enum Serving {
 pub enum NotServing {
     /// The operator drains it.
     Draining,
+    /// Its agent drains it.
+    AgentDrains,
     /// The operator has switched it off.
     Disabled,
     /// Not enough probes yet.
@@ -143,6 +145,7 @@ impl fmt::Display for NotServing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Draining => f.write_str("draining"),
+            Self::AgentDrains => f.write_str("its agent takes no new flows"),
             Self::Disabled => f.write_str("disabled"),
             Self::HealthUnknown => f.write_str("health not known yet"),
             Self::Unhealthy => f.write_str("unhealthy"),

@@ -13,6 +13,7 @@ use super::{
     paths::{Numbered, Paths},
     regions::Regions,
     servers::Servers,
+    tracking::Scale,
     vips::Vips,
 };
 use crate::{
@@ -106,6 +107,9 @@ impl<'a> Planner<'a> {
             {
                 Err(NotServing::Standby)
             }
+            (AdminState::Up, Health::Up) if self.scale(service, target).drains => {
+                Err(NotServing::AgentDrains)
+            }
             (AdminState::Up, Health::Up) => Ok(()),
         };
         let (known, before) = self.before(id, backend);
@@ -134,6 +138,11 @@ impl<'a> Planner<'a> {
             },
             source,
             active: backend.state != AdminState::Down && health != Health::Down,
+            load_weight: if service.algorithm.counts_flows() {
+                backend.weight.get() * self.scale(service, target).percent
+            } else {
+                0
+            },
         };
         self.backends.insert(number);
         self.name(id, service, backend, number, entry.generation);
@@ -166,6 +175,15 @@ impl<'a> Planner<'a> {
             .unwrap_or(Health::Up)
     }
 
+    /// How much of its weight a backend has at present.
+    pub(super) fn scale(&self, service: &Service, target: &Target) -> Scale {
+        let scales = &self.input.world.knowledge.scales;
+        let scale = scales
+            .get(target)
+            .filter(|_| service.dynamic_weights.is_some());
+        scale.copied().unwrap_or(Scale::WHOLE)
+    }
+
     /// The number and the entry that a backend has in the kernel.
     pub(super) fn before(
         &self,
@@ -185,9 +203,11 @@ impl<'a> Planner<'a> {
             return None;
         }
         let candidate = |backend: &Backend| {
-            let health = self.health(&Target::of(service, backend.address));
+            let target = Target::of(service, backend.address);
             let (_, before) = self.before(id, backend);
-            Candidate::new(backend, health, self.way(backend, before).is_ok())
+            let takes_flows =
+                self.way(backend, before).is_ok() && !self.scale(service, &target).drains;
+            Candidate::new(backend, self.health(&target), takes_flows)
         };
         let candidates: Vec<Candidate> = service.backends.values().map(candidate).collect();
         emergency(service.thresholds, &candidates)

@@ -11,7 +11,7 @@ use super::{
     Serving, Shortage, Tables,
     planner::{Place, Planner},
     tables::{FULL, Members, Share, are_same},
-    tracking::{Next, Rules, next_table},
+    tracking::{Next, Rules, Scale, next_table},
 };
 use crate::{
     dataplane::{Region, ServiceId, Step, VipEntry},
@@ -57,7 +57,9 @@ impl Planner<'_> {
                     Some(Share {
                         number,
                         weight: backend.weight.get(),
-                        grown: self.grown(&target, service, is_new(number)),
+                        grown: self.grown(&target, service, is_new(number))
+                            * self.scale(service, &target).percent
+                            / Scale::WHOLE.percent,
                         has_state: backend.mode == Mode::Snat,
                     })
                 }

@@ -30,7 +30,8 @@ pub(super) struct Share {
     pub(super) number: BackendId,
     /// Its weight.
     pub(super) weight: u32,
-    /// How much of it counts yet, in thousandths: 1 to [`FULL`].
+    /// How much of it counts at present, in thousandths, [`FULL`] for all; less while it grows, and less or more if weights are
+    /// dynamic.
     pub(super) grown: u32,
     /// Whether all its flows must be remembered, wherever they are.
     pub(super) has_state: bool,
@@ -56,7 +57,10 @@ impl Members {
     fn configured_for_base(&self) -> &[(SocketAddr, u32)] {
         match self.algorithm {
             Algorithm::RoundRobin => &[],
-            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => &self.configured,
+            Algorithm::Maglev
+            | Algorithm::SourceHash
+            | Algorithm::Random
+            | Algorithm::LeastConnections => &self.configured,
         }
     }
 
@@ -89,18 +93,27 @@ impl Members {
         is_tracked.map(|it| if it { slot.tracked() } else { slot })
     }
 
-    /// The weights at present, which mean something beside each other alone: while a share grows, all are counted in
-    /// parts.
+    /// The weights at present, which mean something beside each other alone: while one of them does not count as it is
+    /// configured, all are counted in parts, of which the largest has [`Weight::MAX`] at most.
     fn weights(&self) -> Vec<u32> {
         let serving = || self.serving.iter().flatten();
-        let is_growing = serving().any(|share| share.grown < FULL);
-        let largest = serving().map(|share| share.weight).max().unwrap_or(1);
-        let parts = if is_growing {
-            (Weight::MAX / largest).clamp(1, MOST_PARTS)
-        } else {
-            1
+        let is_divided = serving().any(|share| share.grown != FULL);
+        let largest = serving().map(|share| share.weight * share.grown.max(FULL));
+        let largest = largest.max().unwrap_or(FULL);
+        let most = Weight::MAX * FULL;
+        let weight = |share: &Share| {
+            let now = share.weight * share.grown;
+            let parts = if !is_divided {
+                now / FULL
+            } else if largest <= most {
+                now * (most / largest).min(MOST_PARTS) / FULL
+            } else {
+                // Products of two such numbers fit into twice the bits.
+                let scaled = u64::from(now) * u64::from(Weight::MAX) / u64::from(largest);
+                u32::try_from(scaled).unwrap_or(Weight::MAX)
+            };
+            parts.max(1)
         };
-        let weight = |share: &Share| (share.weight * parts * share.grown / FULL).max(1);
         let serving = self.serving.iter();
         serving
             .map(|share| share.as_ref().map_or(0, weight))
@@ -111,7 +124,7 @@ impl Members {
 /// All of a share, in thousandths.
 pub(super) const FULL: u32 = 1_000;
 
-/// Into how many parts a weight is divided at most while a share grows.
+/// Into how many parts a weight is divided at most.
 const MOST_PARTS: u32 = 100;
 
 /// Whether two tables are the same. Most of the time they are one, and are not compared slot by slot.
@@ -177,7 +190,10 @@ impl Computed {
         let weights = members.weights();
         let owners = match members.algorithm {
             Algorithm::RoundRobin => rotation(&weights, slots),
-            Algorithm::Maglev | Algorithm::SourceHash | Algorithm::Random => base.pinned(&weights),
+            Algorithm::Maglev
+            | Algorithm::SourceHash
+            | Algorithm::Random
+            | Algorithm::LeastConnections => base.pinned(&weights),
         };
         // What a slot of each member is, at home and elsewhere.
         let kinds: Vec<[Slot; 2]> = members
@@ -210,5 +226,42 @@ impl Computed {
             tracked,
             counts,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(shares: &[(u32, u32)]) -> Vec<u32> {
+        let shares = (1..).zip(shares).map(|(number, (weight, grown))| {
+            Some(Share {
+                number: BackendId(number),
+                weight: *weight,
+                grown: *grown,
+                has_state: false,
+            })
+        });
+        let members = Members {
+            serving: shares.chain([None]).collect(),
+            ..Members::default()
+        };
+        members.weights()
+    }
+
+    #[test]
+    fn weights_that_do_not_count_as_configured_are_counted_in_parts() {
+        assert_eq!(weights(&[(3, FULL), (1, FULL)]), [3, 1, 0]);
+        assert_eq!(weights(&[(3, FULL), (1, 50)]), [300, 5, 0]);
+        assert_eq!(weights(&[(1, FULL), (1, 10)]), [100, 1, 0]);
+        assert_eq!(weights(&[(30, 500), (10, 1_500)]), [495, 495, 0]);
+        assert_eq!(weights(&[(1_000, FULL), (1, 10)]), [1_000, 1, 0]);
+    }
+
+    #[test]
+    fn no_weight_is_more_than_the_most() {
+        assert_eq!(weights(&[(1_000, 2_000), (1_000, FULL)]), [1_000, 500, 0]);
+        assert_eq!(weights(&[(1_000, 10_000), (500, 100)]), [1_000, 5, 0]);
+        assert_eq!(weights(&[(1, 10_000), (1, FULL)]), [1_000, 100, 0]);
     }
 }

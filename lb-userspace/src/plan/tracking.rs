@@ -37,6 +37,25 @@ pub struct Knowledge {
     pub strays: BTreeMap<ServiceId, Strays>,
     /// How much of their share those have that began to serve not long ago, in thousandths.
     pub grown: BTreeMap<Target, u32>,
+    /// How much of their weight backends have at present whose weights are dynamic; all, if they are not here.
+    pub scales: BTreeMap<Target, Scale>,
+}
+
+/// What is left of a weight, or added to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Per cent of the configured weight.
+    pub percent: u32,
+    /// Whether the backend's agent wants no new flows for it.
+    pub drains: bool,
+}
+
+impl Scale {
+    /// A weight as it is configured.
+    pub const WHOLE: Self = Self {
+        percent: 100,
+        drains: false,
+    };
 }
 
 impl Knowledge {
@@ -47,6 +66,7 @@ impl Knowledge {
         learnt: BTreeSet::new(),
         strays: BTreeMap::new(),
         grown: BTreeMap::new(),
+        scales: BTreeMap::new(),
     };
 }
 

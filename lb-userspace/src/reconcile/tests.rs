@@ -117,6 +117,7 @@ fn web(backends: &[&str]) -> Service {
         moves: Moves::default(),
         algorithm: crate::model::Algorithm::Maglev,
         source_limit: None,
+        dynamic_weights: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|it| (it.address, it)).collect(),
     }

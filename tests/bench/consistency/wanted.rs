@@ -94,6 +94,7 @@ impl Wanted {
             thresholds: Thresholds::default(),
             moves,
             source_limit: None,
+            dynamic_weights: None,
             quic_lb: QuicLb::default(),
             backends: BTreeMap::new(),
         }))?;
@@ -174,6 +175,7 @@ impl Wanted {
             panic_threshold: None,
             moves: MovesUpdate::default(),
             source_limit: None,
+            dynamic_weights: None,
             quic_lb: None,
         };
         self.change(change)

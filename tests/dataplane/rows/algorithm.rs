@@ -1,11 +1,14 @@
-//! How new flows get their slots: by their source, by turns, by chance.
+//! How new flows get their slots: by their source, by turns, by chance, by what backends have to bear.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lb_common::{
     backend::BackendId,
+    be::Be16,
     family::{V4, V6},
-    hash::source_hash,
+    flow::FlowKey,
+    hash::{FlowHash, flow_hash, source_hash},
+    load::Load,
     outcome::Outcome,
     table::{Slot, slot_of},
     vip::Vip,
@@ -76,13 +79,118 @@ fn by_other_chance(world: &mut World) {
     }
 }
 
+/// The two places in the table that the flow of `packet` may get.
+fn candidates(packet: &Packet) -> [usize; 2] {
+    let (source, destination) = (packet.source, packet.destination);
+    let hash = match (source.ip(), destination.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            hash::<V4>(source, destination, [from.into(), to.into()])
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            hash::<V6>(source, destination, [from.into(), to.into()])
+        }
+        _ => unreachable!("packets have one IP version"),
+    };
+    let place = |hash| usize::try_from(slot_of(hash, SLOTS)).expect("a small table");
+    [hash, hash.second()].map(place)
+}
+
+/// The hash of a TCP connection.
+fn hash<F: lb_common::family::Family>(
+    source: SocketAddr,
+    destination: SocketAddr,
+    [from, to]: [F::Address; 2],
+) -> FlowHash {
+    let key = FlowKey {
+        source: from,
+        destination: to,
+        source_port: Be16::new(source.port()),
+        destination_port: Be16::new(destination.port()),
+        protocol: 6,
+    };
+    flow_hash::<F>(&key, 0)
+}
+
+/// The first packet of a flow whose first candidate is the slot of the first backend, and its second one another.
+fn of_two(family: Family) -> Packet {
+    let syn = tcp(family, PORT_CHANGING);
+    let mut packets = (40_000..).map(|port| from_port(&syn, port));
+    let is_one_of_two = |packet: &Packet| {
+        let [first, second] = candidates(packet);
+        first == BY_LOAD && second != BY_LOAD
+    };
+    packets.find(is_one_of_two).expect("one of many")
+}
+
+/// The slot of the first backend; the second has all others.
+const BY_LOAD: usize = 5;
+
+/// Flows and weights of both backends.
+fn by_load(world: &mut World, loads: [(i64, u32); 2]) {
+    let mut slots = [slot(SECOND).tracked(); SLOTS as usize];
+    slots[BY_LOAD] = slot(FIRST).tracked();
+    for family in Family::BOTH {
+        world.spread(family, PORT_CHANGING, Vip::LEAST_CONNECTIONS, &slots);
+    }
+    for (member, (flows, weight)) in [FIRST, SECOND].into_iter().zip(loads) {
+        let load = Load {
+            flows,
+            weight,
+            reserved: 0,
+        };
+        world.object.put_load(member.id, load);
+    }
+}
+
+fn loads_of(family: Family) -> [Row; 3] {
+    let syn = of_two(family);
+    let with = |flags| syn.clone().flags(flags);
+    let goes = |row: Row, packet: &Packet, to: Member| row.transmits(packet, &to.receives(packet));
+    let less = row(format!(
+        "{family:?}: a new flow goes to the backend that has fewer, and stays"
+    ));
+    let less = less.then(|world| by_load(world, [(5, 100), (2, 100)]));
+    let less = goes(less, &syn, SECOND).loads(SECOND, 3);
+    let less = less.then(|world| by_load(world, [(0, 100), (9, 100)]));
+    let less = goes(less, &with(Flags::ACK), SECOND).loads(SECOND, 9);
+    let less = goes(less, &with(Flags::FIN), SECOND).loads(SECOND, 8);
+    let less = goes(less, &with(Flags::FIN), SECOND).loads(SECOND, 8);
+    // The next connection of the same ends.
+    let less = goes(less, &syn, SECOND).loads(SECOND, 9);
+    let less = goes(less, &with(Flags::RST), SECOND).loads(SECOND, 8);
+    let less = less.loads(FIRST, 0).remembers(1, 0);
+
+    let weighed = row(format!("{family:?}: flows count for a backend's weight"));
+    let weighed = weighed.then(|world| by_load(world, [(3, 200), (2, 100)]));
+    let weighed = goes(weighed, &syn, FIRST).loads(FIRST, 4).loads(SECOND, 2);
+
+    let uncounted = row(format!(
+        "{family:?}: without weights nobody counts, and the first slot counts"
+    ));
+    let uncounted = uncounted.then(|world| by_load(world, [(9, 0), (0, 0)]));
+    let reset = from_port(&syn, 39_999).flags(Flags::RST);
+    let to = if candidates(&reset)[0] == BY_LOAD {
+        FIRST
+    } else {
+        SECOND
+    };
+    let uncounted = goes(goes(uncounted, &syn, FIRST), &reset, to);
+    let uncounted = uncounted.loads(FIRST, 9).loads(SECOND, 0).remembers(1, 0);
+    [less, weighed, uncounted]
+}
+
 /// The same from another port.
 fn from_port(packet: &Packet, port: u16) -> Packet {
     packet.clone().from((packet.source.ip(), port).into())
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    Family::BOTH.into_iter().flat_map(of_family).collect()
+    let loads = Family::BOTH.into_iter().flat_map(loads_of);
+    Family::BOTH
+        .into_iter()
+        .flat_map(of_family)
+        .chain(loads)
+        .collect()
 }
 
 /// Where the settings say that no service does, it is not asked: the flag is not looked at.

@@ -114,7 +114,7 @@ impl Model {
         let slots = u32::try_from(table.len()).expect("a small table");
         let seed = self.settings.hash_seed;
         let slot = match spread {
-            Spread::ByFlow => slot_of(hash(key, seed), slots),
+            Spread::ByFlow | Spread::ByLoad => slot_of(hash(key, seed), slots),
             Spread::BySource => slot_of(hash_of_source(key.source.ip(), seed), slots),
             Spread::Random | Spread::ByTurns => 0,
         };
@@ -152,7 +152,7 @@ impl Model {
         }
         let owner = match spread {
             Spread::ByTurns => self.turn(table, parsed.may_begin_flow()),
-            Spread::ByFlow | Spread::BySource | Spread::Random => owner,
+            Spread::ByFlow | Spread::BySource | Spread::Random | Spread::ByLoad => owner,
         };
         let backend = self.backends.get(&owner);
         let active = backend.filter(|backend| !backend.is_inactive);

@@ -101,6 +101,8 @@ pub(crate) enum Spread {
     Random,
     /// The first new flow gets slot 0.
     ByTurns,
+    /// Of two slots the first counts, for nothing is weighed.
+    ByLoad,
 }
 
 /// What is said of one frame.

@@ -42,6 +42,7 @@ use lb_common::{
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    load::Load,
     names,
     prefix::Prefix,
     quic::{Server, ServerIdKey},
@@ -348,6 +349,19 @@ impl Object {
         let zero = PerCpuValues::try_from(vec![0; counters.len()]);
         let done = turns.set(service, zero.expect("one for each CPU"), 0);
         done.expect("writing an element");
+    }
+
+    /// Gives a backend this load.
+    pub fn put_load(&mut self, backend: u32, load: Load) {
+        let mut loads: Array<&mut MapData, Load> = self.write(names::LOADS);
+        loads.set(backend, load, 0).expect("writing an element");
+    }
+
+    /// How many flows the program counts with a backend.
+    #[must_use]
+    pub fn counted_flows(&self, backend: u32) -> i64 {
+        let loads: Array<&MapData, Load> = self.read(names::LOADS);
+        loads.get(&backend, 0).expect("an element").flows
     }
 
     /// How many flows are remembered, both families: fresh ones and others.

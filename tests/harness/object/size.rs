@@ -42,6 +42,7 @@ pub(super) fn load(settings: &Settings, sizes: Sizes) -> Ebpf {
         (names::TABLES, sizes.slots.div_ceil(SLOTS_PER_ELEMENT)),
         (names::BACKENDS, sizes.backends),
         (names::TRAFFIC, sizes.backends),
+        (names::LOADS, sizes.backends),
         (names::DEVICES, ENTRIES),
         (names::BLOCKLIST_V4, ENTRIES),
         (names::BLOCKLIST_V6, ENTRIES),

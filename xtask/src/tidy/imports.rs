@@ -59,11 +59,12 @@ const WRAPPED: [(&str, &str); 7] = [
 ];
 
 /// Modules that are functions of values.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "config",
     "desired",
     "explain",
     "health::machine",
+    "health::weight",
     "maglev",
     "model",
     "plan",

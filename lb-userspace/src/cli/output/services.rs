@@ -115,18 +115,29 @@ fn backend_cells(backend: &BackendStatus, view: View) -> [String; 8] {
         Some(reason) if !backend.serving => reason,
         _ => &backend.health_reason,
     };
+    let weight = match &backend.current_weight {
+        Some(now) if now.percent != 100 => format!("{} * {} %", backend.weight, now.percent),
+        _ => backend.weight.to_string(),
+    };
+    let scaled = backend.current_weight.as_ref();
+    let scaled = scaled.filter(|now| now.percent != 100 || now.drains);
+    let why = scaled.map(|now| format!("; {}", now.reason));
     let left = backend
         .flows_left
         .map(|flows| format!(", {flows} flows left"));
     [
         backend.address.clone(),
-        backend.weight.to_string(),
+        weight,
         backend.mode.to_string(),
         state,
         backend.health.to_string(),
         since.unwrap_or_else(|| "-".to_owned()),
         backend.slots.to_string(),
-        format!("{reason}{}", left.unwrap_or_default()),
+        format!(
+            "{reason}{}{}",
+            why.unwrap_or_default(),
+            left.unwrap_or_default()
+        ),
     ]
 }
 
@@ -163,7 +174,10 @@ fn service_status(service: &ServiceStatus, view: View) -> String {
     let vips = service.vips.join(", ");
     let algorithm = match service.algorithm {
         Algorithm::Maglev => String::new(),
-        other @ (Algorithm::SourceHash | Algorithm::Random | Algorithm::RoundRobin) => {
+        other @ (Algorithm::SourceHash
+        | Algorithm::Random
+        | Algorithm::RoundRobin
+        | Algorithm::LeastConnections) => {
             format!("; {other}")
         }
     };

@@ -72,11 +72,11 @@ fn watch_prints_events_until_the_daemon_ends() {
 
 #[test]
 fn another_balancers_file_is_printed_as_ours_with_what_it_lacks() {
-    let file = b"virtual_server 192.0.2.10 80 {\nlb_algo rr\nreal_server 10.0.0.11 80 {\nTCP_CHECK {\n}\n}\n}\n";
+    let file = b"virtual_server 192.0.2.10 80 {\nlb_algo sed\nreal_server 10.0.0.11 80 {\nTCP_CHECK {\n}\n}\n}\n";
     let ran = run_with_input(&["import", "keepalived", "-"], file);
     assert_eq!(ran.exit, Exit::Done, "{}", ran.errors);
     assert!(
-        ran.errors.contains("line 2: `lb_algo rr`: "),
+        ran.errors.contains("line 2: `lb_algo sed`: "),
         "{}",
         ran.errors
     );

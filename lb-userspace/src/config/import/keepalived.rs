@@ -147,10 +147,13 @@ impl Import {
                 Some(mode) => service.mode = Some(mode.to_owned()),
                 None => self.leave(inner, &format!("there is no mode like `{kind}`")),
             },
-            ("lb_algo" | "lvs_sched", _) => self.leave(
-                inner,
-                "flows are spread by a consistent hash (Maglev), by weight; `algorithm` knows other ways",
-            ),
+            ("lb_algo" | "lvs_sched", words) => match words.first().and_then(|it| algorithm(it)) {
+                Some(algorithm) => service.algorithm = Some(algorithm.to_owned()),
+                None => self.leave(
+                    inner,
+                    "flows are spread by a consistent hash (Maglev), by weight; `algorithm` knows other ways",
+                ),
+            },
             ("quorum", [count, ..]) => match count.parse() {
                 Ok(count) => service.min_healthy = Some(count),
                 Err(_) => self.leave(inner, "a number is expected"),
@@ -255,6 +258,16 @@ fn endpoint(address: &str, port: &str) -> String {
         format!("[{address}]:{port}")
     } else {
         format!("{address}:{port}")
+    }
+}
+
+/// Our word for a scheduler of IPVS that is not `mh`: weights count with each, also where IPVS has a form without.
+fn algorithm(scheduler: &str) -> Option<&'static str> {
+    match scheduler {
+        "rr" | "wrr" => Some("round-robin"),
+        "sh" => Some("source-hash"),
+        "lc" | "wlc" => Some("least-connections"),
+        _ => None,
     }
 }
 

@@ -337,8 +337,53 @@ fn a_mode_that_no_backend_could_be_in_is_a_fault_of_the_service() {
 }
 
 #[test]
+fn weights_follow_something_within_bounds() {
+    let service = |weights: &str| {
+        format!(
+            "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\n[service.dynamic_weights]\n{weights}\n"
+        )
+    };
+    for (weights, field, line, column, words) in [
+        ("", "response_time", 4, 1, "dynamic weights follow nothing"),
+        (
+            "response_time = true",
+            "response_time",
+            5,
+            17,
+            "without a probe nobody measures",
+        ),
+        ("agent_port = 0", "agent_port", 5, 14, "0 is no port"),
+        (
+            "agent_port = 1\ninterval = \"10ms\"",
+            "interval",
+            6,
+            12,
+            "write 100ms to 1h",
+        ),
+        ("agent_port = 1\nstep = 0", "step", 6, 8, "write 1 to 100"),
+        (
+            "agent_port = 1\nceiling = 99",
+            "ceiling",
+            6,
+            11,
+            "write 100 to 1000",
+        ),
+        (
+            "agent_port = 1\ndead_band = 51",
+            "dead_band",
+            6,
+            13,
+            "write 0 to 50",
+        ),
+    ] {
+        let place = format!("service[0].dynamic_weights.{field}");
+        assert_faults(&service(weights), &[(&place, line, column, words)]);
+    }
+}
+
+#[test]
 fn what_is_drawn_must_be_remembered() {
-    for algorithm in ["random", "round-robin"] {
+    for algorithm in ["random", "round-robin", "least-connections"] {
         for tracking in ["on-demand", "off"] {
             let text = format!(
                 "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"{algorithm}\"\ntracking = \"{tracking}\"\n"
@@ -348,6 +393,6 @@ fn what_is_drawn_must_be_remembered() {
         }
     }
     let text = "[[service]]\nname = \"web\"\nvips = [\"192.0.2.10:80/tcp\"]\nalgorithm = \"wrr\"\n";
-    let words = "`wrr` is not one of: maglev, source-hash, random, round-robin";
+    let words = "`wrr` is not one of: maglev, source-hash, random, round-robin, least-connections";
     assert_faults(text, &[("service[0].algorithm", 4, 13, words)]);
 }

@@ -97,6 +97,7 @@ fn any_service() -> impl Strategy<Value = Service> {
             (0..=10_000_u32, 0..=100_u32),
             any_moves(),
             prop::sample::select(Algorithm::ALL.to_vec()),
+            prop::option::of(any_weights()),
         ),
         prop::collection::vec(any_backend(), 0..8),
         quic_lb(),
@@ -108,7 +109,7 @@ fn any_service() -> impl Strategy<Value = Service> {
                 nat,
                 table_slots,
                 probe,
-                (limit, thresholds, mut moves, algorithm),
+                (limit, thresholds, mut moves, algorithm, weights),
                 backends,
                 quic_lb,
             )| {
@@ -125,6 +126,7 @@ fn any_service() -> impl Strategy<Value = Service> {
                         .or((!is_tcp && probe.kind.has_port()).then_some(80)),
                     ..probe
                 });
+                let is_probed = probe.is_some();
                 let is_udp = vips.iter().any(|vip| vip.protocol == Protocol::Udp);
                 let lengths = quic_lb
                     .configs()
@@ -159,6 +161,8 @@ fn any_service() -> impl Strategy<Value = Service> {
                     table_slots,
                     probe,
                     source_limit: limit.map(|(rate, burst)| SourceLimit { rate, burst }),
+                    // Who has no probe has no response times.
+                    dynamic_weights: weights.filter(|it| is_probed || !it.response_time),
                     quic_lb: if is_udp { quic_lb } else { QuicLb::default() },
                     backends: backends.map(|b| (b.address, l2(b))).collect(),
                 };
@@ -190,6 +194,22 @@ fn any_moves() -> impl Strategy<Value = Moves> {
             slow_start,
         },
     )
+}
+
+fn any_weights() -> impl Strategy<Value = DynamicWeights> {
+    let follows = (any::<bool>(), prop::option::of(1..u16::MAX));
+    let bounds = (100..3_600_000_u64, 1..=100_u32, 100..=1_000_u32, 0..=50_u32);
+    (follows, bounds).prop_map(|(follows, (interval, step, ceiling, dead_band))| {
+        let (response_time, agent_port) = follows;
+        DynamicWeights {
+            response_time: response_time || agent_port.is_none(),
+            agent_port,
+            interval: Duration::from_millis(interval),
+            step,
+            ceiling,
+            dead_band,
+        }
+    })
 }
 
 /// Prefixes of one length do not contain each other.

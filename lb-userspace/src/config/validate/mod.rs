@@ -16,7 +16,8 @@ use super::{
     fault::{Found, part},
     snat,
     spec::{
-        BackendSpec, ConfigSpec, MovesSpec, ProbeSpec, QuicConfigSpec, ServiceSpec, TableSlotsSpec,
+        BackendSpec, ConfigSpec, DynamicWeightsSpec, MovesSpec, ProbeSpec, QuicConfigSpec,
+        ServiceSpec, TableSlotsSpec,
     },
 };
 use crate::{
@@ -24,12 +25,12 @@ use crate::{
         Desired,
         rules::{
             Breach, Part, layout_breaches, mode_breach, overlaps, quic_breaches, repeated,
-            via_breaches,
+            untimed_breach, via_breaches,
         },
     },
     model::{
-        Algorithm, Backend, Mode, MovesUpdate, ParseError, Prefix, Probe, ProbeKind, QuicLb, Role,
-        ServerId, Service, SourceLimit, TableSlots, Vip, Weight,
+        Algorithm, Backend, DynamicWeights, Mode, MovesUpdate, ParseError, Prefix, Probe,
+        ProbeKind, QuicLb, Role, ServerId, Service, SourceLimit, TableSlots, Vip, Weight,
     },
 };
 
@@ -41,6 +42,7 @@ mod sources;
 mod thresholds;
 mod totals;
 mod ways;
+mod weights;
 
 use ways::Places;
 
@@ -146,6 +148,14 @@ pub fn role(text: &str, place: &str) -> Result<Role, Faults> {
 /// Every fault of it.
 pub(crate) fn moves(spec: &MovesSpec<'_>, place: &str) -> Result<MovesUpdate, Faults> {
     whole(|found| Some(moves::read(spec, place, found)))
+}
+
+/// Validates what weights follow.
+///
+/// # Errors
+/// Every fault of it.
+pub fn dynamic_weights(spec: &DynamicWeightsSpec, place: &str) -> Result<DynamicWeights, Faults> {
+    whole(|found| Some(weights::read(spec, place, found)))
 }
 
 /// Validates a weight: 1 to 1,000.
@@ -303,6 +313,14 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
     let (algorithm, moves) = moves::of_service(spec, place, found);
     let quic_lb = quic::read(&spec.quic_lb, &part(place, "quic_lb"), found);
     let source_limit = sources::limit_of(spec, place, found);
+    let weights_place = part(place, "dynamic_weights");
+    let dynamic_weights = spec.dynamic_weights.as_ref();
+    let dynamic_weights = dynamic_weights.map(|it| weights::read(it, &weights_place, found));
+    if spec.probe.is_none()
+        && let Some(breach) = untimed_breach(dynamic_weights.as_ref(), None)
+    {
+        found.add(part(&weights_place, "response_time"), breach.to_string());
+    }
     let (backends, places) = backends::read_all(&spec.backends, mode, place, found);
     let broken = layout_breaches(&vips, &backends, table_slots, probe.as_ref()).into_iter();
     let breach = mode_breach(&vips, mode, &backends).map(|breach| (Part::Mode, breach.into()));
@@ -323,9 +341,11 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
             Part::ServerIds(address) => part(&place_of(address), "server_ids"),
             Part::QuicLb => part(place, "quic_lb"),
             Part::Probe(field) => part(&part(place, "probe"), field),
-            Part::SourceRate | Part::SourceBurst | Part::Thresholds(_) | Part::Moves(_) => {
-                place.to_owned()
-            }
+            Part::SourceRate
+            | Part::SourceBurst
+            | Part::Thresholds(_)
+            | Part::DynamicWeights(_)
+            | Part::Moves(_) => place.to_owned(),
         };
         found.add(place, breach.to_string());
     }
@@ -339,6 +359,7 @@ fn draft(spec: &ServiceSpec, place: &str, found: &mut Found) -> Draft {
         thresholds,
         moves,
         source_limit,
+        dynamic_weights,
         quic_lb,
         backends,
     });

@@ -85,6 +85,9 @@ pub struct BackendStatus {
     pub address: String,
     /// 1 to 1,000.
     pub weight: u32,
+    /// How much of it counts at present; absent if the service's weights are as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_weight: Option<CurrentWeight>,
     /// How packets reach it.
     pub mode: Mode,
     /// What the operator wants of it.
@@ -114,6 +117,17 @@ pub struct BackendStatus {
     /// What QUIC connection ids call it, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_ids: Vec<String>,
+}
+
+/// How much of a configured weight counts at present.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CurrentWeight {
+    /// Per cent of the configured weight.
+    pub percent: u32,
+    /// Whether no new flows go to the backend because its agent says so.
+    pub drains: bool,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// Answer of `blocklist.list`.

@@ -16,6 +16,8 @@ pub const EVENT_METHOD: &str = "event";
 pub enum EventKind {
     /// Changes of a backend's health.
     Health,
+    /// Changes of a weight that follows how its backend does.
+    Weight,
     /// Publications of tables.
     Publication,
     /// The program on interfaces.
@@ -28,8 +30,9 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them, each with its name on the wire.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("health", Self::Health),
+        ("weight", Self::Weight),
         ("publication", Self::Publication),
         ("attachment", Self::Attachment),
         ("change", Self::Change),
@@ -103,6 +106,21 @@ pub enum Happening {
         /// Why, in words: the last probe's result.
         reason: String,
     },
+    /// A weight has taken a step, or its backend drains as its agent wants it.
+    Weight {
+        /// The service's name.
+        service: String,
+        /// `ADDRESS:PORT`.
+        backend: String,
+        /// Per cent of the configured weight that it had before.
+        from_percent: u32,
+        /// What it has now.
+        to_percent: u32,
+        /// Whether no new flows go to it because its agent says so.
+        drains: bool,
+        /// Why, in words.
+        reason: String,
+    },
     /// The kernel has what is wanted: tables, VIPs, backends.
     Publication {
         /// Its number.
@@ -155,6 +173,7 @@ impl Happening {
     pub const fn kind(&self) -> Option<EventKind> {
         Some(match self {
             Self::Health { .. } => EventKind::Health,
+            Self::Weight { .. } => EventKind::Weight,
             Self::Publication { .. } => EventKind::Publication,
             Self::Attachment { .. } => EventKind::Attachment,
             Self::Change { .. } => EventKind::Change,
@@ -167,7 +186,7 @@ impl Happening {
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         match self {
-            Self::Health { service, .. } => Some(service),
+            Self::Health { service, .. } | Self::Weight { service, .. } => Some(service),
             Self::Change { service, .. } => service.as_deref(),
             Self::Publication { .. }
             | Self::Attachment { .. }

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Receiver;
-use crate::config::spec::{BackendSpec, MovesSpec, ProbeSpec, QuicConfigSpec, TableSlotsSpec};
+use crate::config::spec::{
+    BackendSpec, DynamicWeightsSpec, MovesSpec, ProbeSpec, QuicConfigSpec, TableSlotsSpec,
+};
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +36,8 @@ pub struct ServiceUpdate {
     /// Replaces the table's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_slots: Option<TableSlotsSpec>,
-    /// Replaces how a new flow gets its slot: `maglev`, `source-hash`, `random`, `round-robin`.
+    /// Replaces how a new flow gets its slot: `maglev`, `source-hash`, `random`, `round-robin`,
+    /// `least-connections`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<String>,
     /// Replaces the probe.
@@ -61,6 +64,12 @@ pub struct ServiceUpdate {
     /// Replaces how long the share of a backend that begins to serve grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_start: Option<String>,
+    /// Replaces what weights follow, as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_weights: Option<DynamicWeightsSpec>,
+    /// Weights are as configured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_dynamic_weights: bool,
     /// Replaces the QUIC-LB configurations; an empty list takes them away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quic_lb: Option<Vec<QuicConfigSpec>>,

@@ -30,6 +30,7 @@ fn entries_survive_the_way_into_the_maps_and_back() {
             },
             source: source.map(|source| source.parse().unwrap()),
             active: false,
+            load_weight: 0,
         };
         assert_eq!(backend_from_map(&backend_to_map(&entry)), Some(entry));
     }
@@ -71,7 +72,7 @@ fn algorithms_survive_the_way_into_the_maps_and_back() {
         assert_eq!(value.draws_slots(), algorithm.draws_slots());
         assert_eq!(vip_from_map(&value), entry);
     }
-    assert_eq!(flags, [0, 1 << 16, 1 << 17, 1 << 18]);
+    assert_eq!(flags, [0, 1 << 16, 1 << 17, 1 << 18, 1 << 19]);
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl Kernel {
             self.write(&Step::PutVlan(*index, *device))?;
         }
         for (id, entry) in &actual.backends {
+            self.loads.weigh(*id, entry.load_weight)?;
             self.backends.set(id.0, abi::backend_to_map(entry), 0)?;
         }
         for (key, entry) in &actual.servers {

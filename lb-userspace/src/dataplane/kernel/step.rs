@@ -35,7 +35,9 @@ impl Kernel {
             Step::PutBackend(id, entry) => {
                 if !self.actual.backends.contains_key(id) {
                     self.reset_traffic(*id)?;
+                    self.loads.forget(*id)?;
                 }
+                self.loads.weigh(*id, entry.load_weight)?;
                 self.backends.set(id.0, abi::backend_to_map(entry), 0)?;
             }
             Step::RemoveBackend(id) => self.backends.set(id.0, Backend::default(), 0)?,

@@ -162,6 +162,7 @@ impl Place {
             },
             source: Some(Source { address, bits: 0 }),
             active: true,
+            load_weight: 0,
         }
     }
 

@@ -10,6 +10,7 @@ use lb_common::{
     budget::Budget,
     flow::Flow,
     fragment::FragmentPorts,
+    load::Load,
     names,
 };
 
@@ -144,6 +145,17 @@ impl Copies<'_> {
         self.fill(S::SOURCES, concern.sources.iter().copied())?;
         self.copy_own::<S::Translation>(S::TRANSLATIONS)?;
         self.copy_own::<Budget>(names::ERROR_BUDGET)
+    }
+
+    /// What these backends have to bear.
+    pub(super) fn copy_loads(&mut self, backends: &[BackendId]) -> Result<()> {
+        let live: Array<MapData, Load> = take(self.live, names::LOADS)?;
+        let mut own: Array<&mut MapData, Load> = open(self.ebpf, names::LOADS)?;
+        for id in backends {
+            let load = live.get(&id.0, 0).context("read a load")?;
+            own.set(id.0, load, 0).context("copy a load")?;
+        }
+        Ok(())
     }
 
     /// What the program remembers of the packet's flow.

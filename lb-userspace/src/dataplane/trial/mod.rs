@@ -43,7 +43,7 @@ pub(super) const ENTRIES: u32 = 1_024;
 const HEADROOM: usize = 256;
 
 /// The maps that the program writes: those of a trial are its own.
-pub(super) const WRITTEN: [&str; 16] = [
+pub(super) const WRITTEN: [&str; 17] = [
     names::FRESH_V4,
     names::FRESH_V6,
     names::FLOWS_V4,
@@ -54,6 +54,7 @@ pub(super) const WRITTEN: [&str; 16] = [
     names::FRAGMENTS_V6,
     names::TURNS,
     names::TRAFFIC,
+    names::LOADS,
     names::LEDGER,
     names::ERROR_BUDGET,
     names::TRANSLATIONS_V4,
@@ -253,7 +254,11 @@ impl Loaded {
         let mut live = Pinned(subject.pins.maps());
         let mut concern = Concern::<S>::of(packet, &mut live, subject)?;
         loop {
-            self.copies(&mut live).begin(&concern)?;
+            let mut copies = self.copies(&mut live);
+            copies.begin(&concern)?;
+            if subject.settings.features & Settings::LOADS != 0 {
+                copies.copy_loads(&subject.backends)?;
+            }
             let (action, frame) = self.execute(packet)?;
             let outcome = self.outcome(packet.ingress)?;
             let backend = self.counted(&subject.backends)?;

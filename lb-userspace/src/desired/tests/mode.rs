@@ -10,6 +10,7 @@ fn into_mode(service: &str, mode: Mode) -> Change {
         table_slots: None,
         probe: None,
         source_limit: None,
+        dynamic_weights: None,
         quic_lb: None,
         min_healthy: None,
         panic_threshold: None,

@@ -43,6 +43,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             moves: crate::model::Moves::default(),
             algorithm: Algorithm::Maglev,
             source_limit: None,
+            dynamic_weights: None,
             quic_lb: QuicLb::default(),
             backends,
         });
@@ -58,6 +59,7 @@ fn any_change() -> impl Strategy<Value = Change> {
                     table_slots: None,
                     probe: None,
                     source_limit: None,
+                    dynamic_weights: None,
                     quic_lb: None,
                     min_healthy: None,
                     panic_threshold: None,

@@ -69,6 +69,7 @@ fn limits_of_sources_are_set_kept_and_taken_away() {
         table_slots: None,
         probe: None,
         quic_lb: None,
+        dynamic_weights: None,
         min_healthy: None,
         panic_threshold: None,
         moves: MovesUpdate::default(),

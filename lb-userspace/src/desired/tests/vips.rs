@@ -52,6 +52,7 @@ fn probes_of_sctp_are_told_where_to_ask() {
         mode: None,
         table_slots: None,
         source_limit: None,
+        dynamic_weights: None,
         quic_lb: None,
         min_healthy: None,
         panic_threshold: None,

@@ -41,6 +41,7 @@ fn moved_flows(change: impl FnOnce(&mut Lab)) -> (usize, usize) {
     let region = actual.vips[&VIP.parse().unwrap()].region;
     let flow = |(place, slot): (u64, &Slot)| RememberedFlow {
         has_ended: false,
+        is_closing: false,
         source: "198.51.100.7:4000".parse().unwrap(),
         destination: "192.0.2.1:80".parse().unwrap(),
         protocol: Protocol::Tcp,
@@ -140,6 +141,7 @@ fn a_flow_that_no_longer_counts_is_no_flow() {
     let (id, entry) = before.1.backends.first_key_value().unwrap();
     let flow = |destination: &str, generation| RememberedFlow {
         has_ended: false,
+        is_closing: false,
         source: "198.51.100.7:4000".parse().unwrap(),
         destination: destination.parse().unwrap(),
         protocol: Protocol::Tcp,
@@ -170,6 +172,7 @@ fn flows_belong_to_the_vip_that_takes_their_packets() {
     let vip = |destination: &str| {
         let flow = RememberedFlow {
             has_ended: false,
+            is_closing: false,
             source: "198.51.100.7:4000".parse().unwrap(),
             destination: destination.parse().unwrap(),
             protocol: Protocol::Tcp,

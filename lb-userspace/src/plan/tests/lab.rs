@@ -294,6 +294,7 @@ pub(super) fn service(name: &str, vips: &[&str], backends: &[&str]) -> Service {
         moves: at_once(),
         algorithm: crate::model::Algorithm::Maglev,
         source_limit: None,
+        dynamic_weights: None,
         quic_lb: QuicLb::default(),
         backends: backends.map(|backend| (backend.address, backend)).collect(),
     }

@@ -5,6 +5,7 @@ mod emergency;
 mod impact;
 pub(super) mod lab;
 mod numbers;
+mod on_demand;
 mod order;
 mod paths;
 mod properties;

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use lb_common::table::Slot;
 
 use super::{
-    super::{Knowledge, Strays},
-    lab::{Lab, backend, service},
+    super::{Knowledge, NotServing, Scale, Serving, Strays},
+    lab::{Lab, backend, service, target},
 };
 use crate::{
     dataplane::Capacity,
-    model::{AdminState, Health, Moves, TableSlots, Tracking, Weight},
+    model::{AdminState, DynamicWeights, Health, Moves, TableSlots, Tracking, Weight},
 };
 
 const VIP: &str = "192.0.2.1:80/tcp";
@@ -341,6 +341,49 @@ fn a_growing_share_begins_small_and_moves_only_what_is_known() {
         before = now;
     }
     assert!(before > 500, "{before}");
+}
+
+#[test]
+fn a_weight_that_follows_its_backend_moves_only_what_is_known_and_comes_back_at_once() {
+    let mut lab = lab(&[ONE, TWO]);
+    let home = slots(&lab);
+    lab.service_mut("web").dynamic_weights = Some(DynamicWeights::default());
+    let scaled = |lab: &mut Lab, percent: u32, drains: bool| {
+        let scale = Scale { percent, drains };
+        lab.knowledge.scales.insert(target("web", TWO), scale);
+    };
+    // A share may have a surplus of a twenty-fourth.
+    for (percent, expected) in [(90, 474..505), (50, 330..356), (1, 5..16)] {
+        scaled(&mut lab, percent, false);
+        follow(&mut lab, assert_learnt);
+        let owned = owned(&lab, TWO);
+        assert!(expected.contains(&owned), "{owned} slots at {percent} %");
+    }
+    scaled(&mut lab, 1, true);
+    follow(&mut lab, assert_learnt);
+    assert_eq!(owned(&lab, TWO), 0, "its agent drains it");
+    let serving = lab.plan().serving;
+    let why = Serving::No(NotServing::AgentDrains);
+    assert_eq!(serving.get(&target("web", TWO)), Some(&why));
+    lab.knowledge.scales.clear();
+    lab.settle();
+    let owners = |slots: &[Slot]| slots.iter().map(|it| it.backend()).collect::<Vec<_>>();
+    assert_eq!(
+        owners(&slots(&lab)),
+        owners(&home),
+        "everybody is at home again"
+    );
+}
+
+#[test]
+fn scales_are_of_services_whose_weights_are_dynamic() {
+    let mut lab = lab(&[ONE, TWO]);
+    let drained = Scale {
+        percent: 1,
+        drains: true,
+    };
+    lab.knowledge.scales.insert(target("web", TWO), drained);
+    assert!(lab.plan().publish.is_empty());
 }
 
 #[test]

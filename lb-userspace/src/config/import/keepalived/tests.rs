@@ -97,6 +97,7 @@ fn virtual_servers_become_services() {
     };
     assert_eq!(web.name, "tcp-192.0.2.10-443");
     assert_eq!(web.vips, ["192.0.2.10:443/tcp"]);
+    assert_eq!(web.algorithm.as_deref(), Some("round-robin"));
     assert_eq!(
         (web.mode.as_deref(), web.min_healthy),
         (Some("l2"), Some(2))
@@ -179,6 +180,31 @@ fn checkers_become_probes() {
 }
 
 #[test]
+fn schedulers_of_ipvs_become_algorithms() {
+    for (scheduler, algorithm) in [
+        ("mh", None),
+        ("rr", Some("round-robin")),
+        ("wrr", Some("round-robin")),
+        ("sh", Some("source-hash")),
+        ("lc", Some("least-connections")),
+        ("wlc", Some("least-connections")),
+    ] {
+        let text = format!("virtual_server 192.0.2.10 80 {{\nlb_algo {scheduler}\n}}\n");
+        let imported = keepalived(&text).unwrap();
+        let service = &imported.config.services[0];
+        assert_eq!(service.algorithm.as_deref(), algorithm, "{scheduler}");
+        assert!(imported.left_out.is_empty(), "{scheduler}");
+        assert!(validate::config(&imported.config, &Host::default()).is_ok());
+    }
+    for scheduler in ["lblc", "lblcr", "dh", "sed", "nq", "fo", "ovf"] {
+        let text = format!("virtual_server 192.0.2.10 80 {{\nlvs_sched {scheduler}\n}}\n");
+        let imported = keepalived(&text).unwrap();
+        assert_eq!(imported.config.services[0].algorithm, None);
+        assert_eq!(imported.left_out.len(), 1, "{scheduler}");
+    }
+}
+
+#[test]
 fn what_is_not_carried_over_is_listed_with_its_line() {
     let imported = imported();
     let listed = imported
@@ -191,7 +217,6 @@ fn what_is_not_carried_over_is_listed_with_its_line() {
             (3, "global_defs"),
             (6, "vrrp_instance VI_1"),
             (15, "192.0.2.60-63 53"),
-            (19, "lb_algo wrr"),
             (23, "persistence_timeout 50"),
             (31, "digest 9b3a0c85a887a256d6939da88aabd8cd"),
             (42, "inhibit_on_failure"),

@@ -1,0 +1,153 @@
+//! Weights that follow how backends do, in time: what is heard goes to the services' [`Scales`], which take their steps
+//! when they are due.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use tokio::time::Instant;
+
+use super::core::Core;
+use crate::{
+    desired::Desired,
+    health::{
+        Observation, Target,
+        agent::{Agent, Report},
+        weight::{Scales, Shift, Standing},
+    },
+    model::ServiceName,
+    plan::Scale,
+};
+
+/// The services whose weights are dynamic.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Weights {
+    services: BTreeMap<ServiceName, Weighed>,
+}
+
+#[derive(Clone, Debug)]
+struct Weighed {
+    scales: Scales,
+    next: Instant,
+}
+
+impl Weights {
+    /// Follows what is wanted: what is known of backends that stay is kept.
+    fn follow(&mut self, desired: &Desired, now: Instant) {
+        let mut before = std::mem::take(&mut self.services);
+        for (name, service) in &desired.services {
+            let Some(rules) = &service.dynamic_weights else {
+                continue;
+            };
+            let next = now + rules.interval;
+            let mut weighed = before.remove(name).unwrap_or_else(|| Weighed {
+                scales: Scales::default(),
+                next,
+            });
+            weighed.next = weighed.next.min(next);
+            weighed.scales.keep(service.backends.keys().copied());
+            self.services.insert(name.clone(), weighed);
+        }
+    }
+
+    /// The steps that are due by now.
+    fn step(&mut self, desired: &Desired, now: Instant) -> Vec<(ServiceName, Shift)> {
+        let mut shifts = Vec::new();
+        for (name, weighed) in &mut self.services {
+            let service = desired.services.get(name).filter(|_| weighed.next <= now);
+            let Some((service, rules)) = service.and_then(|it| Some((it, it.dynamic_weights?)))
+            else {
+                continue;
+            };
+            weighed.next = now + rules.interval;
+            let probe_interval = service.probe.as_ref().map(|probe| probe.interval);
+            let shifted = weighed
+                .scales
+                .step(&rules, probe_interval.unwrap_or(Duration::ZERO));
+            shifts.extend(shifted.into_iter().map(|shift| (name.clone(), shift)));
+        }
+        shifts
+    }
+
+    fn scales_of(&mut self, target: &Target) -> Option<&mut Scales> {
+        let weighed = self.services.get_mut(&target.service)?;
+        Some(&mut weighed.scales)
+    }
+
+    /// When the next step is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.services.values().map(|weighed| weighed.next).min()
+    }
+
+    /// How much of its weight a backend has; `None` if its weight is as configured by definition.
+    pub(super) fn standing(&self, service: &ServiceName, address: SocketAddr) -> Option<&Standing> {
+        self.services.get(service)?.scales.standing(address)
+    }
+
+    /// What a plan needs to know.
+    pub(super) fn scales(&self) -> BTreeMap<Target, Scale> {
+        let services = self.services.iter();
+        let scales = services.flat_map(|(name, weighed)| {
+            weighed.scales.standings().map(|(address, standing)| {
+                let target = Target {
+                    service: name.clone(),
+                    address,
+                };
+                let scale = Scale {
+                    percent: standing.percent,
+                    drains: standing.drains,
+                };
+                (target, scale)
+            })
+        });
+        scales.filter(|(_, scale)| *scale != Scale::WHOLE).collect()
+    }
+}
+
+impl Core {
+    /// Follows what is wanted: weights, and the agents that are asked.
+    pub(super) fn follow_weights(&mut self) {
+        self.weights.follow(&self.desired, Instant::now());
+        let mut agents = BTreeMap::new();
+        for service in self.desired.services.values() {
+            let rules = service.dynamic_weights;
+            let Some((port, interval)) = rules.and_then(|it| Some((it.agent_port?, it.interval)))
+            else {
+                continue;
+            };
+            for backend in service.backends.keys() {
+                let address = SocketAddr::new(backend.ip(), port);
+                let agent = Agent { address, interval };
+                agents.insert(Target::of(service, *backend), agent);
+            }
+        }
+        self.edges.agents.watch(&agents);
+    }
+
+    /// Takes what an agent says.
+    pub(super) fn reported(&mut self, target: &Target, report: Report) {
+        if let Some(scales) = self.weights.scales_of(target) {
+            scales.report(target.address, report);
+        }
+    }
+
+    /// Takes how long a probe took.
+    pub(super) fn measured(&mut self, observation: &Observation) {
+        let target = &observation.target;
+        if let (Some(scales), Ok(time)) = (self.weights.scales_of(target), &observation.attempt) {
+            scales.measure(target.address, *time);
+        }
+    }
+
+    /// Whether the response times of a backend count.
+    pub(super) fn is_timed(&self, target: &Target) -> bool {
+        let service = self.desired.services.get(&target.service);
+        let rules = service.and_then(|service| service.dynamic_weights);
+        rules.is_some_and(|it| it.response_time)
+    }
+
+    /// Has weights take the steps that are due.
+    pub(super) fn weigh(&mut self, now: Instant) {
+        for (service, shift) in self.weights.step(&self.desired, now) {
+            self.edges.announcer.weight(&service, &shift);
+        }
+    }
+}
