@@ -9,7 +9,7 @@ use lb_common::{backend::BackendId, table::Slot};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
-    super::{Knowledge, Scale, Strays, Tables},
+    super::{Knowledge, Plan, Scale, Strays, Tables},
     lab::{Lab, backend, service, target},
 };
 use crate::{
@@ -156,7 +156,11 @@ impl Watch {
                 lab.memory = std::mem::take(&mut lab.memory).restarted();
                 lab.tables = Tables::default();
                 let plan = lab.plan();
-                assert!(plan == went_on, "what the kernel tells is not all");
+                // Where tables stand in the arena is another matter.
+                assert!(tables(&plan) == tables(&went_on), "other tables");
+                assert_eq!(plan.moves, went_on.moves);
+                assert_eq!(plan.serving, went_on.serving);
+                assert_eq!(plan.leaving, went_on.leaving);
                 self.batches.clear();
                 self.follow(
                     &plan
@@ -365,6 +369,18 @@ impl Watch {
         }
         panic!("slots never come to rest: {:?}", self.lab.plan().moves);
     }
+}
+
+/// The tables that a plan writes.
+fn tables(plan: &Plan) -> Vec<&[Slot]> {
+    let steps = plan.publish.iter();
+    let mut tables = Vec::new();
+    for step in steps {
+        if let Step::WriteTable(_, table) = step {
+            tables.push(table.as_ref());
+        }
+    }
+    tables
 }
 
 fn is_remembered(flows: Option<Unremembered>, now: u32) -> bool {
