@@ -5,11 +5,12 @@ use crate::{
     be::{Be16, Be32},
     budget::Budget,
     decap::DecapSettings,
-    family::{Address, Address4, Address6},
+    family::{Address, Address4, Address6, V4, V6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     path::Path,
+    placement::Place,
     prefix::Prefix,
     progress::Progress,
     quic::{Server, ServerIdKey},
@@ -48,6 +49,8 @@ plain_data! {
     VipKey<Address4> = [Address<1>, Be16, u8, u8];
     VipKey<Address6> = [Address<4>, Be16, u8, u8];
     Vip = [[u32; 8]];
+    Place<V4> = [VipKey<Address4>, [u32; 4], u64, Vip];
+    Place<V6> = [VipKey<Address6>, [u32; 1], u64, Vip];
     Vlan = [u16];
     VlanDevice = [u32, Vlan, u16];
     Backend = [u32, u16, Vlan, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
@@ -69,7 +72,7 @@ plain_data! {
     Traffic = [u64, u64, u64];
     Budget = [u64];
     Interface = [u32, u32, [u8; 16]];
-    Settings = [u64, u32, u32, u32, u32, SourceNat];
+    Settings = [u64, u32, u32, u32, u32, SourceNat, u32, u32];
     SourceNat = [u16, u16, u32, u32, u32];
     DecapSettings = [u32, u32];
     Prefix<Address4> = [u32, Address<1>];
@@ -79,3 +82,4 @@ plain_data! {
 }
 
 const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 32);
+const _: () = assert!(size_of::<Place<V4>>() == 64 && size_of::<Place<V6>>() == 64);

@@ -6,11 +6,12 @@ use lb_common::{
     backend::Backend,
     budget::Budget,
     decap::DecapSettings,
-    family::{Address4, Address6},
+    family::{Address4, Address6, Family, V4, V6},
     flow::{Flow, FlowKey, Reply},
     interface::Interface,
     names,
     path::Path,
+    placement::Place,
     quic::{Server, ServerIdKey},
     settings::{Settings, SourceNat},
     traffic::Traffic,
@@ -34,8 +35,14 @@ macro_rules! layout {
 
 /// The keys and values of a family's maps.
 macro_rules! family_layouts {
-    ($address:ty) => {
+    ($family:ty, $address:ty) => {
         [
+            layout!(Place<$family> {
+                key: VipKey<$address>,
+                reserved: <$family as Family>::Reserved,
+                ticket: u64,
+                vip: Vip,
+            }),
             layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, prefix: u8 }),
             layout!(FlowKey<$address> {
                 source: $address,
@@ -71,14 +78,14 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
             [names::FRESH_V4, names::FLOWS_V4],
             names::REPLIES_V4,
             names::PATHS_V4,
-            family_layouts!(Address4),
+            family_layouts!(V4, Address4),
         ),
         (
             names::VIPS_V6,
             [names::FRESH_V6, names::FLOWS_V6],
             names::REPLIES_V6,
             names::PATHS_V6,
-            family_layouts!(Address6),
+            family_layouts!(V6, Address6),
         ),
     ];
     let vip = layout!(Vip {
@@ -98,9 +105,12 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         client: u16,
         last_seen: u32,
     });
-    for (vips, flows, replies, paths, [vip_key, flow_key, reply, path]) in families {
-        assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
-        assert_eq!(of(vips, "value"), vip, "values of {vips}");
+    for (vips, flows, replies, paths, [place, vip_key, flow_key, reply, path]) in families {
+        let at = object.pointee(vips, "value");
+        assert_eq!(object.fields(&at), place, "values of {vips}");
+        let part = |name| object.fields(&object.member(&at, name));
+        assert_eq!(part("key"), vip_key, "keys in {vips}");
+        assert_eq!(part("vip"), vip, "VIPs in {vips}");
         for flows in flows {
             assert_eq!(of(flows, "key"), flow_key, "keys of {flows}");
             assert_eq!(of(flows, "value"), flow, "values of {flows}");
@@ -167,6 +177,8 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
         gue_port: u32,
         features: u32,
         snat: SourceNat,
+        vip_shift: u32,
+        reserved: u32,
     });
     assert_eq!(object.fields_of("Settings"), settings);
     let snat = layout!(SourceNat {

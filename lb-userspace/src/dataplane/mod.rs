@@ -15,6 +15,7 @@ pub mod ledger;
 mod load;
 #[cfg(feature = "log")]
 pub mod log;
+mod mapped;
 #[cfg(test)]
 pub(crate) mod memory;
 mod paths;
@@ -34,6 +35,8 @@ use std::{
 
 use lb_common::{
     backend::BackendId,
+    placement::Extent,
+    settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
     vlan::VlanDevice,
@@ -48,6 +51,7 @@ pub use actual::Actual;
 pub use features::Features;
 pub use flows::{FlowTables, Hashes, RememberedFlow};
 pub use pins::Pins;
+pub use vips::placement;
 
 /// The number of a service in the maps, from 1 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -284,6 +288,12 @@ impl Capacity {
         if quarter == 0 { 1 } else { quarter }
     }
 
+    /// Buckets and places for VIPs.
+    #[must_use]
+    pub const fn vip_extent(&self) -> Extent {
+        Extent::of(self.vips)
+    }
+
     /// QUIC server ids of all services: two for each backend, so that each can have an old and a new one.
     #[must_use]
     pub const fn server_ids(&self) -> u32 {
@@ -296,7 +306,7 @@ impl Default for Capacity {
         Self {
             slots: 1 << 21,
             backends: 4_096,
-            vips: 4_096,
+            vips: Settings::VIPS,
             flows: 1 << 18,
             sources: 1 << 16,
         }
