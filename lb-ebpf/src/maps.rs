@@ -360,7 +360,7 @@ pub fn spend_error() -> bool {
 #[inline(always)]
 #[must_use]
 pub fn vlan_device(index: u32) -> Option<VlanDevice> {
-    // SAFETY: copied at once; an element that is reused in between can only be another device's, as in `vip`.
+    // SAFETY: copied at once; an element that is reused in between can only be another device's.
     unsafe { VLANS.get(index) }.copied()
 }
 
