@@ -150,10 +150,11 @@ where
     vip::VipKey<F::Address>: Pod,
 {
     fn take(maps: &mut impl MapSource, [vips, buckets]: [&str; 2], extent: Extent) -> Result<Self> {
-        match maps.map(vips)? {
-            hashed @ Map::HashMap(_) => Ok(Self::Hashed(hashed.try_into()?)),
-            places => Table::open(&maps.map(buckets)?, &places, extent).map(Self::Placed),
+        let vips = maps.map(vips)?;
+        if matches!(vips, Map::HashMap(_)) {
+            return Ok(Self::Hashed(vips.try_into()?));
         }
+        Table::open(&maps.map(buckets)?, &vips, extent).map(Self::Placed)
     }
 
     fn refresh(&mut self) -> Result<()> {

@@ -65,19 +65,19 @@ impl Memory {
     }
 
     /// What the program finds.
-    fn find(&self, key: &Key) -> Option<(u32, Vip)> {
-        let hash = hash::<V4>(key);
+    fn find(&self, key: Key) -> Option<(u32, Vip)> {
+        let hash = hash::<V4>(&key);
         let ticket = self.buckets[self.extent.bucket(hash) as usize];
         let number = self.extent.place(hash, ticket);
         let place = &self.places[number as usize];
-        let is_it = ticket != 0 && place.ticket == ticket && place.key.is(key);
+        let is_it = ticket != 0 && place.ticket == ticket && place.key.is(&key);
         is_it.then_some((number, place.vip))
     }
 
     /// A packet for each of these keys comes, finds its VIP, and takes its time.
     fn send(&mut self, keys: &[Key]) {
         for key in keys {
-            if let Some((place, vip)) = self.find(key) {
+            if let Some((place, vip)) = self.find(*key) {
                 self.under_way.push((place, *key, vip));
             }
         }
@@ -197,7 +197,7 @@ proptest! {
                 memory.store(store);
                 memory.assert_kept();
                 for key in &keys {
-                    let found = memory.find(key).map(|(_, vip)| vip);
+                    let found = memory.find(*key).map(|(_, vip)| vip);
                     if key.is(&changed) {
                         prop_assert!(found == before || found == after, "{key:?}");
                     } else {
@@ -205,14 +205,14 @@ proptest! {
                     }
                 }
                 for stranger in &strangers {
-                    prop_assert!(memory.find(stranger).is_none());
+                    prop_assert!(memory.find(*stranger).is_none());
                 }
             }
             match after {
                 Some(vip) => wanted.insert(changed, vip),
                 None => wanted.remove(&changed),
             };
-            let found = memory.find(&changed).map(|(_, vip)| vip);
+            let found = memory.find(changed).map(|(_, vip)| vip);
             prop_assert_eq!(found, after);
             for placement in [&placement, &memory.read()] {
                 let held: BTreeMap<Key, Vip> = placement.vips().map(|(key, vip)| (*key, *vip)).collect();
