@@ -100,6 +100,13 @@ impl Be32 {
         u32::from_be(self.0)
     }
 
+    /// From the raw integer, as [`raw`](Self::raw) gives it.
+    #[must_use]
+    #[inline]
+    pub const fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
     /// The raw integer: network order, as loaded from memory. For hashing and checksums.
     #[must_use]
     #[inline]

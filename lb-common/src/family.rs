@@ -1,6 +1,9 @@
 //! IPv4 and IPv6 as one trait, so that no stage is written twice.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use crate::be::Be32;
 
@@ -30,10 +33,13 @@ pub type Address6 = Address<4>;
 /// An IP version with all that differs between the two in keys and values.
 pub trait Family: Copy + 'static {
     /// The address: [`Address4`] or [`Address6`].
-    type Address: Copy + Eq + AsRef<[Be32]> + Into<IpAddr> + 'static;
+    type Address: Copy + fmt::Debug + Ord + AsRef<[Be32]> + Into<IpAddr> + 'static;
 
     /// What tells one client from another: [`Address4`], or the first half of an [`Address6`].
     type Client: Copy + 'static;
+
+    /// What fills a [`Place`](crate::placement::Place) up to a cache line: words.
+    type Reserved: Copy + fmt::Debug + Default + 'static;
 
     /// The version number in the header's first nibble: 4 or 6.
     const VERSION: u8;
@@ -56,6 +62,7 @@ pub struct V6;
 impl Family for V4 {
     type Address = Address4;
     type Client = Address4;
+    type Reserved = [u32; 4];
     const VERSION: u8 = 4;
     const BITS: u32 = 32;
 
@@ -68,6 +75,7 @@ impl Family for V4 {
 impl Family for V6 {
     type Address = Address6;
     type Client = Address<2>;
+    type Reserved = [u32; 1];
     const VERSION: u8 = 6;
     const BITS: u32 = 128;
 

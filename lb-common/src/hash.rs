@@ -28,10 +28,10 @@ impl FlowHash {
 }
 
 const ROUND: u64 = 0x9e37_79b9_7f4a_7c15;
-const FINAL: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];
+pub(crate) const FINAL: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];
 
 #[inline]
-const fn round(state: u64, word: u64) -> u64 {
+pub(crate) const fn round(state: u64, word: u64) -> u64 {
     let mixed = (state ^ word).wrapping_mul(ROUND);
     mixed ^ (mixed >> 32)
 }

@@ -7,8 +7,8 @@
 
 use crate::names;
 
-/// The oldest version whose published maps this one reads. To be raised when their layout changes, unless the daemon
-/// learns to read both.
+/// The oldest version whose published maps this one reads, VIPs of versions before 6 in hash maps. To be raised when their
+/// layout changes, unless the daemon learns to read both.
 pub const OLDEST_READABLE: u32 = 3;
 
 /// The maps that are kept, each with the version since which its layout and meaning are what they are now: from an

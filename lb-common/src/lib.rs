@@ -10,6 +10,7 @@
 //! | [`be`] | integers in network byte order |
 //! | [`family`] | IPv4 and IPv6 as one trait: the address type |
 //! | [`vip`] | [`VipKey`](vip::VipKey) and [`Vip`](vip::Vip) |
+//! | [`placement`] | [`Place`](placement::Place): where VIPs stand, and how they are found |
 //! | [`path`] | [`Path`](path::Path): the VIP and backend that an alias stands for |
 //! | [`prefix`] | [`Prefix`](prefix::Prefix): a range of addresses |
 //! | [`table`] | the arena, slot encoding, [`slot_of`](table::slot_of) |
@@ -50,6 +51,7 @@ pub mod load;
 pub mod names;
 pub mod outcome;
 pub mod path;
+pub mod placement;
 mod pod;
 pub mod prefix;
 pub mod progress;

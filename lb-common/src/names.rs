@@ -19,9 +19,13 @@ pub const PROBE_FRAGS: &str = "probe_frags";
 /// [`Settings`](crate::settings::Settings), a global in `.rodata`.
 pub const SETTINGS: &str = "SETTINGS";
 
-/// [`VipKey`](crate::vip::VipKey) -> [`Vip`](crate::vip::Vip), IPv4.
+/// [`Bucket`](crate::placement::Bucket), IPv4: an mmapable array.
+pub const VIP_BUCKETS_V4: &str = "VIP_BUCKETS_V4";
+/// [`Bucket`](crate::placement::Bucket), IPv6: an mmapable array.
+pub const VIP_BUCKETS_V6: &str = "VIP_BUCKETS_V6";
+/// [`Place`](crate::placement::Place), IPv4: an mmapable array.
 pub const VIPS_V4: &str = "VIPS_V4";
-/// [`VipKey`](crate::vip::VipKey) -> [`Vip`](crate::vip::Vip), IPv6.
+/// [`Place`](crate::placement::Place), IPv6: an mmapable array.
 pub const VIPS_V6: &str = "VIPS_V6";
 /// [`Prefix`](crate::prefix::Prefix) of a VIP -> the same, IPv4.
 pub const VIP_PREFIXES_V4: &str = "VIP_PREFIXES_V4";
@@ -87,7 +91,9 @@ pub const PATHS_V4: &str = "PATHS_V4";
 pub const PATHS_V6: &str = "PATHS_V6";
 
 /// Every map, in the order in which they are pinned.
-pub const MAPS: [&str; 31] = [
+pub const MAPS: [&str; 33] = [
+    VIP_BUCKETS_V4,
+    VIP_BUCKETS_V6,
     VIPS_V4,
     VIPS_V6,
     VIP_PREFIXES_V4,

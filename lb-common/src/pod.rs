@@ -5,12 +5,13 @@ use crate::{
     be::{Be16, Be32},
     budget::Budget,
     decap::DecapSettings,
-    family::{Address, Address4, Address6},
+    family::{Address, Address4, Address6, V4, V6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     load::Load,
     path::Path,
+    placement::Place,
     prefix::Prefix,
     progress::Progress,
     quic::{Server, ServerIdKey},
@@ -49,6 +50,8 @@ plain_data! {
     VipKey<Address4> = [Address<1>, Be16, u8, u8];
     VipKey<Address6> = [Address<4>, Be16, u8, u8];
     Vip = [[u32; 8]];
+    Place<V4> = [VipKey<Address4>, [u32; 4], u64, Vip];
+    Place<V6> = [VipKey<Address6>, [u32; 1], u64, Vip];
     Vlan = [u16];
     VlanDevice = [u32, Vlan, u16];
     Backend = [u32, u16, Vlan, [Be32; 4], [u8; 6], [u8; 6], u32, Be16, Mode, u8, u8, u8, u16, [Be32; 4]];
@@ -71,7 +74,7 @@ plain_data! {
     Budget = [u64];
     Load = [i64, u32, u32];
     Interface = [u32, u32, [u8; 16]];
-    Settings = [u64, u32, u32, u32, u32, SourceNat];
+    Settings = [u64, u32, u32, u32, u32, SourceNat, u32, u32];
     SourceNat = [u16, u16, u32, u32, u32];
     DecapSettings = [u32, u32];
     Prefix<Address4> = [u32, Address<1>];
@@ -81,3 +84,4 @@ plain_data! {
 }
 
 const _: () = assert!(size_of::<Backend>() == 64 && size_of::<Vip>() == 32);
+const _: () = assert!(size_of::<Place<V4>>() == 64 && size_of::<Place<V6>>() == 64);

@@ -1,9 +1,9 @@
 //! Constants of the program, set in `.rodata` before it is loaded: the verifier removes the branches
 //! they switch off.
 
-use crate::budget::Rate;
+use crate::{budget::Rate, placement::Extent};
 
-/// Written by the daemon at load, read by the program. 40 bytes.
+/// Written by the daemon at load, read by the program. 48 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
@@ -23,6 +23,10 @@ pub struct Settings {
     pub features: u32,
     /// What [`Mode::SNAT`](crate::backend::Mode::SNAT) needs.
     pub snat: SourceNat,
+    /// How many buckets and places for VIPs the maps have: an [`Extent`]'s [`shift`](Extent::shift).
+    pub vip_shift: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 impl Settings {
@@ -57,6 +61,9 @@ impl Settings {
         }
     }
 
+    /// VIPs of one IP version where nobody has said otherwise.
+    pub const VIPS: u32 = 4_096;
+
     /// What holds where nobody has said anything: no seed, and no ports to give out.
     pub const DEFAULT: Self = Self {
         hash_seed: 0,
@@ -65,6 +72,8 @@ impl Settings {
         gue_port: 6_080,
         features: Self::ALL_FEATURES,
         snat: SourceNat::NONE,
+        vip_shift: Extent::of(Self::VIPS).shift(),
+        reserved: 0,
     };
 }
 

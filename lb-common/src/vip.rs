@@ -1,19 +1,20 @@
 //! Which packets belong to a service, and to which lookup table.
 //!
-//! Written by the daemon, read by the program; one hash map per family ([`names::VIPS_V4`],
-//! [`names::VIPS_V6`]). Replacing an element is the step that publishes a change: a packet sees the
-//! old entry or the new one, never a mix.
+//! Written by the daemon, read by the program; where a VIP stands is the business of [`placement`](crate::placement).
+//! Replacing one is the step that publishes a change: a packet sees the old entry or the new one, never a mix.
 //!
 //! A VIP may be all addresses of a prefix. The prefixes stand in a trie per family ([`names::VIP_PREFIXES_V4`],
-//! [`names::VIP_PREFIXES_V6`]), the longest one that an address lies in counts, and its VIPs stand in the hash map under
+//! [`names::VIP_PREFIXES_V6`]), the longest one that an address lies in counts, and its VIPs stand among the others under
 //! its first address and its length.
 //!
-//! [`names::VIPS_V4`]: crate::names::VIPS_V4
-//! [`names::VIPS_V6`]: crate::names::VIPS_V6
 //! [`names::VIP_PREFIXES_V4`]: crate::names::VIP_PREFIXES_V4
 //! [`names::VIP_PREFIXES_V6`]: crate::names::VIP_PREFIXES_V6
 
-use crate::{be::Be16, budget::Rate, prefix::Prefix};
+use crate::{
+    be::{Be16, Be32},
+    budget::Rate,
+    prefix::Prefix,
+};
 
 /// The destination of a packet, as clients address it. 8 bytes for IPv4, 20 for IPv6.
 ///
@@ -62,6 +63,27 @@ impl<Address> VipKey<Address> {
     #[inline]
     pub const fn any_port(address: Address, protocol: u8) -> Self {
         Self::new(address, Be16::new(0), protocol)
+    }
+
+    /// What is not the address, as one word.
+    #[inline]
+    #[must_use]
+    pub const fn tail(&self) -> u32 {
+        self.port.raw() as u32 | (self.protocol as u32) << 16 | (self.prefix as u32) << 24
+    }
+
+    /// Whether this is `other`: one branch, not one for each field, for the verifier follows every way through them.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool
+    where
+        Address: AsRef<[Be32]>,
+    {
+        let words = self.address.as_ref().iter().zip(other.address.as_ref());
+        let difference = self.tail() ^ other.tail();
+        words.fold(difference, |difference, (a, b)| {
+            difference | (a.raw() ^ b.raw())
+        }) == 0
     }
 
     /// The key that says that `address` is a VIP address, whatever the port.

@@ -55,11 +55,7 @@ fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
     let destination = parse::destination::<F>(frame, link.network)?;
     let outcome = match parse::packet::<F>(frame, link.network) {
         Ok(packet) => match classify::classify::<F>(&packet.flow) {
-            Ok(Class::Request(vip)) => {
-                // Copied at once, for it may be replaced.
-                let vip = *vip;
-                return request(frame, link, &packet, &vip);
-            }
+            Ok(Class::Request(vip)) => return request(frame, link, &packet, vip),
             Ok(Class::Reply(reply)) => return backends_reply(frame, link, &packet, &reply),
             Err(outcome) => outcome,
         },

@@ -31,6 +31,7 @@ use lb_common::{
     interface::Interface,
     load::Load,
     outcome::LEDGER_CELLS,
+    placement::{self, Bucket, Extent, Place},
     prefix::Prefix,
     quic::{Server, ServerIdKey},
     settings::Settings,
@@ -53,9 +54,13 @@ const NO_PREALLOC: usize = 1;
 const MMAPABLE: usize = 1 << 10;
 
 #[btf_map]
-static VIPS_V4: HashMap<VipKey<Address4>, Vip, 4096> = HashMap::new();
+static VIP_BUCKETS_V4: VipBuckets = Array::new();
 #[btf_map]
-static VIPS_V6: HashMap<VipKey<Address6>, Vip, 4096> = HashMap::new();
+static VIP_BUCKETS_V6: VipBuckets = Array::new();
+#[btf_map]
+static VIPS_V4: Vips<V4> = Array::new();
+#[btf_map]
+static VIPS_V6: Vips<V6> = Array::new();
 #[btf_map]
 static VIP_PREFIXES_V4: VipPrefixes<Address4> = LpmTrie::new();
 #[btf_map]
@@ -104,7 +109,11 @@ static TRANSLATIONS_V4: Translations<Address4> = PerCpuArray::new();
 #[btf_map]
 static TRANSLATIONS_V6: Translations<Address6> = PerCpuArray::new();
 
-type Vips<A> = HashMap<VipKey<A>, Vip, 4096>;
+/// How many VIPs there is room for.
+const VIPS: Extent = Extent::of(Settings::VIPS);
+
+type VipBuckets = Array<Bucket, { VIPS.buckets() as usize }, MMAPABLE>;
+type Vips<F> = Array<Place<F>, { VIPS.places() as usize }, MMAPABLE>;
 type VipPrefixes<A> = LpmTrie<A, Prefix<A>, 4096>;
 type Fresh<A> = LruHashMap<FlowKey<A>, Flow, 65_536>;
 type Flows<A> = LruHashMap<FlowKey<A>, Flow, 262_144>;
@@ -115,7 +124,9 @@ type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, 16_384>;
 /// A family's own maps.
 pub trait FamilyMaps: Family {
     #[doc(hidden)]
-    fn vips() -> &'static Vips<Self::Address>;
+    fn vip_buckets() -> &'static VipBuckets;
+    #[doc(hidden)]
+    fn vips() -> &'static Vips<Self>;
     #[doc(hidden)]
     fn vip_prefixes() -> &'static VipPrefixes<Self::Address>;
     #[doc(hidden)]
@@ -132,7 +143,11 @@ pub trait FamilyMaps: Family {
 
 impl FamilyMaps for V4 {
     #[inline(always)]
-    fn vips() -> &'static Vips<Address4> {
+    fn vip_buckets() -> &'static VipBuckets {
+        &VIP_BUCKETS_V4
+    }
+    #[inline(always)]
+    fn vips() -> &'static Vips<Self> {
         &VIPS_V4
     }
     #[inline(always)]
@@ -163,7 +178,11 @@ impl FamilyMaps for V4 {
 
 impl FamilyMaps for V6 {
     #[inline(always)]
-    fn vips() -> &'static Vips<Address6> {
+    fn vip_buckets() -> &'static VipBuckets {
+        &VIP_BUCKETS_V6
+    }
+    #[inline(always)]
+    fn vips() -> &'static Vips<Self> {
         &VIPS_V6
     }
     #[inline(always)]
@@ -192,14 +211,20 @@ impl FamilyMaps for V6 {
     }
 }
 
-/// The VIP published under `key`.
+/// The VIP published under `key`: it stays what it is until the packet is through.
 #[inline(always)]
 #[must_use]
 pub fn vip<F: FamilyMaps>(key: &VipKey<F::Address>) -> Option<&'static Vip> {
-    // SAFETY: the element's memory stays the map's. The daemon replaces elements, but the kernel keeps a replaced one
-    // for the next write on the same CPU and does not wait for readers: the caller copies it at once, and what
-    // was written in between, by two changes within the time of a few instructions, is at worst another VIP's.
-    unsafe { F::vips().get(key) }
+    let (hash, extent) = (placement::hash::<F>(key), settings::vip_extent());
+    let bucket = F::vip_buckets().get_ptr(extent.bucket(hash))?;
+    // SAFETY: an element of the map, which the daemon stores whole; volatile, for it may do so now.
+    let ticket = unsafe { bucket.read_volatile() };
+    if ticket == 0 {
+        return None;
+    }
+    // What is written there now has another ticket; see `placement`.
+    let place = F::vips().get(extent.place(hash, ticket))?;
+    (place.ticket == ticket && place.key.is(key)).then_some(&place.vip)
 }
 
 /// The longest prefix that is a VIP and that `address` lies in; no look-up if no VIP is a prefix.
@@ -369,7 +394,7 @@ pub fn spend_error() -> bool {
 #[inline(always)]
 #[must_use]
 pub fn vlan_device(index: u32) -> Option<VlanDevice> {
-    // SAFETY: copied at once; an element that is reused in between can only be another device's, as in `vip`.
+    // SAFETY: copied at once; an element that is reused in between can only be another device's.
     unsafe { VLANS.get(index) }.copied()
 }
 

@@ -6,12 +6,13 @@ use lb_common::{
     backend::Backend,
     budget::Budget,
     decap::DecapSettings,
-    family::{Address4, Address6},
+    family::{Address4, Address6, Family, V4, V6},
     flow::{Flow, FlowKey, Reply},
     interface::Interface,
     load::Load,
     names,
     path::Path,
+    placement::Place,
     quic::{Server, ServerIdKey},
     settings::{Settings, SourceNat},
     traffic::Traffic,
@@ -35,8 +36,14 @@ macro_rules! layout {
 
 /// The keys and values of a family's maps.
 macro_rules! family_layouts {
-    ($address:ty) => {
+    ($family:ty, $address:ty) => {
         [
+            layout!(Place<$family> {
+                key: VipKey<$address>,
+                reserved: <$family as Family>::Reserved,
+                ticket: u64,
+                vip: Vip,
+            }),
             layout!(VipKey<$address> { address: $address, port: u16, protocol: u8, prefix: u8 }),
             layout!(FlowKey<$address> {
                 source: $address,
@@ -63,7 +70,7 @@ macro_rules! family_layouts {
 }
 
 #[test]
-fn keys_and_values_have_the_same_layout_on_both_sides() {
+fn maps_of_each_family_have_the_same_layout_on_both_sides() {
     let object = ObjectFile::read();
     let of = |map, field| object.fields(&object.pointee(map, field));
     let families = [
@@ -72,14 +79,14 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
             [names::FRESH_V4, names::FLOWS_V4],
             names::REPLIES_V4,
             names::PATHS_V4,
-            family_layouts!(Address4),
+            family_layouts!(V4, Address4),
         ),
         (
             names::VIPS_V6,
             [names::FRESH_V6, names::FLOWS_V6],
             names::REPLIES_V6,
             names::PATHS_V6,
-            family_layouts!(Address6),
+            family_layouts!(V6, Address6),
         ),
     ];
     let vip = layout!(Vip {
@@ -99,9 +106,12 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         client: u16,
         last_seen: u32,
     });
-    for (vips, flows, replies, paths, [vip_key, flow_key, reply, path]) in families {
-        assert_eq!(of(vips, "key"), vip_key, "keys of {vips}");
-        assert_eq!(of(vips, "value"), vip, "values of {vips}");
+    for (vips, flows, replies, paths, [place, vip_key, flow_key, reply, path]) in families {
+        let at = object.pointee(vips, "value");
+        assert_eq!(object.fields(&at), place, "values of {vips}");
+        let part = |name| object.fields(&object.member(&at, name));
+        assert_eq!(part("key"), vip_key, "keys in {vips}");
+        assert_eq!(part("vip"), vip, "VIPs in {vips}");
         for flows in flows {
             assert_eq!(of(flows, "key"), flow_key, "keys of {flows}");
             assert_eq!(of(flows, "value"), flow, "values of {flows}");
@@ -110,6 +120,12 @@ fn keys_and_values_have_the_same_layout_on_both_sides() {
         assert_eq!(of(replies, "value"), reply, "values of {replies}");
         assert_eq!(of(paths, "value"), path, "values of {paths}");
     }
+}
+
+#[test]
+fn maps_of_both_families_have_the_same_layout_on_both_sides() {
+    let object = ObjectFile::read();
+    let of = |map, field| object.fields(&object.pointee(map, field));
     let backend = layout!(Backend {
         generation: u32,
         service: u16,
@@ -174,6 +190,8 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
         gue_port: u32,
         features: u32,
         snat: SourceNat,
+        vip_shift: u32,
+        reserved: u32,
     });
     assert_eq!(object.fields_of("Settings"), settings);
     let snat = layout!(SourceNat {

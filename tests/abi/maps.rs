@@ -3,7 +3,7 @@
 use lb_common::{
     backend::Backend,
     budget::Budget,
-    family::{Address, Address4, Address6},
+    family::{Address, Address4, Address6, V4, V6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
@@ -11,13 +11,13 @@ use lb_common::{
     names,
     outcome::LEDGER_CELLS,
     path::Path,
+    placement::{Bucket, Place},
     prefix::Prefix,
     quic::{Server, ServerIdKey},
     source::SourceKey,
     table::{Element, SLOTS_PER_ELEMENT, TURNS},
     traffic::Traffic,
     translation::Translation,
-    vip::{Vip, VipKey},
     vlan::VlanDevice,
 };
 use lb_userspace::{dataplane::Capacity, desired::blocklist::MAX_PREFIXES};
@@ -80,7 +80,6 @@ fn maps_of_both(default: &Capacity) -> Vec<(&'static str, MapDefinition)> {
     // Old and new prefixes, when all are replaced.
     let blocked = u32::try_from(2 * MAX_PREFIXES).expect("a sensible size");
     [
-        of_both!([names::VIPS_V4, names::VIPS_V6], A => map::<VipKey<A>, Vip>(HASH, default.vips, 0)),
         of_both!(
             [names::VIP_PREFIXES_V4, names::VIP_PREFIXES_V6],
             A => map::<Prefix<A>, Prefix<A>>(PREFIXES, default.vips, NO_PREALLOC)
@@ -123,6 +122,8 @@ fn maps_have_their_types_and_sizes() {
     let server_ids = default.server_ids();
     let elements = default.slots / SLOTS_PER_ELEMENT;
     let clients = default.sources;
+    let (vips, places) = (default.vip_extent(), default.vip_extent().places());
+    let buckets = map::<u32, Bucket>(ARRAY, vips.buckets(), MMAPABLE);
     let mut wanted = maps_of_both(&default);
     wanted.extend([
         (
@@ -162,6 +163,16 @@ fn maps_have_their_types_and_sizes() {
         (
             names::VLANS,
             map::<u32, VlanDevice>(HASH, VlanDevice::ELEMENTS, 0),
+        ),
+        (names::VIP_BUCKETS_V4, buckets.clone()),
+        (names::VIP_BUCKETS_V6, buckets),
+        (
+            names::VIPS_V4,
+            map::<u32, Place<V4>>(ARRAY, places, MMAPABLE),
+        ),
+        (
+            names::VIPS_V6,
+            map::<u32, Place<V6>>(ARRAY, places, MMAPABLE),
         ),
         (names::ERROR_BUDGET, map::<u32, Budget>(PER_CPU_ARRAY, 1, 0)),
         // An interface's index, and room for a program's: struct bpf_devmap_val.

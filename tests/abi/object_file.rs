@@ -144,6 +144,15 @@ impl ObjectFile {
         (of.size(), fields)
     }
 
+    /// The type of a struct's field.
+    pub(crate) fn member(&self, of: &Type, name: &str) -> Type {
+        let Type::Struct(of) = of else {
+            panic!("{} is not a struct", of.name());
+        };
+        let found = of.members.iter().find(|member| self.name(*member) == name);
+        self.follow(found.unwrap_or_else(|| panic!("the struct has no `{name}`")))
+    }
+
     fn size(&self, of: &Type) -> usize {
         match of {
             Type::Int(int) => int.size(),

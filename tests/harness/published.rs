@@ -13,11 +13,11 @@ use aya::{
 };
 use lb_common::{
     backend::Backend,
-    family::{Address4, Address6},
+    family::{Address4, Address6, Family, V4, V6},
     flow::{Flow, FlowKey, Reply},
     load::Load,
     names,
-    vip::{Vip, VipKey},
+    placement::{self, Bucket, Extent, Place},
 };
 
 use crate::bpffs::Bpffs;
@@ -57,8 +57,8 @@ impl Published {
                 .expect("a path below")
                 .to_owned(),
         };
-        published.read_vips::<Address4>(&directory, names::VIPS_V4);
-        published.read_vips::<Address6>(&directory, names::VIPS_V6);
+        published.read_vips::<V4>(&directory, [names::VIP_BUCKETS_V4, names::VIPS_V4]);
+        published.read_vips::<V6>(&directory, [names::VIP_BUCKETS_V6, names::VIPS_V6]);
         published.read_backends(&directory);
         published
     }
@@ -115,14 +115,21 @@ impl Published {
             + count::<Address6, Reply<Address6>>(&directory, names::REPLIES_V6)
     }
 
-    fn read_vips<A: Copy + Into<IpAddr>>(&mut self, directory: &Path, name: &str)
+    fn read_vips<F: Family>(&mut self, directory: &Path, [buckets, places]: [&str; 2])
     where
-        VipKey<A>: Pod,
+        Place<F>: Pod,
     {
-        let vips: HashMap<MapData, VipKey<A>, Vip> = open(directory, name);
-        for element in &vips {
-            let (key, vip) = element.expect("a VIP");
-            if vip.service != 0 && key.prefix == 0 {
+        let buckets: Array<MapData, Bucket> = open(directory, buckets);
+        let places: Array<MapData, Place<F>> = open(directory, places);
+        let extent = Extent::of(buckets.len());
+        for (number, place) in (0..).zip(places.iter()) {
+            let Place {
+                key, ticket, vip, ..
+            } = place.expect("a place");
+            let hash = placement::hash::<F>(&key);
+            let published = buckets.get(&extent.bucket(hash), 0).expect("a bucket");
+            let is_found = published == ticket && extent.place(hash, ticket) == number;
+            if ticket != 0 && is_found && vip.service != 0 && key.prefix == 0 {
                 let address = key.address.into();
                 self.vips.insert((address, key.port.get(), key.protocol));
             }

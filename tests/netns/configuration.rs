@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use lb_common::names::{ABI_VERSION, VIPS_V4};
+use lb_common::names::{ABI_VERSION, VIP_PREFIXES_V4};
 use lb_tests::{bed::VIP_V4, control::Control, netns, traffic, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -203,7 +203,7 @@ fn applied_configurations_are_kept_compared_and_brought_back() {
     assert_eq!(running(&mut control), changed);
 }
 
-/// Elements that the daemon takes for somebody else's fill a map, so that the kernel has no room where the daemon sees
+/// Elements that the daemon takes for somebody else's fill the map of IPv4 prefixes that are VIPs, so that the kernel has no room where the daemon sees
 /// some.
 struct Filling {
     pin: String,
@@ -216,19 +216,17 @@ impl Filling {
         let shown = netns::command("bpftool", &["-j", "map", "show", "pinned", &pin]);
         let map: Value = serde_json::from_str(&shown).expect("bpftool writes JSON");
         let number = |field: &str| map[field].as_u64().expect("a number");
-        let value = vec!["0"; usize::try_from(number("bytes_value")).expect("small")];
+        // Of a length that no prefix has.
+        let value = vec!["255"; usize::try_from(number("bytes_value")).expect("small")];
         let mut filling = Self {
             pin,
             keys: Vec::new(),
         };
         for element in 0..number("max_entries") {
-            let mut key =
-                vec!["238".to_owned(); usize::try_from(number("bytes_key")).expect("small")];
-            key[0] = element.to_string();
+            let key = format!("32 0 0 0 238 238 238 {element}");
             let line = format!(
-                "map update pinned {} key {} value {}",
+                "map update pinned {} key {key} value {}",
                 filling.pin,
-                key.join(" "),
                 value.join(" ")
             );
             let arguments: Vec<&str> = line.split(' ').collect();
@@ -236,7 +234,7 @@ impl Filling {
             if !updated.expect("running bpftool").status.success() {
                 break;
             }
-            filling.keys.push(key.join(" "));
+            filling.keys.push(key);
         }
         assert!(!filling.keys.is_empty(), "the map was full before");
         filling
@@ -268,14 +266,15 @@ fn what_the_kernel_refuses_half_way_is_undone() {
     let before = running(&mut control);
     let pins = scene.instance.bpffs().path();
     let maps = format!("maps-v{ABI_VERSION}");
-    let filling = Filling::new(&pins.join(maps).join(VIPS_V4));
+    let filling = Filling::new(&pins.join(maps).join(VIP_PREFIXES_V4));
 
     // The second backend and the new table are written before the kernel has no room for the new VIP.
+    let vip = "203.0.113.0/28:8081/tcp";
     let next = format!("{web}[[service.backend]]\naddress = \"{two}\"\n")
-        .replace("vips = [", &format!("vips = [\"{VIP_V4}:8081/tcp\", "));
+        .replace("vips = [", &format!("vips = [\"{vip}\", "));
     let planned = control.must("config.plan", &json!({"toml": next}));
     let steps = planned["steps"].as_array().expect("steps").clone();
-    let publish = format!("publish {VIP_V4}:8081/tcp");
+    let publish = format!("publish {vip}");
     let place = |start: &str| {
         steps
             .iter()

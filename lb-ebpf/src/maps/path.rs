@@ -49,7 +49,8 @@ pub fn path<F: PathMaps>(alias: F::Address) -> Option<&'static Path<F::Address>>
         bits: 0,
         address: alias,
     });
-    // SAFETY: the element's memory stays the map's, as in `vip`; what was written in between is at worst another
+    // SAFETY: the element's memory stays the map's. The daemon replaces elements, but the kernel keeps a replaced one
+    // for the next write on the same CPU and does not wait for readers; what was written in between is at worst another
     // backend's path, which a probe of this moment takes.
     unsafe { F::paths().get(&aligned.key.address) }
 }

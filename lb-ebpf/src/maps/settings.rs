@@ -4,6 +4,7 @@
 use aya_ebpf::Global;
 use lb_common::{
     budget::Rate,
+    placement::Extent,
     settings::{Settings, SourceNat},
 };
 
@@ -50,6 +51,13 @@ pub fn icmp_errors() -> Rate {
 #[must_use]
 pub fn gue_port() -> u32 {
     constant!(gue_port)
+}
+
+/// How many buckets and places for VIPs there are.
+#[inline(always)]
+#[must_use]
+pub fn vip_extent() -> Extent {
+    Extent::from_shift(constant!(vip_shift))
 }
 
 /// Whether `feature`, one of those of [`Settings`], is in use.

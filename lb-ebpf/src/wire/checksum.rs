@@ -82,11 +82,11 @@ impl Change {
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits before")]
     pub const fn apply(self, checksum: [u8; 2]) -> [u8; 2] {
-        let mut sum = self.0 + (!Be16::from_bytes(checksum).raw()) as u64;
-        sum = (sum & 0xffff_ffff) + (sum >> 32);
-        sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
+        let sum = self.0 + (!Be16::from_bytes(checksum).raw()) as u64;
+        // A number and itself with its halves exchanged: the upper half of their sum is that of both halves and of the
+        // carry of it, which goes around. 0 for 0 alone, as if it were done step by step.
+        let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+        let sum = sum.wrapping_add(sum.rotate_left(16)) >> 16;
         Be16::from_raw(!sum as u16).to_bytes()
     }
 }
@@ -136,6 +136,34 @@ mod tests {
                 .iter()
                 .fold(Change::none(), |sum, word| sum.added(Be16::new(*word)));
             assert_eq!(u16::from_be_bytes(sum.checksum()), checksum(&words));
+        }
+    }
+
+    #[test]
+    fn sums_of_any_size_are_folded_as_if_step_by_step() {
+        let step_by_step = |sum: u64| {
+            let mut sum = u128::from(sum);
+            while sum > 0xffff {
+                sum = (sum & 0xffff) + (sum >> 16);
+            }
+            !u16::try_from(sum).unwrap()
+        };
+        // All of 16 bits at either end and at the seams, about every carry that there is, and others.
+        let ends = (0..=0xffff).flat_map(|low| [low, low << 8, low << 16, low << 24, low << 40]);
+        let edges = (0..64)
+            .flat_map(|bit| (0..64).map(move |other| (1_u64 << bit).wrapping_sub(1 << other)));
+        let tops =
+            (0..=0xffff).flat_map(|low| [u64::MAX - 0xffff - low, u64::from(u32::MAX) - low]);
+        let mut state = 1_u64;
+        let random = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            state.rotate_left(21) >> 1
+        });
+        for sum in ends.chain(edges).chain(tops).chain(random.take(1 << 20)) {
+            // The checksum that adds nothing, and less than it could be, so that nothing overflows.
+            let sum = sum.min(u64::MAX - 0xffff);
+            let folded = Be16::from_bytes(Change(sum).apply([0xff, 0xff])).raw();
+            assert_eq!(folded, step_by_step(sum), "{sum:#x}");
         }
     }
 

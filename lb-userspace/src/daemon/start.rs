@@ -317,8 +317,8 @@ fn program_settings(settings: &DaemonSettings) -> Settings {
         icmp_errors_per_second: Settings::ICMP_ERRORS_PER_SECOND,
         gue_port: settings.gue_port,
         snat: settings.snat.to_program(super::host::host().cpus),
-        // For `Kernel`, which knows what is in use.
-        features: 0,
+        // For `Kernel`, which knows what is in use, and how large the maps are.
+        ..Settings::DEFAULT
     }
 }
 

@@ -1,5 +1,4 @@
 //! The arena of lookup tables, mapped into this process: slots are written with plain stores.
-#![expect(unsafe_code, reason = "memory shared with the kernel")]
 
 use std::{
     io,
@@ -8,40 +7,23 @@ use std::{
 };
 
 use lb_common::table::{SLOTS_PER_ELEMENT, Slot};
-use memmap2::{MmapOptions, MmapRaw};
 
-use super::Region;
+use super::{Region, mapped::Mapped};
 
 /// The mapped arena.
-pub(super) struct Arena {
-    map: MmapRaw,
-    slots: u32,
-}
+pub(super) struct Arena(Mapped);
 
 impl Arena {
     /// Maps the `BPF_F_MMAPABLE` array behind `fd`, of `elements` elements.
     pub(super) fn new(fd: &impl AsRawFd, elements: u32) -> io::Result<Self> {
         let slots = elements * SLOTS_PER_ELEMENT;
-        let map = MmapOptions::new()
-            .len(slots as usize * size_of::<Slot>())
-            .map_raw(fd.as_raw_fd())?;
-        Ok(Self { map, slots })
+        Mapped::new(fd, slots as usize * size_of::<Slot>()).map(Self)
     }
 
     /// The slots of `region`, as the kernel shares them; `None` if it lies outside the arena.
     fn cells(&self, region: Region) -> Option<&[AtomicU32]> {
         let end = region.offset.checked_add(region.slots)?;
-        if end > self.slots {
-            return None;
-        }
-        #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins at a page")]
-        let first = self.map.as_mut_ptr().cast::<AtomicU32>();
-        // SAFETY: the mapping is `slots` words long (`new`), page-aligned, lives as long as `self`, and is
-        // shared with the kernel only, which reads whole words: `AtomicU32` has that layout and allows
-        // others to read and write at any time. `region` was checked to lie within.
-        Some(unsafe {
-            std::slice::from_raw_parts(first.add(region.offset as usize), region.slots as usize)
-        })
+        self.0.words(region.offset as usize..end as usize)
     }
 
     /// Writes a table. Whoever publishes `region` afterwards makes it visible: the map update is a

@@ -40,7 +40,7 @@ use super::{
 use anchor::Anchors;
 use heritage::Older;
 pub use heritage::Origin;
-pub(super) use step::absent_is_fine;
+pub(super) use step::{absent_is_fine, grace};
 
 /// The maps of one instance.
 pub struct Kernel {
@@ -137,7 +137,7 @@ impl Kernel {
         let arena = Arena::new(&tables.fd().as_fd(), abi::elements(capacity.slots))
             .context("map the arena")?;
         Ok(Self {
-            vips: VipMaps::take(maps)?,
+            vips: VipMaps::take(maps, capacity.vip_extent())?,
             backends: take(maps, names::BACKENDS)?,
             servers: take(maps, names::SERVER_IDS)?,
             traffic: take(maps, names::TRAFFIC)?,
@@ -339,7 +339,8 @@ impl Dataplane for Kernel {
     }
 
     fn refresh(&mut self) -> Result<(), DataplaneError> {
-        self.actual = self.read().map_err(|source| DataplaneError {
+        let read = self.vips.refresh().and_then(|()| self.read());
+        self.actual = read.map_err(|source| DataplaneError {
             action: "read the maps".to_owned(),
             source,
         })?;

@@ -50,6 +50,7 @@ pub(super) fn load(
     } else {
         wanted
     };
+    let settings = sized(settings, capacity);
     let mut loader = EbpfLoader::new();
     for name in names::MAPS {
         loader.map_pin_path(name, maps.join(name));
@@ -61,6 +62,7 @@ pub(super) fn load(
 /// others are new and nobody else's.
 pub(super) fn load_beside(pins: &Pins, settings: Settings, capacity: Capacity) -> Result<Loaded> {
     let maps = pins.maps();
+    let settings = sized(settings, capacity);
     let mut loader = EbpfLoader::new();
     for name in names::MAPS {
         if trial::WRITTEN.contains(&name) {
@@ -83,6 +85,14 @@ pub(super) fn load_beside(pins: &Pins, settings: Settings, capacity: Capacity) -
     finish(&mut loader, &settings, capacity, BALANCER)
 }
 
+/// `settings` for a program whose maps have these sizes.
+const fn sized(settings: Settings, capacity: Capacity) -> Settings {
+    Settings {
+        vip_shift: capacity.vip_extent().shift(),
+        ..settings
+    }
+}
+
 /// Loads a program of the object with maps of these sizes.
 fn finish<'a>(
     loader: &mut EbpfLoader<'a>,
@@ -91,10 +101,13 @@ fn finish<'a>(
     [jumbo, plain]: Forms,
 ) -> Result<Loaded> {
     let object = object()?;
+    let vips = capacity.vip_extent();
     loader
         .override_global(names::SETTINGS, settings, true)
-        .map_max_entries(names::VIPS_V4, capacity.vips)
-        .map_max_entries(names::VIPS_V6, capacity.vips)
+        .map_max_entries(names::VIP_BUCKETS_V4, vips.buckets())
+        .map_max_entries(names::VIP_BUCKETS_V6, vips.buckets())
+        .map_max_entries(names::VIPS_V4, vips.places())
+        .map_max_entries(names::VIPS_V6, vips.places())
         .map_max_entries(names::VIP_PREFIXES_V4, capacity.vips)
         .map_max_entries(names::VIP_PREFIXES_V6, capacity.vips)
         .map_max_entries(names::TABLES, abi::elements(capacity.slots))
@@ -168,7 +181,8 @@ pub(super) fn pinned_capacity(maps: &Path) -> Result<Capacity> {
     Ok(Capacity {
         slots: max_entries(maps, names::TABLES)? * SLOTS_PER_ELEMENT,
         backends: max_entries(maps, names::BACKENDS)?,
-        vips: max_entries(maps, names::VIPS_V4)?,
+        // The others are larger than what was asked for.
+        vips: max_entries(maps, names::VIP_PREFIXES_V4)?,
         flows: max_entries(maps, names::FLOWS_V4)?,
         sources: max_entries(maps, names::SOURCES_V4)?,
     })

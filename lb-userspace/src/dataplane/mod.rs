@@ -16,6 +16,7 @@ mod load;
 mod loads;
 #[cfg(feature = "log")]
 pub mod log;
+mod mapped;
 #[cfg(test)]
 pub(crate) mod memory;
 mod paths;
@@ -35,6 +36,8 @@ use std::{
 
 use lb_common::{
     backend::BackendId,
+    placement::Extent,
+    settings::Settings,
     table::{SLOTS_PER_ELEMENT, Slot},
     traffic::Traffic,
     vlan::VlanDevice,
@@ -50,6 +53,7 @@ pub use features::Features;
 pub use flows::{FlowTables, Hashes, RememberedFlow};
 pub use loads::Counted;
 pub use pins::Pins;
+pub use vips::placement;
 
 /// The number of a service in the maps, from 1 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -288,6 +292,12 @@ impl Capacity {
         if quarter == 0 { 1 } else { quarter }
     }
 
+    /// Buckets and places for VIPs.
+    #[must_use]
+    pub const fn vip_extent(&self) -> Extent {
+        Extent::of(self.vips)
+    }
+
     /// QUIC server ids of all services: two for each backend, so that each can have an old and a new one.
     #[must_use]
     pub const fn server_ids(&self) -> u32 {
@@ -300,7 +310,7 @@ impl Default for Capacity {
         Self {
             slots: 1 << 21,
             backends: 4_096,
-            vips: 4_096,
+            vips: Settings::VIPS,
             flows: 1 << 18,
             sources: 1 << 16,
         }

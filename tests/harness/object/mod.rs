@@ -17,6 +17,7 @@ mod prefixes;
 mod run;
 mod size;
 mod sources;
+mod vips;
 
 pub use decap::{Decap, DecapRan};
 pub use pass::PassProgram;
@@ -24,6 +25,7 @@ pub(crate) use run::repeat;
 pub use run::{Action, Ran};
 pub use size::Sizes;
 use size::load;
+use vips::Vips;
 
 use crate::kernel;
 
@@ -37,7 +39,6 @@ use aya::{
 };
 use lb_common::{
     backend::{Backend, BackendId},
-    be::Be16,
     family::{Address4, Address6},
     flow::{Flow, FlowKey, Reply},
     fragment::{FragmentKey, FragmentPorts},
@@ -49,7 +50,7 @@ use lb_common::{
     settings::Settings,
     table::{Element, SLOTS_PER_ELEMENT, Slot},
     translation::Translation,
-    vip::{Vip, VipKey},
+    vip::Vip,
     vlan::VlanDevice,
 };
 
@@ -139,6 +140,7 @@ pub struct Object {
     /// The program for probes, loaded when it is first run.
     probe: (&'static str, bool),
     sizes: Sizes,
+    vips: Vips,
 }
 
 impl Object {
@@ -159,6 +161,7 @@ impl Object {
             program,
             probe: (form.of(names::PROBE, names::PROBE_FRAGS), false),
             sizes,
+            vips: Vips::new(sizes.vip_extent()),
         }
     }
 
@@ -194,20 +197,8 @@ impl Object {
         protocol: u8,
         vip: Vip,
     ) {
-        let port = Be16::new(port);
-        let done = match first {
-            IpAddr::V4(first) => {
-                let key = VipKey::new(Address4::from(first), port, protocol);
-                let key = VipKey { prefix, ..key };
-                self.hash(names::VIPS_V4).insert(key, vip, 0)
-            }
-            IpAddr::V6(first) => {
-                let key = VipKey::new(Address6::from(first), port, protocol);
-                let key = VipKey { prefix, ..key };
-                self.hash(names::VIPS_V6).insert(key, vip, 0)
-            }
-        };
-        done.expect("writing a VIP");
+        let from = (first, prefix);
+        self.vips.put(&mut self.ebpf, from, (port, protocol), vip);
     }
 
     /// Says that there are VIPs of a prefix: its first address and its length.

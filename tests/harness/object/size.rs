@@ -1,7 +1,7 @@
 //! How large a test's maps are, and the object with maps of such sizes.
 
 use aya::{Ebpf, EbpfLoader};
-use lb_common::{names, settings::Settings, table::SLOTS_PER_ELEMENT};
+use lb_common::{names, placement::Extent, settings::Settings, table::SLOTS_PER_ELEMENT};
 
 use super::{ENTRIES, object_bytes, object_path};
 
@@ -16,6 +16,13 @@ pub struct Sizes {
     pub vips: u32,
     /// Flows of IPv4, and of IPv6; as many replies.
     pub flows: [u32; 2],
+}
+
+impl Sizes {
+    /// Buckets and places for VIPs.
+    pub(super) const fn vip_extent(&self) -> Extent {
+        Extent::of(self.vips)
+    }
 }
 
 impl Default for Sizes {
@@ -34,11 +41,18 @@ pub(super) fn load(settings: &Settings, sizes: Sizes) -> Ebpf {
     /// Fragments and sources of one IP version.
     const OTHERS: u32 = 1_024;
     let [flows_v4, flows_v6] = sizes.flows;
+    let vips = sizes.vip_extent();
+    let settings = Settings {
+        vip_shift: vips.shift(),
+        ..*settings
+    };
     let mut loader = EbpfLoader::new();
-    loader.override_global(names::SETTINGS, settings, true);
+    loader.override_global(names::SETTINGS, &settings, true);
     for (name, entries) in [
-        (names::VIPS_V4, sizes.vips),
-        (names::VIPS_V6, sizes.vips),
+        (names::VIP_BUCKETS_V4, vips.buckets()),
+        (names::VIP_BUCKETS_V6, vips.buckets()),
+        (names::VIPS_V4, vips.places()),
+        (names::VIPS_V6, vips.places()),
         (names::TABLES, sizes.slots.div_ceil(SLOTS_PER_ELEMENT)),
         (names::BACKENDS, sizes.backends),
         (names::TRAFFIC, sizes.backends),

@@ -49,7 +49,7 @@ pub(super) fn instructions(
   Kill a backend's server:{kill}
   Look at what is in the kernel:
     ip -n {balancer} -s link show to-client
-    bpftool map dump pinned {pins}/maps-v*/VIPS_V4
+    bpftool map dump pinned {pins}/maps-v*/VIPS_V4 | grep -A 10 'ticket.: [1-9]'
   Take everything down:
     {take_down}
 ",

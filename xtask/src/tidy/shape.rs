@@ -18,7 +18,7 @@ const UNSAFE_PLACES: [&str; 9] = [
     "lb-ebpf/src/main.rs",
     "lb-ebpf/src/maps",
     "lb-ebpf/src/route.rs",
-    "lb-userspace/src/dataplane/arena",
+    "lb-userspace/src/dataplane/mapped",
     "tests/bench/ebpf/src/frame.rs",
     "tests/bench/ebpf/src/main.rs",
     "tests/bench/ebpf/src/state.rs",

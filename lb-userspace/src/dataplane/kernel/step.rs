@@ -65,7 +65,10 @@ impl Kernel {
             }
             Step::Block(prefix) => self.blocklist.insert(*prefix)?,
             Step::Unblock(prefix) => absent_is_fine(self.blocklist.remove(*prefix))?,
-            Step::Grace => grace()?,
+            Step::Grace => {
+                grace()?;
+                self.vips.settle()?;
+            }
         }
         Ok(())
     }
@@ -74,7 +77,7 @@ impl Kernel {
 /// Waits for a grace period of RCU: every program run that began before has ended (membarrier(2)). Kernels
 /// booted with `nohz_full` refuse; there a pause that is thousands of times longer than the longest run must
 /// do.
-fn grace() -> io::Result<()> {
+pub(in crate::dataplane) fn grace() -> io::Result<()> {
     const PAUSE: Duration = Duration::from_millis(100);
     match membarrier(MembarrierCommand::Global) {
         Err(Errno::INVAL) => thread::sleep(PAUSE),
