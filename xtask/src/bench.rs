@@ -5,7 +5,7 @@ use std::path::{self, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
-use crate::{ebpf, setup, shell, workspace};
+use crate::{ebpf, setup, shell, verify, workspace};
 
 /// A benchmark, and what it is to be told.
 #[derive(Clone, Debug, Subcommand)]
@@ -62,6 +62,9 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// What the verifier and the JIT of this kernel make of each program, with few and with all features, as root; fails
+    /// if one is over its budget in xtask/budgets.toml
+    Verify(verify::Bench),
     /// How long it takes from the third failed probe of a backend to the new table in the kernel, as root; needs what
     /// `cargo xtask build` leaves
     Reaction {
@@ -100,6 +103,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
     // What is measured there has a profile of its own; the driver need not be built anew.
     let is_in_kernel = matches!(benchmark, Benchmark::Packet { .. });
     let (name, arguments, json) = match benchmark {
+        Benchmark::Verify(bench) => return verify::bench(&bench),
         Benchmark::Packet {
             rows,
             quick,
@@ -111,8 +115,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ebpf::build_bench_object()?;
             let cpu = cpu.map(|cpu| ("--cpu", cpu.to_string()));
             let rows = rows.map(|rows| ("--rows", rows));
-            let effort = ("--effort", if quick { "quick" } else { "full" }.to_owned());
-            let arguments = [effort].into_iter().chain(cpu).chain(rows);
+            let arguments = [effort(quick)].into_iter().chain(cpu).chain(rows);
             ("packet", arguments.collect(), json)
         }
         Benchmark::Consistency {
@@ -169,7 +172,10 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
         }
     };
     let mut command = workspace::cargo("bench");
-    command.args(["--quiet", "--package", "lb-tests", "--bench", name]);
+    command
+        .args(["--quiet", "--package", "lb-tests", "--bench", name])
+        // Daemons with many thousands of backends may take minutes for an answer, which is then a figure.
+        .env("LB_TEST_PATIENCE", "15");
     if is_in_kernel {
         command.args(["--profile", "dev"]);
     }
@@ -183,4 +189,9 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
         command.arg("--json").arg(file);
     }
     shell::run("running the benchmark", &mut command)
+}
+
+/// How much a benchmark is to measure.
+fn effort(quick: bool) -> (&'static str, String) {
+    ("--effort", if quick { "quick" } else { "full" }.to_owned())
 }

@@ -14,7 +14,7 @@ use crate::{
     demo, setup,
     shell::{self, AlreadySaid},
     test::{self, Report},
-    tidy, torture,
+    tidy, torture, verify,
     vm::{Extent, Kernel},
     workspace,
 };
@@ -45,6 +45,7 @@ pub(crate) fn run() -> Result<()> {
         step("tidy", tidy::run),
         step("deny", deny),
         step("doc", doc),
+        step("verify", || verify::bench(&verify::Bench::default())),
         step("test", || suites(&mut report)),
         step("kernels", || kernels(&mut untried)),
         step("torture", torture),

@@ -95,7 +95,7 @@ pub(super) fn job(extent: Extent, filter: Option<&str>) -> Result<Job> {
 fn verify() -> Result<Step> {
     let figures = "/tmp/verify.json";
     let object = ebpf::object_path().display().to_string();
-    let arguments = [VERIFY, "--object", &object, "--json", figures];
+    let arguments = [VERIFY, "--object", &object, "--json", figures, "--budgets"];
     Ok(Step {
         suite: VERIFY.to_owned(),
         program: std::env::current_exe().context("looking for this program's file")?,
