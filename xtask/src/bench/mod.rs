@@ -44,6 +44,19 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// What the control plane takes: tables, the socket, fleets of up to 100,000 backends; as root; needs what
+    /// `cargo xtask build` leaves
+    Control {
+        /// Fewer repetitions, and fleets of at most 1,000 backends
+        #[arg(long)]
+        quick: bool,
+        /// Only this part: tables, socket or sizes
+        #[arg(long, value_name = "PART")]
+        part: Option<String>,
+        /// Write the figures to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What probing costs the daemon, and how late probes begin, as root; needs what `cargo xtask build` leaves
     Probes {
         /// How many backends
@@ -132,6 +145,11 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
                 ("--seed", seed.to_string()),
             ];
             ("consistency", arguments.to_vec(), json)
+        }
+        Benchmark::Control { quick, part, json } => {
+            let part = part.map(|part| ("--part", part));
+            let arguments = [effort(quick)].into_iter().chain(part);
+            ("control", arguments.collect(), json)
         }
         Benchmark::Probes {
             backends,
