@@ -57,6 +57,19 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Packets per second through real devices, beside the least of programs and the kernel; and TCP through the
+    /// balancer, beside the kernel's NAT and a proxy; as root; needs what `cargo xtask build` leaves
+    Path {
+        /// Fewer rounds: figures for a first look
+        #[arg(long)]
+        quick: bool,
+        /// Only this part: packets or tcp
+        #[arg(long, value_name = "PART")]
+        part: Option<String>,
+        /// Write the figures to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What probing costs the daemon, and how late probes begin, as root; needs what `cargo xtask build` leaves
     Probes {
         /// How many backends
@@ -150,6 +163,13 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             let part = part.map(|part| ("--part", part));
             let arguments = [effort(quick)].into_iter().chain(part);
             ("control", arguments.collect(), json)
+        }
+        Benchmark::Path { quick, part, json } => {
+            setup::run()?;
+            ebpf::build_bench_object()?;
+            let part = part.map(|part| ("--part", part));
+            let arguments = [effort(quick)].into_iter().chain(part);
+            ("path", arguments.collect(), json)
         }
         Benchmark::Probes {
             backends,
