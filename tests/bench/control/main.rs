@@ -9,7 +9,7 @@ mod size;
 mod socket;
 mod table;
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::Write as _, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -52,6 +52,8 @@ enum Part {
 /// All figures.
 #[derive(Default, Serialize)]
 struct Measured {
+    /// What the disk takes to keep a page, the median: a part of every change.
+    fsync_p50_ms: f64,
     tables: Vec<table::Row>,
     socket: Vec<socket::Row>,
     sizes: Vec<size::Row>,
@@ -61,7 +63,11 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let quick = options.effort == Effort::Quick;
     let is_wanted = |part| options.part.is_none_or(|only| only == part);
-    let mut measured = Measured::default();
+    let mut measured = Measured {
+        fsync_p50_ms: fsync_ms()?,
+        ..Measured::default()
+    };
+    println!("a page to disk: {:.2} ms", measured.fsync_p50_ms);
     if is_wanted(Part::Tables) {
         measured.tables = table::measure(quick)?;
     }
@@ -76,4 +82,19 @@ fn main() -> Result<()> {
     };
     let text = serde_json::to_string_pretty(&measured)? + "\n";
     fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+/// What it takes to write a page to where daemons keep their state here, and to have it on the disk.
+fn fsync_ms() -> Result<f64> {
+    let directory = tempfile::TempDir::with_prefix("lbt-").context("making a directory")?;
+    let file = directory.path().join("page");
+    let mut taken = Vec::new();
+    for _ in 0..50 {
+        let begin = Instant::now();
+        let mut page = fs::File::create(&file).context("creating a file")?;
+        page.write_all(&[0x5a; 4_096]).context("writing a page")?;
+        page.sync_all().context("having a page on the disk")?;
+        taken.push(fleet::milliseconds(begin));
+    }
+    Ok(fleet::percentile(&mut taken, 50))
 }

@@ -5,6 +5,8 @@ use std::path::{self, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
+mod report;
+
 use crate::{ebpf, setup, shell, verify, workspace};
 
 /// A benchmark, and what it is to be told.
@@ -107,6 +109,8 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Runs the benchmarks of docs/benchmarks.md and writes it, with its plots
+    Report(report::Options),
     /// What a change moves in a lookup table, how even the table stays, and how long it takes to build
     Tables {
         /// Fleets to take the mean of
@@ -130,6 +134,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
     let is_in_kernel = matches!(benchmark, Benchmark::Packet { .. });
     let (name, arguments, json) = match benchmark {
         Benchmark::Verify(bench) => return verify::bench(&bench),
+        Benchmark::Report(options) => return report::run(&options),
         Benchmark::Packet {
             rows,
             quick,

@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 mod budget;
 mod cost;
@@ -46,12 +47,26 @@ pub(crate) struct Bench {
     /// Take what is measured for the budgets of this kernel
     #[arg(long)]
     accept: bool,
-    /// Measure nothing, and take the figures in FILE, which `verify --json` has written on this or another machine
+    /// Measure nothing, and take the figures in FILE: what `verify` or `test --vm` has written by its `--json`
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
     /// Write the figures to FILE as well
     #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
+    /// Not held against budgets.
+    #[arg(skip)]
+    is_only_told: bool,
+}
+
+impl Bench {
+    /// Figures alone, also in the file `json`.
+    pub(crate) fn told(json: Option<PathBuf>) -> Self {
+        Self {
+            json,
+            is_only_told: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Builds the object, loads every program of it with every feature, prints what each costs.
@@ -76,20 +91,41 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// # Errors
 /// As those of [`run`].
 pub(crate) fn bench(bench: &Bench) -> Result<()> {
-    let report = match &bench.figures {
-        None => measured(None, &[Variant::Least, Variant::All], None)?,
+    let reports = match &bench.figures {
+        None => vec![measured(None, &[Variant::Least, Variant::All], None)?],
         Some(file) => {
             let text = fs::read_to_string(file);
             let text = text.with_context(|| format!("reading {}", file.display()))?;
-            serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?
+            let value = serde_json::from_str(&text);
+            reports(value.with_context(|| format!("reading {}", file.display()))?)
         }
     };
-    print(&report);
-    write(&report, bench.json.as_deref())?;
-    if bench.accept {
-        return accept(&report);
+    ensure!(
+        !reports.is_empty(),
+        "there are no figures of `verify` in that file"
+    );
+    for report in &reports {
+        print(report);
+        write(report, bench.json.as_deref())?;
+        if bench.accept {
+            accept(report)?;
+        } else if !bench.is_only_told {
+            judge(report)?;
+        }
     }
-    judge(&report)
+    Ok(())
+}
+
+/// All reports in a value, however deep.
+fn reports(value: Value) -> Vec<Report> {
+    if let Ok(report) = Report::deserialize(&value) {
+        return vec![report];
+    }
+    match value {
+        Value::Array(values) => values.into_iter().flat_map(reports).collect(),
+        Value::Object(fields) => fields.into_iter().flat_map(|(_, it)| reports(it)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
 }
 
 fn measured(object: Option<&Path>, variants: &[Variant], log: Option<&Path>) -> Result<Report> {
@@ -174,5 +210,26 @@ fn print(report: &Report) {
             cost.jited_bytes,
             cost.load_ms
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reports_are_found_in_what_tests_on_other_kernels_write() {
+        let report = |kernel: &str| json!({"kernel": kernel, "programs": []});
+        let whole = json!({"kernels": {
+            "5.10": {"passed": 3, "programs": report("5.10.0-46-amd64")},
+            "newest": {"passed": 3, "programs": report("7.3.4")},
+            "6.1": "no mirror",
+        }});
+        let kernels: Vec<String> = reports(whole).into_iter().map(|it| it.kernel).collect();
+        assert_eq!(kernels, ["5.10.0-46-amd64", "7.3.4"]);
+        assert_eq!(reports(report("6.18")).len(), 1);
+        assert!(reports(json!([1, "x"])).is_empty());
     }
 }
