@@ -45,13 +45,17 @@ enum Part {
     Packets,
     /// TCP.
     Tcp,
+    /// Instructions of a packet, where the clock counts them: in a guest of `cargo xtask bench vm`.
+    Instructions,
 }
 
 /// All figures.
 #[derive(Default, Serialize)]
-struct Measured {
+struct All {
     packets: Vec<rate::Row>,
     tcp: Vec<stream::Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    instructions: Vec<rate::Count>,
     /// What could not be measured, and why.
     not_measured: Vec<String>,
 }
@@ -78,13 +82,19 @@ impl Figures {
 fn main() -> Result<()> {
     let options = Options::parse();
     let quick = options.effort == Effort::Quick;
-    let is_wanted = |part| options.part.is_none_or(|only| only == part);
-    let mut measured = Measured::default();
+    let is_wanted = |part| match options.part {
+        None => part != Part::Instructions,
+        Some(only) => only == part,
+    };
+    let mut measured = All::default();
     if is_wanted(Part::Packets) {
         measured.packets = rate::measure(quick, &mut measured.not_measured)?;
     }
     if is_wanted(Part::Tcp) {
         measured.tcp = stream::measure(quick, &mut measured.not_measured)?;
+    }
+    if is_wanted(Part::Instructions) {
+        measured.instructions = rate::count(&mut measured.not_measured)?;
     }
     for why in &measured.not_measured {
         println!("NOT MEASURED: {why}");

@@ -114,3 +114,12 @@ pub(crate) fn nftables(namespace: &Namespace, vip: &str, to: &str) {
     );
     let _ = namespace.run("nft", &[&rules]);
 }
+
+/// Has IPVS send on to the host `to` what is for `vip`, as it is.
+pub(crate) fn ipvs(namespace: &Namespace, vip: &str, to: &str) {
+    let (address, _) = vip.split_once(':').unwrap_or((vip, ""));
+    // It takes what is for this host.
+    namespace.ip(&format!("address add {address}/32 dev lo"));
+    let _ = namespace.run("ipvsadm", &["-A", "-u", vip, "-s", "rr"]);
+    let _ = namespace.run("ipvsadm", &["-a", "-u", vip, "-r", to, "-g"]);
+}

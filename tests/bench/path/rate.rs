@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya::Ebpf;
 use lb_tests::{
     cost::{Floor, Generator, put},
-    netns::{Namespace, command, join},
+    kernel,
+    netns::{Namespace, join},
     packet::Packet,
 };
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     Figures, has,
@@ -38,9 +38,11 @@ enum Subject {
     Ours(&'static str, &'static str),
     Forwarding,
     Nftables,
+    /// Its direct routing.
+    Ipvs,
 }
 
-const SUBJECTS: [(&str, Subject); 9] = [
+const SUBJECTS: [(&str, Subject); 10] = [
     ("drop", Subject::Drop),
     ("tx", Subject::Transmit),
     ("ours-l2-same-interface", Subject::Ours("l2", BEFORE)),
@@ -50,6 +52,7 @@ const SUBJECTS: [(&str, Subject); 9] = [
     ("ours-nat", Subject::Ours("nat", BEHIND)),
     ("kernel-forwarding", Subject::Forwarding),
     ("nftables-dnat", Subject::Nftables),
+    ("ipvs-dr", Subject::Ipvs),
 ];
 
 /// One subject.
@@ -66,22 +69,17 @@ pub(crate) struct Row {
 /// Measures all subjects in turn.
 pub(crate) fn measure(quick: bool, not_measured: &mut Vec<String>) -> Result<Vec<Row>> {
     let (rounds, packets) = if quick { (3, 300_000) } else { (10, 1_000_000) };
-    let mut paths = Vec::new();
-    for (name, subject) in SUBJECTS {
-        if subject == Subject::Nftables && !has("nft") {
-            not_measured.push(format!("{name}: there is no `nft` (Debian: nftables)"));
-            continue;
-        }
-        paths.push((name, Path::lay(subject)?, Vec::new(), 0));
-    }
-    bind()?;
+    let mut paths: Vec<_> = lay(not_measured)?
+        .into_iter()
+        .map(|(name, path)| (name, path, Vec::new(), 0))
+        .collect();
     // The first frames of a flow are dearer, and those of a generator.
     for (_, path, _, _) in &paths {
-        let _ = path.send(10_000)?;
+        let _ = path.send(10_000);
     }
     for _ in 0..rounds {
         for (_, path, rates, delivered) in &mut paths {
-            let (arrived, taken) = path.send(packets)?;
+            let (arrived, taken) = path.send(packets);
             *delivered += arrived;
             rates.push(float(arrived) / taken.as_secs_f64() / 1e6);
         }
@@ -106,6 +104,87 @@ pub(crate) fn measure(quick: bool, not_measured: &mut Vec<String>) -> Result<Vec
         }
     });
     Ok(rows.collect())
+}
+
+/// What one packet takes, of all that the machine executes from its generation to its end.
+#[derive(Serialize)]
+pub(crate) struct Count {
+    name: &'static str,
+    instructions: f64,
+}
+
+/// Counts instructions by the clock: what the second half of a run takes, so that what every run takes is not in it. The
+/// median of three; one path after another, so that no daemon's timers are in another's figures.
+pub(crate) fn count(not_measured: &mut Vec<String>) -> Result<Vec<Count>> {
+    const PACKETS: u32 = 20_000;
+    let mut counts = Vec::new();
+    for (name, subject) in SUBJECTS {
+        if let Some(why) = subject.lacks() {
+            not_measured.push(format!("{name}: {why}"));
+            continue;
+        }
+        let path = Path::lay(subject)?;
+        let _ = path.send(PACKETS);
+        let clocked = |sent: u32| -> Result<Duration> {
+            let (arrived, taken) = path.send(sent);
+            // Or more: a host that comes up tells its neighbours.
+            let is_whole = arrived >= u64::from(sent);
+            ensure!(
+                is_whole,
+                "{name}: {arrived} of {sent} packets came to their end"
+            );
+            Ok(taken)
+        };
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            let less = clocked(PACKETS)?;
+            let more = clocked(2 * PACKETS)?.saturating_sub(less).as_nanos();
+            taken.push(float(u64::try_from(more)?) / f64::from(PACKETS));
+        }
+        let instructions = Figures::of(&taken).median;
+        println!("{name:<24} {instructions:>8.0}");
+        counts.push(Count { name, instructions });
+    }
+    Ok(counts)
+}
+
+/// Lays all paths that can be had, and keeps to one CPU.
+fn lay(not_measured: &mut Vec<String>) -> Result<Vec<(&'static str, Path)>> {
+    let mut paths = Vec::new();
+    for (name, subject) in SUBJECTS {
+        match subject.lacks() {
+            Some(why) => not_measured.push(format!("{name}: {why}")),
+            None => paths.push((name, Path::lay(subject)?)),
+        }
+    }
+    bind()?;
+    Ok(paths)
+}
+
+impl Subject {
+    /// What is not there that it needs.
+    fn lacks(self) -> Option<String> {
+        match self {
+            Self::Nftables if !has("nft") => {
+                Some("there is no `nft` (Debian: nftables)".to_owned())
+            }
+            Self::Ipvs => kernel::missing("ip_vs_rr").or_else(|| {
+                let is_there = has("ipvsadm");
+                (!is_there).then(|| "there is no `ipvsadm` (Debian: ipvsadm)".to_owned())
+            }),
+            Self::Nftables
+            | Self::Drop
+            | Self::Transmit
+            | Self::Redirect
+            | Self::Ours(..)
+            | Self::Forwarding => None,
+        }
+    }
+
+    /// Whether the kernel carries packets by itself.
+    const fn is_kernel(self) -> bool {
+        matches!(self, Self::Forwarding | Self::Nftables | Self::Ipvs)
+    }
 }
 
 /// Namespaces with one subject.
@@ -134,11 +213,10 @@ impl Path {
         let (_, sink_mac) = sink.interface("s0");
         let text = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
         // What the kernel forwards is dropped as somebody else's as soon as it has arrived.
-        let sink_mac = match subject {
-            Subject::Forwarding | Subject::Nftables => "02:00:00:00:99:99".to_owned(),
-            Subject::Drop | Subject::Transmit | Subject::Redirect | Subject::Ours(..) => {
-                text(sink_mac)
-            }
+        let sink_mac = if subject.is_kernel() {
+            "02:00:00:00:99:99".to_owned()
+        } else {
+            text(sink_mac)
         };
         for (address, mac, interface) in [
             ("10.1.0.2", text(source_mac), "l0"),
@@ -168,26 +246,28 @@ impl Path {
                 let service = process::service("web", &format!("{VIP}/udp"), mode, backend);
                 Some(Process::product(&balancer, interfaces, &service)?)
             }
-            Subject::Forwarding | Subject::Nftables => {
+            Subject::Forwarding | Subject::Nftables | Subject::Ipvs => {
                 // Without a program it takes frames sent by XDP only with NAPI, which this brings.
                 let _ = balancer.run("ethtool", &["-K", "l0", "gro", "on"]);
                 None
             }
         };
+        if !subject.is_kernel() {
+            programs.push(put(Floor::Drop, &sink, "s0"));
+        }
         match subject {
             Subject::Nftables => process::nftables(&balancer, address(VIP), address(BEHIND)),
-            Subject::Forwarding => {}
-            Subject::Drop | Subject::Transmit | Subject::Redirect | Subject::Ours(..) => {
-                programs.push(put(Floor::Drop, &sink, "s0"));
-            }
-        }
-        let to = match subject {
-            Subject::Forwarding => BEHIND,
+            Subject::Ipvs => process::ipvs(&balancer, VIP, BEHIND),
             Subject::Drop
             | Subject::Transmit
             | Subject::Redirect
             | Subject::Ours(..)
-            | Subject::Nftables => VIP,
+            | Subject::Forwarding => {}
+        }
+        let to = if subject == Subject::Forwarding {
+            BEHIND
+        } else {
+            VIP
         };
         let frame = Packet::udp(CLIENT.parse()?, to.parse()?)
             .without_checksum()
@@ -206,28 +286,23 @@ impl Path {
     }
 
     /// Sends so many packets: how many have come to their end, and the time.
-    fn send(&self, packets: u32) -> Result<(u64, Duration)> {
-        let before = self.arrived()?;
+    fn send(&self, packets: u32) -> (u64, Duration) {
+        let before = self.arrived();
         let taken = self.source.enter(|| self.generator.send(packets));
-        Ok((self.arrived()? - before, taken))
+        (self.arrived() - before, taken)
     }
 
     /// How many packets the interface at the end has received.
-    fn arrived(&self) -> Result<u64> {
-        let (namespace, interface) = match self.subject {
-            Subject::Drop => (&self.balancer, "l0"),
-            Subject::Transmit | Subject::Ours(_, BEFORE) => (&self.source, "g0"),
-            Subject::Redirect | Subject::Ours(..) | Subject::Forwarding | Subject::Nftables => {
-                (&self.sink, "s0")
-            }
-        };
-        let arguments = ["-n", namespace.name(), "-s", "-json", "link", "show", "dev"];
-        let arguments = [arguments.as_slice(), &[interface]].concat();
-        let shown: Value = serde_json::from_str(&command("ip", &arguments))?;
-        let packets = shown.pointer("/0/stats64/rx/packets");
-        packets
-            .and_then(Value::as_u64)
-            .with_context(|| format!("no count of packets in {shown}"))
+    fn arrived(&self) -> u64 {
+        match self.subject {
+            Subject::Drop => self.balancer.received("l0"),
+            Subject::Transmit | Subject::Ours(_, BEFORE) => self.source.received("g0"),
+            Subject::Redirect
+            | Subject::Ours(..)
+            | Subject::Forwarding
+            | Subject::Nftables
+            | Subject::Ipvs => self.sink.received("s0"),
+        }
     }
 }
 

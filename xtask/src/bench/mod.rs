@@ -2,16 +2,32 @@
 
 use std::path::{self, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
 mod report;
+pub(crate) mod vm;
 
 use crate::{ebpf, setup, shell, verify, workspace};
 
 /// A benchmark, and what it is to be told.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Benchmark {
+    /// What the verifier and the JIT of this kernel make of each program, with few and with all features, as root; fails
+    /// if one is over its budget in xtask/budgets.toml
+    Verify(verify::Bench),
+    /// Instructions by packet and path, counted in an emulated guest; fails if one is 3 % over its budget in
+    /// xtask/instructions.toml
+    Vm(vm::Options),
+    /// Runs the benchmarks of docs/benchmarks.md and writes it, with its plots
+    Report(report::Options),
+    #[command(flatten)]
+    Built(Built),
+}
+
+/// A benchmark of the package `lb-tests`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Built {
     /// Nanoseconds that one packet costs the loaded program, beside what any program must do, as root
     Packet {
         /// Measure only rows whose name contains FILTER
@@ -90,9 +106,6 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// What the verifier and the JIT of this kernel make of each program, with few and with all features, as root; fails
-    /// if one is over its budget in xtask/budgets.toml
-    Verify(verify::Bench),
     /// How long it takes from the third failed probe of a backend to the new table in the kernel, as root; needs what
     /// `cargo xtask build` leaves
     Reaction {
@@ -109,8 +122,6 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Runs the benchmarks of docs/benchmarks.md and writes it, with its plots
-    Report(report::Options),
     /// What a change moves in a lookup table, how even the table stays, and how long it takes to build
     Tables {
         /// Fleets to take the mean of
@@ -130,12 +141,22 @@ pub(crate) enum Benchmark {
 /// # Errors
 /// It could not be built, or ended with an error.
 pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
+    match benchmark {
+        Benchmark::Verify(bench) => verify::bench(&bench),
+        Benchmark::Report(options) => report::run(&options),
+        Benchmark::Vm(options) => match vm::run(&options)? {
+            Some(why) => bail!("that kernel cannot be had: {why}"),
+            None => Ok(()),
+        },
+        Benchmark::Built(built) => run_built(built),
+    }
+}
+
+fn run_built(benchmark: Built) -> Result<()> {
     // What is measured there has a profile of its own; the driver need not be built anew.
-    let is_in_kernel = matches!(benchmark, Benchmark::Packet { .. });
+    let is_in_kernel = matches!(benchmark, Built::Packet { .. });
     let (name, arguments, json) = match benchmark {
-        Benchmark::Verify(bench) => return verify::bench(&bench),
-        Benchmark::Report(options) => return report::run(&options),
-        Benchmark::Packet {
+        Built::Packet {
             rows,
             quick,
             cpu,
@@ -149,7 +170,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             let arguments = [effort(quick)].into_iter().chain(cpu).chain(rows);
             ("packet", arguments.collect(), json)
         }
-        Benchmark::Consistency {
+        Built::Consistency {
             backends,
             flows,
             hours,
@@ -164,19 +185,19 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ];
             ("consistency", arguments.to_vec(), json)
         }
-        Benchmark::Control { quick, part, json } => {
+        Built::Control { quick, part, json } => {
             let part = part.map(|part| ("--part", part));
             let arguments = [effort(quick)].into_iter().chain(part);
             ("control", arguments.collect(), json)
         }
-        Benchmark::Path { quick, part, json } => {
+        Built::Path { quick, part, json } => {
             setup::run()?;
             ebpf::build_bench_object()?;
             let part = part.map(|part| ("--part", part));
             let arguments = [effort(quick)].into_iter().chain(part);
             ("path", arguments.collect(), json)
         }
-        Benchmark::Probes {
+        Built::Probes {
             backends,
             interval,
             probe,
@@ -192,7 +213,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ];
             ("probes", arguments.to_vec(), json)
         }
-        Benchmark::Reaction {
+        Built::Reaction {
             backends,
             slots,
             failures,
@@ -205,7 +226,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ];
             ("reaction", arguments.to_vec(), json)
         }
-        Benchmark::Tables {
+        Built::Tables {
             trials,
             slots,
             json,

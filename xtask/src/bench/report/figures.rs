@@ -151,6 +151,19 @@ pub(super) struct Program {
     pub(super) load_ms: f64,
 }
 
+/// What `bench vm` has.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Counted {
+    pub(super) kernel: String,
+    pub(super) instructions: Vec<Count>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Count {
+    pub(super) name: String,
+    pub(super) instructions: f64,
+}
+
 /// All figures that there are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct All {
@@ -160,6 +173,7 @@ pub(super) struct All {
     pub(super) reaction: Option<Taken<Concluded>>,
     pub(super) probes: Option<Taken<Probing>>,
     pub(super) verify: Option<Taken<Verified>>,
+    pub(super) vm: Option<Taken<Counted>>,
 }
 
 impl All {
@@ -175,6 +189,7 @@ impl All {
             reaction: read(directory, "reaction")?,
             probes: read(directory, "probes")?,
             verify: read(directory, "verify")?,
+            vm: read(directory, "vm")?,
         })
     }
 
@@ -190,6 +205,7 @@ impl All {
             ("reaction", self.reaction.as_ref().map(of)),
             ("probes", self.probes.as_ref().map(of)),
             ("verify", self.verify.as_ref().map(of)),
+            ("vm", self.vm.as_ref().map(of)),
         ];
         let there = all.into_iter().filter_map(|(name, it)| Some((name, it?)));
         there.collect()

@@ -21,7 +21,7 @@ use self::{
     machine::Machine,
     section::Document,
 };
-use super::Benchmark;
+use super::{Benchmark, Built, vm};
 use crate::{verify, workspace};
 
 /// What to measure anew.
@@ -47,16 +47,18 @@ enum Part {
     Control,
     Reaction,
     Probes,
+    Vm,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Verify,
         Self::Packet,
         Self::Path,
         Self::Control,
         Self::Reaction,
         Self::Probes,
+        Self::Vm,
     ];
 
     const fn name(self) -> &'static str {
@@ -67,6 +69,7 @@ impl Part {
             Self::Control => "control",
             Self::Reaction => "reaction",
             Self::Probes => "probes",
+            Self::Vm => "vm",
         }
     }
 
@@ -74,35 +77,36 @@ impl Part {
         let json = Some(file);
         match self {
             Self::Verify => Benchmark::Verify(verify::Bench::told(json)),
-            Self::Packet => Benchmark::Packet {
+            Self::Packet => Benchmark::Built(Built::Packet {
                 rows: None,
                 quick,
                 cpu: None,
                 json,
-            },
-            Self::Path => Benchmark::Path {
+            }),
+            Self::Path => Benchmark::Built(Built::Path {
                 quick,
                 part: None,
                 json,
-            },
-            Self::Control => Benchmark::Control {
+            }),
+            Self::Control => Benchmark::Built(Built::Control {
                 quick,
                 part: None,
                 json,
-            },
-            Self::Reaction => Benchmark::Reaction {
+            }),
+            Self::Vm => Benchmark::Vm(vm::Options::told(json)),
+            Self::Reaction => Benchmark::Built(Built::Reaction {
                 backends: 1_000,
                 slots: 65_537,
                 failures: if quick { 20 } else { 100 },
                 json,
-            },
-            Self::Probes => Benchmark::Probes {
+            }),
+            Self::Probes => Benchmark::Built(Built::Probes {
                 backends: 1_000,
                 interval: "1s".to_owned(),
                 probe: "tcp".to_owned(),
                 seconds: if quick { 5 } else { 20 },
                 json,
-            },
+            }),
         }
     }
 }

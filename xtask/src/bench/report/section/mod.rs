@@ -40,6 +40,9 @@ impl Document {
         if let Some(path) = &all.path {
             document.paths(&path.figures)?;
         }
+        if let Some(counted) = &all.vm {
+            document.instructions(&counted.figures)?;
+        }
         if let Some(control) = &all.control {
             document.control(&control.figures)?;
         }

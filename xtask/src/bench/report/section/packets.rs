@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     super::{
-        figures::{All, Packet, Paths},
+        figures::{All, Counted, Packet, Paths},
         plot::{self, Bar, Line},
     },
     Document, table, words,
@@ -45,7 +45,6 @@ impl Document {
 
     pub(super) fn paths(&mut self, paths: &Paths) -> Result<()> {
         self.say(words::PATH);
-        let kind = |name: &str| usize::from(!name.starts_with("ours"));
         let bar = |name: &str, value| Bar {
             name: name.to_owned(),
             value,
@@ -100,6 +99,40 @@ impl Document {
         Ok(())
     }
 
+    pub(super) fn instructions(&mut self, counted: &Counted) -> Result<()> {
+        self.say(words::INSTRUCTIONS);
+        let counts = &counted.instructions;
+        let least = counts.iter().map(|it| it.instructions);
+        let least = least.fold(f64::INFINITY, f64::min);
+        let bars: Vec<Bar> = counts
+            .iter()
+            .map(|it| Bar {
+                name: it.name.clone(),
+                value: it.instructions,
+                kind: kind(&it.name),
+            })
+            .collect();
+        if !bars.is_empty() {
+            let title = format!("Instructions by packet, kernel {}", counted.kernel);
+            let svg = plot::bars(
+                &title,
+                "instructions, generator and receiver included",
+                &bars,
+            )?;
+            self.plot("instructions", "instructions by packet and path", svg);
+        }
+        let rows = counts.iter().map(|it| {
+            let numbers = [it.instructions, it.instructions - least];
+            let mut cells = vec![it.name.clone()];
+            cells.extend(numbers.map(|it| format!("{it:.0}")));
+            cells
+        });
+        let rows: Vec<_> = rows.collect();
+        let head = ["path", "instructions by packet", "more than the least"];
+        self.say(&format!("\n{}", table(&head, &rows)));
+        Ok(())
+    }
+
     pub(super) fn programs(&mut self, all: &All) {
         let Some(taken) = &all.verify else {
             return;
@@ -146,6 +179,11 @@ fn packet_row(row: &Packet) -> Vec<String> {
     cells.extend(numbers.map(|it| format!("{it:.0}")));
     cells.push(format!("{:.2}", row.ratio));
     cells
+}
+
+/// The colour of a path: ours have one.
+fn kind(name: &str) -> usize {
+    usize::from(!name.starts_with("ours"))
 }
 
 /// Cost by flows, a line for each IP version and kind of tracking.

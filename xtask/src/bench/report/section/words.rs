@@ -42,6 +42,13 @@ have are off for all; client and server take most of the time. So these figures 
 what it could carry.
 ";
 
+pub(super) const INSTRUCTIONS: &str = "
+## Instructions
+
+`cargo xtask bench vm`: the same paths in an emulated guest whose clock goes by instructions, as `xtask/instructions.toml`
+holds to it. Exact, and the same in every run; but an instruction is not a time: nothing is said of memory.
+";
+
 pub(super) const TABLES: &str = "
 ## Lookup tables
 
