@@ -203,6 +203,28 @@ impl Budgets {
         text
     }
 
+    /// Kernel, settings, program and figures of each, as text.
+    pub(super) fn rows(&self) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for (kernel, variants) in &self.kernel {
+            for (variant, programs) in variants {
+                rows.extend(programs.iter().map(|(program, budget)| {
+                    vec![
+                        kernel.clone(),
+                        variant.name().to_owned(),
+                        program.clone(),
+                        budget.after.to_string(),
+                        budget.verified.to_string(),
+                        budget.stack_bytes.to_string(),
+                        budget.jited_bytes.to_string(),
+                        format!("{:.0}", budget.load_ms),
+                    ]
+                }));
+            }
+        }
+        rows
+    }
+
     /// Takes what a kernel made of programs for their budgets there: programs that are no more lose theirs.
     pub(super) fn accept(&mut self, report: &Report) {
         let variants = self.kernel.entry(series(&report.kernel)).or_default();

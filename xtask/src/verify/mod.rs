@@ -128,6 +128,15 @@ fn reports(value: Value) -> Vec<Report> {
     }
 }
 
+/// What programs may cost on each kernel: kernel, settings, program, instructions after the verifier, those that it
+/// walks through, bytes of stack and of machine code, milliseconds to load.
+///
+/// # Errors
+/// The file of budgets cannot be read.
+pub(crate) fn budgets() -> Result<Vec<Vec<String>>> {
+    Ok(Budgets::read(&Budgets::path())?.rows())
+}
+
 fn measured(object: Option<&Path>, variants: &[Variant], log: Option<&Path>) -> Result<Report> {
     if !shell::is_root() {
         bail!("loading a program into the kernel needs root: run this as root, or by sudo");

@@ -102,6 +102,7 @@ pub(super) struct Size {
     pub(super) apply_ms: f64,
     pub(super) add_p50_ms: f64,
     pub(super) add_p99_ms: f64,
+    pub(super) add_in_memory_p50_ms: f64,
     pub(super) status_ms: f64,
     pub(super) start_ms: f64,
     pub(super) restart_ms: f64,

@@ -156,7 +156,7 @@ fn write(docs: &Path, directory: &Path) -> Result<()> {
     } else {
         String::new()
     };
-    let document = Document::of(&All::read(directory)?, &before)?;
+    let document = Document::of(&All::read(directory)?, &verify::budgets()?, &before)?;
     for (name, svg) in &document.plots {
         let file = directory.join(name).with_extension("svg");
         fs::write(&file, svg).with_context(|| format!("writing {}", file.display()))?;

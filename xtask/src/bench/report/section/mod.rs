@@ -23,11 +23,11 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Of these figures, with what stands by hand in the document before.
+    /// Of these figures and these [budgets](crate::verify::budgets), with what stands by hand in the document before.
     ///
     /// # Errors
     /// A plot cannot be drawn.
-    pub(super) fn of(all: &All, before: &str) -> Result<Self> {
+    pub(super) fn of(all: &All, budgets: &[Vec<String>], before: &str) -> Result<Self> {
         let mut document = Self {
             text: words::HEAD.to_owned(),
             plots: Vec::new(),
@@ -47,7 +47,7 @@ impl Document {
             document.control(&control.figures)?;
         }
         document.failures(all);
-        document.programs(all);
+        document.programs(all, budgets);
         let [begin, end] = BY_HAND;
         let kept = by_hand(before).unwrap_or(NOTHING_BY_HAND);
         document.say(&format!("{}\n{begin}{kept}{end}\n", words::STEPS));
@@ -122,16 +122,16 @@ mod tests {
 
     #[test]
     fn what_is_written_by_hand_is_kept() {
-        let first = Document::of(&All::default(), "").unwrap().text;
+        let first = Document::of(&All::default(), &[], "").unwrap().text;
         assert!(first.contains("(nothing yet)"), "{first}");
         let written = first.replace("(nothing yet)", "| step | before |\n| --- | --- |");
-        let again = Document::of(&All::default(), &written).unwrap().text;
+        let again = Document::of(&All::default(), &[], &written).unwrap().text;
         assert_eq!(again, written);
     }
 
     #[test]
     fn without_figures_every_goal_is_not_measured() {
-        let document = Document::of(&All::default(), "").unwrap();
+        let document = Document::of(&All::default(), &[], "").unwrap();
         assert_eq!(document.text.matches("not measured").count(), GOALS.len());
         assert!(document.plots.is_empty());
     }

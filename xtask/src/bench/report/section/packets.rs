@@ -133,7 +133,7 @@ impl Document {
         Ok(())
     }
 
-    pub(super) fn programs(&mut self, all: &All) {
+    pub(super) fn programs(&mut self, all: &All, budgets: &[Vec<String>]) {
         let Some(taken) = &all.verify else {
             return;
         };
@@ -164,6 +164,18 @@ impl Document {
         ];
         self.say(words::PROGRAMS);
         self.say(&table(&head, &rows));
+        let head = [
+            "kernel",
+            "settings",
+            "program",
+            "after the verifier",
+            "verified",
+            "stack bytes",
+            "JITed bytes",
+            "load ms",
+        ];
+        self.say(words::KERNELS);
+        self.say(&table(&head, budgets));
     }
 }
 

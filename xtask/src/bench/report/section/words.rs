@@ -68,9 +68,11 @@ pub(super) const SIZES: &str = "
 ## Size
 
 A daemon without probes and with `local` backends, so that nothing is waited for. *Apply*: the whole configuration to a daemon
-that has none. *Add*: one backend more, over the socket. *Start*: from the process to its first answer, with nothing in the
+that has none. *Add*: one backend more, over the socket; once more with the state
+in memory, where no disk is waited for. *Start*: from the process to its first answer, with nothing in the
 kernel; *restart*: over what the process before has left there. Of both, seconds are the kernel's verifier. The maps are
-sized for the largest fleet in all rows.
+sized for the largest fleet in all rows: by its defaults the daemon has room for 4,095 backends, 2,048 VIPs of addresses of
+their own and 2^21 slots, and `max_backends`, `max_vips` and `max_slots` of `[daemon]` give it more.
 ";
 
 pub(super) const REACTION: &str = "
@@ -83,7 +85,13 @@ pub(super) const PROGRAMS: &str = "
 ## Programs
 
 `cargo xtask bench verify`: what the verifier and the JIT make of each program, with the settings of a plain configuration
-(`least`) and with every feature (`all`). Budgets stand in `xtask/budgets.toml`, for several kernels.
+(`least`) and with every feature (`all`), on the machine above.
+
+";
+
+pub(super) const KERNELS: &str = "
+The budgets of `xtask/budgets.toml`, as they were measured on each kernel; but for the machine's own, in emulated guests,
+whose time to load says nothing. A kernel that does not tell a figure has 0 there.
 
 ";
 
