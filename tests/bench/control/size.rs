@@ -21,8 +21,9 @@ use crate::fleet::{self, Fleet, backend_address, milliseconds, percentile};
 
 /// How long anything may take, times the patience that is asked for.
 const LIMIT: Duration = Duration::from_mins(1);
-/// One backend more, so many times.
+/// One backend more, at most so many times, and until so much time is over.
 const ADDITIONS: u32 = 30;
+const ADDING: Duration = Duration::from_secs(20);
 
 /// Services and backends of each, in the order in which they are measured: each kind grows by ten.
 const FLEETS: [(u32, u32); 9] = [
@@ -190,7 +191,9 @@ fn additions(control: &mut Control, fleet: Fleet) -> Vec<f64> {
     // A service takes at most 10,000: where that many are, one goes first.
     let first = fleet.services * fleet.backends;
     let is_full = fleet.backends == 10_000;
-    let added = (0..ADDITIONS).map(|number| {
+    let deadline = Instant::now() + ADDING;
+    let numbers = (0..ADDITIONS).take_while(|_| Instant::now() < deadline);
+    let added = numbers.map(|number| {
         if is_full {
             let old = backend_address(number);
             let call = json!({"service": service, "address": old, "force": true});

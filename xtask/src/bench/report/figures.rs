@@ -243,5 +243,8 @@ fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<Take
     }
     let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     let taken = serde_json::from_str(&text);
-    taken.with_context(|| format!("reading the figures in {}", file.display()))
+    taken.with_context(|| {
+        let file = file.display();
+        format!("reading the figures in {file}: `--only {name}` measures them anew")
+    })
 }

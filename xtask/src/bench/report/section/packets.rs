@@ -24,7 +24,7 @@ impl Document {
             .collect();
         if !bars.is_empty() {
             let svg = plot::bars(
-                "One IPv4 packet, by the floor's time",
+                "One IPv4 packet (orange: every flow is remembered)",
                 "times the floor",
                 &bars,
             )?;
