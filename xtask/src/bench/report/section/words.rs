@@ -46,7 +46,8 @@ pub(super) const INSTRUCTIONS: &str = "
 ## Instructions
 
 `cargo xtask bench vm`: the same paths in an emulated guest whose clock goes by instructions, as `xtask/instructions.toml`
-holds to it. Exact, and the same in every run; but an instruction is not a time: nothing is said of memory.
+holds to it. The same to a per cent in every run, whatever else the machine does; but an instruction is not a time: nothing
+is said of memory.
 ";
 
 pub(super) const TABLES: &str = "
