@@ -38,7 +38,8 @@ pub fn has_modules(names: &[&str]) -> bool {
 }
 
 /// Why a module cannot be had; `None` if it is there.
-fn missing(module: &str) -> Option<String> {
+#[must_use]
+pub fn missing(module: &str) -> Option<String> {
     if Path::new("/sys/module").join(module).exists() || is_built_in(module) {
         return None;
     }

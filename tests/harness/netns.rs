@@ -110,6 +110,18 @@ impl Namespace {
         )
     }
 
+    /// How many frames `interface` has received, those that XDP took among them.
+    #[must_use]
+    pub fn received(&self, interface: &str) -> u64 {
+        let arguments = [
+            "-n", &self.name, "-stats", "-json", "link", "show", "dev", interface,
+        ];
+        let shown: Value =
+            serde_json::from_str(&command("ip", &arguments)).expect("ip writes JSON");
+        let packets = shown.pointer("/0/stats64/rx/packets");
+        packets.and_then(Value::as_u64).expect("a count of packets")
+    }
+
     /// Switches transmit checksum offload of `interface` off. A frame whose checksum is still to be
     /// computed loses that mark on its way through native XDP.
     pub fn compute_checksums(&self, interface: &str) {

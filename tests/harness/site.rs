@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    ffi::CStr,
     fs,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -58,7 +59,7 @@ impl Site {
         let instance = Instance::new(&bed.balancer, bed.interfaces());
         let site = Self {
             _servers: bed.backends.iter().flat_map(servers).collect(),
-            _state: Tmpfs::mount(instance.state_directory()),
+            _state: Tmpfs::mount(instance.state_directory(), c"size=64k"),
             bed,
             instance,
         };
@@ -163,20 +164,16 @@ fn servers(host: &Host) -> Vec<Server> {
     ]
 }
 
-/// A file system of a few pages in memory; unmounted when dropped.
+/// A file system in memory; unmounted when dropped.
 #[derive(Debug)]
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    fn mount(at: PathBuf) -> Self {
+    /// Mounts one with these options (`tmpfs(5)`) on a directory, which is created if it is not there.
+    #[must_use]
+    pub fn mount(at: PathBuf, options: &CStr) -> Self {
         fs::create_dir_all(&at).expect("a directory");
-        let mounted = mount(
-            "tmpfs",
-            &at,
-            "tmpfs",
-            MountFlags::empty(),
-            Some(c"size=64k"),
-        );
+        let mounted = mount("tmpfs", &at, "tmpfs", MountFlags::empty(), Some(options));
         mounted.unwrap_or_else(|error| panic!("mounting a tmpfs at {}: {error}", at.display()));
         Self(at)
     }

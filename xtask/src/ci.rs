@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Deserialize;
 
 use crate::{
-    demo, setup,
+    bench, demo, setup,
     shell::{self, AlreadySaid},
     test::{self, Report},
-    tidy, torture,
+    tidy, torture, verify,
     vm::{Extent, Kernel},
     workspace,
 };
@@ -45,8 +45,10 @@ pub(crate) fn run() -> Result<()> {
         step("tidy", tidy::run),
         step("deny", deny),
         step("doc", doc),
+        step("verify", || verify::bench(&verify::Bench::default())),
         step("test", || suites(&mut report)),
         step("kernels", || kernels(&mut untried)),
+        step("instructions", || instructions(&mut untried)),
         step("torture", torture),
         step("demo", demo_figures),
     ];
@@ -55,7 +57,7 @@ pub(crate) fn run() -> Result<()> {
         let result = result
             .as_ref()
             .map_or_else(|error| format!("FAILED: {error:#}"), |()| "ok".to_owned());
-        println!("{name:<8} {:>7.1} s  {result}", took.as_secs_f64());
+        println!("{name:<12} {:>7.1} s  {result}", took.as_secs_f64());
     }
     for kernel in &untried {
         println!("NOT TRIED: {kernel}");
@@ -157,6 +159,14 @@ fn kernels(untried: &mut Vec<String>) -> Result<()> {
         return Ok(());
     }
     report.verdict()
+}
+
+/// Instructions by packet in a guest of the newest kernel.
+fn instructions(untried: &mut Vec<String>) -> Result<()> {
+    if let Some(why) = bench::vm::run(&bench::vm::Options::default())? {
+        untried.push(format!("instructions by packet: {why}"));
+    }
+    Ok(())
 }
 
 /// From a fresh seed, which a failure names; the suite of that name always has the same.

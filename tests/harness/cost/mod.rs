@@ -11,8 +11,10 @@
 //! | `world` | the loaded program with a row's services and backends, and the row's packet |
 //! | `wrapper` | the wrapper with the program that it calls |
 //! | `promise` | what must come out |
+//! | `generator` | the same packets as live frames through real devices, and the least of programs on these |
 //! | `statistics` | median, tenths |
 
+mod generator;
 mod promise;
 mod scenario;
 mod statistics;
@@ -22,6 +24,7 @@ mod wrapper;
 use lb_bench_ebpf::names::{self, Forms};
 use serde::Serialize;
 
+pub use generator::{Floor, Generator, put};
 pub use scenario::{Family, Kind, Mode, Scenario, Tracking};
 pub use statistics::Spread;
 use world::World;

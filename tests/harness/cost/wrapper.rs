@@ -116,20 +116,20 @@ impl Wrapper {
     }
 }
 
-const fn of(form: Form, [plain, jumbo]: Forms) -> &'static str {
+pub(super) const fn of(form: Form, [plain, jumbo]: Forms) -> &'static str {
     match form {
         Form::Plain => plain,
         Form::Jumbo => jumbo,
     }
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
     let program = ebpf.program_mut(name);
     let program = program.unwrap_or_else(|| panic!("the wrapper's object has no program {name}"));
     program.try_into().expect("an XDP program")
 }
 
-fn object() -> Vec<u8> {
+pub(super) fn object() -> Vec<u8> {
     let path = target_directory().join("bpfel-unknown-none/ebpf/lb-bench-ebpf");
     fs::read(&path).unwrap_or_else(|error| {
         panic!(
@@ -144,7 +144,7 @@ fn object() -> Vec<u8> {
     clippy::host_endian_bytes,
     reason = "the wrapper writes in the same order"
 )]
-fn word(frame: &[u8], place: usize) -> u64 {
+pub(super) fn word(frame: &[u8], place: usize) -> u64 {
     let bytes = frame.get(place..place + size_of::<u64>());
     u64::from_ne_bytes(
         bytes

@@ -4,6 +4,7 @@
 //! kernel   which are asked for             archive  fetches them          image   what was fetched
 //! suites   what is run on each             job      what host and guest tell each other
 //! tools    what this needs of the machine  qemu     one guest             initramfs, guest   its first process
+//! count    a benchmark in a guest
 //! ```
 //!
 //! A guest sees the host's files, read-only below a file system in memory: so it runs the programs that were built
@@ -12,6 +13,7 @@
 use std::{
     collections::BTreeMap,
     num::NonZero,
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -20,6 +22,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Serialize;
 
 mod archive;
+mod count;
 mod guest;
 mod image;
 mod initramfs;
@@ -33,11 +36,12 @@ use crate::{
     test::{self, Reader, Suite},
     workspace,
 };
+pub(crate) use count::{Counted, counted};
 pub(crate) use guest::run as guest;
 use image::Image;
 use job::{Ending, Event, Job};
 pub(crate) use kernel::Kernel;
-use qemu::Guest;
+use qemu::{Clock, Guest};
 use suites::VERIFY;
 
 /// How long a guest may take for a step on a busy machine; an idle one takes a fifth.
@@ -132,13 +136,18 @@ fn run(kernel: Kernel, image: &Image, job: &Job) -> Counts {
 }
 
 fn follow(image: &Image, job: &Job, progress: &mut Progress<'_>) -> Result<()> {
-    let mut guest = Guest::boot(image, job, &workspace::target().join("vm/log"))?;
+    let mut guest = Guest::boot(image, job, Clock::Machine, &log_directory())?;
     let steps = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
     let limit = STEP_LIMIT.saturating_mul(steps.saturating_add(1));
     let ended = guest.follow(limit, |line| progress.read(line));
     ended
         .and_then(|()| progress.verdict())
         .with_context(|| format!("the guest's kernel said last:\n{}", guest.last_words()))
+}
+
+/// Where the kernels' logs go.
+fn log_directory() -> PathBuf {
+    workspace::target().join("vm/log")
 }
 
 /// How far a guest has come, and what it has counted.
@@ -197,7 +206,7 @@ impl<'a> Progress<'a> {
         let Some(suite) = self.suite() else { return };
         let counted = if suite == VERIFY {
             self.counts.programs = ending.figures;
-            Suite::of_one("every program loads", ending.succeeded)
+            Suite::of_one("every program loads within its budget", ending.succeeded)
         } else {
             std::mem::take(&mut self.reader).finish(suite, ending.succeeded, true)
         };

@@ -22,7 +22,45 @@ use super::{
 
 const MEMORY: &str = "2048";
 /// What the kernel is told; it gives what stands after `--` to the first process.
-const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 mitigations=off -- guest";
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 mitigations=off";
+
+/// How a guest's clock goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// As the machine's.
+    Machine,
+    /// By a nanosecond with each instruction of its one processor, and by leaps when that has nothing to do: what a run
+    /// takes is the same each time, whatever else the machine does.
+    Instructions,
+}
+
+impl Clock {
+    /// Options of QEMU.
+    const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Machine => &["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
+            // A string instruction counts once for each byte that it moves: without these, kernels move words.
+            Self::Instructions => &[
+                "-accel",
+                "tcg",
+                "-cpu",
+                "max,-erms,-fsrm",
+                "-smp",
+                "1",
+                "-icount",
+                "shift=0,sleep=off",
+            ],
+        }
+    }
+
+    /// Arguments of the kernel.
+    const fn arguments(self) -> &'static str {
+        match self {
+            Self::Machine => "",
+            Self::Instructions => "init_on_alloc=0",
+        }
+    }
+}
 
 /// A running guest. Killed when dropped.
 pub(super) struct Guest {
@@ -37,7 +75,7 @@ impl Guest {
     ///
     /// # Errors
     /// Its files could not be made, or QEMU not be started.
-    pub(super) fn boot(image: &Image, job: &Job, directory: &Path) -> Result<Self> {
+    pub(super) fn boot(image: &Image, job: &Job, clock: Clock, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)
             .with_context(|| format!("creating {}", directory.display()))?;
         let files = tempfile::tempdir_in(directory)
@@ -46,7 +84,7 @@ impl Guest {
         fs::write(&initramfs, initramfs::build(image, job)?)
             .with_context(|| format!("writing {}", initramfs.display()))?;
         let log = directory.join(format!("{}.log", image.release()));
-        let mut command = command(image, &initramfs, &log);
+        let mut command = command(image, clock, &initramfs, &log);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -116,18 +154,11 @@ impl Drop for Guest {
     }
 }
 
-fn command(image: &Image, initramfs: &Path, log: &Path) -> Command {
+fn command(image: &Image, clock: Clock, initramfs: &Path, log: &Path) -> Command {
     let mut command = Command::new(QEMU);
     command
-        .args([
-            "-machine",
-            "q35",
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            "max",
-        ])
-        .args(["-smp", "2", "-m", MEMORY])
+        .args(["-machine", "q35", "-m", MEMORY])
+        .args(clock.options())
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none"]);
     // The kernel's log to a file; events and output of the steps to us.
@@ -141,12 +172,14 @@ fn command(image: &Image, initramfs: &Path, log: &Path) -> Command {
         let device = format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}");
         command.args(["-fsdev", &files, "-device", &device]);
     }
+    // What stands after `--` is the first process's.
+    let arguments = format!("{KERNEL_ARGUMENTS} {} -- guest", clock.arguments());
     command
         .arg("-kernel")
         .arg(image.vmlinuz())
         .arg("-initrd")
         .arg(initramfs)
-        .args(["-append", KERNEL_ARGUMENTS]);
+        .args(["-append", &arguments]);
     command
 }
 

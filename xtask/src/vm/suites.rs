@@ -1,6 +1,10 @@
 //! What is run in a guest: the suites' programs, built once for all kernels.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -95,7 +99,7 @@ pub(super) fn job(extent: Extent, filter: Option<&str>) -> Result<Job> {
 fn verify() -> Result<Step> {
     let figures = "/tmp/verify.json";
     let object = ebpf::object_path().display().to_string();
-    let arguments = [VERIFY, "--object", &object, "--json", figures];
+    let arguments = [VERIFY, "--object", &object, "--json", figures, "--budgets"];
     Ok(Step {
         suite: VERIFY.to_owned(),
         program: std::env::current_exe().context("looking for this program's file")?,
@@ -118,7 +122,7 @@ fn step(suite: &str, program: PathBuf, filters: &[&str]) -> Step {
     }
 }
 
-fn environment() -> BTreeMap<String, String> {
+pub(super) fn environment() -> BTreeMap<String, String> {
     let paths = [
         ("LBD", workspace::release_binary("lbd")),
         ("LBCTL", workspace::release_binary("lbctl")),
@@ -153,15 +157,33 @@ struct Target {
 /// The suites' programs by name.
 fn built() -> Result<BTreeMap<String, PathBuf>> {
     let mut command = workspace::cargo("test");
-    command
-        .args(["--no-run", "--message-format=json", "--package", "lb-tests"])
-        .args(SUITES.iter().flat_map(|suite| ["--test", suite.name]));
+    command.args(SUITES.iter().flat_map(|suite| ["--test", suite.name]));
+    built_by(command)
+}
+
+/// The program of a benchmark.
+///
+/// # Errors
+/// It could not be built.
+pub(super) fn benchmark(name: &str) -> Result<PathBuf> {
+    let mut command = workspace::cargo("bench");
+    command.args(["--bench", name]);
+    let built = built_by(command)?.remove(name);
+    built.with_context(|| format!("cargo built no benchmark {name}"))
+}
+
+/// The programs that a command of cargo's builds, by name.
+fn built_by(mut command: Command) -> Result<BTreeMap<String, PathBuf>> {
+    command.args(["--no-run", "--message-format=json", "--package", "lb-tests"]);
     let output = command
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("could not start `{}`", shell::line(&command)))?;
     if !output.status.success() {
-        bail!("building the suites: `{}` failed", shell::line(&command));
+        bail!(
+            "building what a guest runs: `{}` failed",
+            shell::line(&command)
+        );
     }
     Ok(programs(&String::from_utf8_lossy(&output.stdout)))
 }

@@ -1,8 +1,8 @@
 //! What any program must do that forwards: measured in the place of the program under test.
 
-use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS, XDP_TX};
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX};
 
-use crate::frame::Frame;
+use crate::{frame::Frame, state};
 
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -24,6 +24,20 @@ pub const fn tx(_: Frame) -> u32 {
 #[must_use]
 pub const fn pass(_: Frame) -> u32 {
     XDP_PASS
+}
+
+/// Takes the frame off the interface, and that is all.
+#[inline(always)]
+#[must_use]
+pub const fn discard(_: Frame) -> u32 {
+    XDP_DROP
+}
+
+/// Sends the frame out of the interface that the driver names.
+#[inline(always)]
+#[must_use]
+pub fn redirect(_: Frame) -> u32 {
+    state::redirect()
 }
 
 /// Sees that the frame holds IP, swaps its MAC addresses, sends it back.

@@ -28,6 +28,10 @@ programs! {
     tx, tx_frags = floor::tx;
     /// Leaves the frame to the stack.
     pass, pass_frags = floor::pass;
+    /// Takes the frame off the interface.
+    discard, discard_frags = floor::discard;
+    /// Sends the frame out of another interface.
+    redirect, redirect_frags = floor::redirect;
     /// Sends the frame back with its MAC addresses swapped, if it holds IP.
     swap, swap_frags = floor::swap;
     /// Puts an IPv4 header's room before the packet.

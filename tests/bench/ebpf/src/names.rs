@@ -12,6 +12,10 @@ pub const WRAPPER: Forms = ["wrapper", "wrapper_frags"];
 pub const TX: Forms = ["tx", "tx_frags"];
 /// Answers `XDP_PASS` and does nothing.
 pub const PASS: Forms = ["pass", "pass_frags"];
+/// Answers `XDP_DROP` and does nothing.
+pub const DISCARD: Forms = ["discard", "discard_frags"];
+/// Redirects to [`EGRESS`] and does nothing.
+pub const REDIRECT: Forms = ["redirect", "redirect_frags"];
 /// Finds an IP header, swaps the MAC addresses, answers `XDP_TX`.
 pub const SWAP: Forms = ["swap", "swap_frags"];
 /// Puts 20 bytes and an Ethernet header before the packet: IPv4.
@@ -34,6 +38,8 @@ pub const LENGTH: &str = "LENGTH";
 pub const FLOWS: &str = "FLOWS";
 /// How many services they are for, minus 1, all ones below 256: a constant.
 pub const SERVICES: &str = "SERVICES";
+/// The index of the interface that [`REDIRECT`] sends to: a constant.
+pub const EGRESS: &str = "EGRESS";
 /// Whether the frame holds IPv6: a constant, 0 or 1.
 pub const IS_IPV6: &str = "IS_IPV6";
 

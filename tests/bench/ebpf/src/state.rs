@@ -8,6 +8,7 @@ use aya_ebpf::{
     Global,
     bindings::xdp_md,
     btf_maps::{PerCpuArray, ProgramArray},
+    helpers::bpf_redirect,
     macros::btf_map,
     programs::XdpContext,
 };
@@ -22,6 +23,8 @@ static LENGTH: Global<u32> = Global::new(0);
 static FLOWS: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static SERVICES: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static EGRESS: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static IS_IPV6: Global<u32> = Global::new(0);
 
@@ -70,6 +73,19 @@ pub fn services() -> u32 {
 #[must_use]
 pub fn is_ipv6() -> bool {
     IS_IPV6.load() != 0
+}
+
+/// The action that sends the frame out of the interface that the driver names.
+#[inline(always)]
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the helper answers an action"
+)]
+pub fn redirect() -> u32 {
+    // SAFETY: the helper takes no pointers.
+    unsafe { bpf_redirect(EGRESS.load(), 0) as u32 }
 }
 
 /// Counts one more packet; how many there were before.

@@ -2,14 +2,32 @@
 
 use std::path::{self, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
-use crate::{ebpf, setup, shell, workspace};
+mod report;
+pub(crate) mod vm;
+
+use crate::{ebpf, setup, shell, verify, workspace};
 
 /// A benchmark, and what it is to be told.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Benchmark {
+    /// What the verifier and the JIT of this kernel make of each program, with few and with all features, as root; fails
+    /// if one is over its budget in xtask/budgets.toml
+    Verify(verify::Bench),
+    /// Instructions by packet and path, counted in an emulated guest; fails if one is 3 % over its budget in
+    /// xtask/instructions.toml
+    Vm(vm::Options),
+    /// Runs the benchmarks of docs/benchmarks.md and writes it, with its plots
+    Report(report::Options),
+    #[command(flatten)]
+    Built(Built),
+}
+
+/// A benchmark of the package `lb-tests`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Built {
     /// Nanoseconds that one packet costs the loaded program, beside what any program must do, as root
     Packet {
         /// Measure only rows whose name contains FILTER
@@ -41,6 +59,32 @@ pub(crate) enum Benchmark {
         #[arg(long, value_name = "SEED", default_value_t = 1)]
         seed: u64,
         /// Write the rows to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// What the control plane takes: tables, the socket, fleets of up to 100,000 backends; as root; needs what
+    /// `cargo xtask build` leaves
+    Control {
+        /// Fewer repetitions, and fleets of at most 1,000 backends
+        #[arg(long)]
+        quick: bool,
+        /// Only this part: tables, socket or sizes
+        #[arg(long, value_name = "PART")]
+        part: Option<String>,
+        /// Write the figures to FILE
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Packets per second through real devices, beside the least of programs and the kernel; and TCP through the
+    /// balancer, beside the kernel's NAT and a proxy; as root; needs what `cargo xtask build` leaves
+    Path {
+        /// Fewer rounds: figures for a first look
+        #[arg(long)]
+        quick: bool,
+        /// Only this part: packets or tcp
+        #[arg(long, value_name = "PART")]
+        part: Option<String>,
+        /// Write the figures to FILE
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
@@ -97,10 +141,22 @@ pub(crate) enum Benchmark {
 /// # Errors
 /// It could not be built, or ended with an error.
 pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
+    match benchmark {
+        Benchmark::Verify(bench) => verify::bench(&bench),
+        Benchmark::Report(options) => report::run(&options),
+        Benchmark::Vm(options) => match vm::run(&options)? {
+            Some(why) => bail!("that kernel cannot be had: {why}"),
+            None => Ok(()),
+        },
+        Benchmark::Built(built) => run_built(built),
+    }
+}
+
+fn run_built(benchmark: Built) -> Result<()> {
     // What is measured there has a profile of its own; the driver need not be built anew.
-    let is_in_kernel = matches!(benchmark, Benchmark::Packet { .. });
+    let is_in_kernel = matches!(benchmark, Built::Packet { .. });
     let (name, arguments, json) = match benchmark {
-        Benchmark::Packet {
+        Built::Packet {
             rows,
             quick,
             cpu,
@@ -111,11 +167,10 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ebpf::build_bench_object()?;
             let cpu = cpu.map(|cpu| ("--cpu", cpu.to_string()));
             let rows = rows.map(|rows| ("--rows", rows));
-            let effort = ("--effort", if quick { "quick" } else { "full" }.to_owned());
-            let arguments = [effort].into_iter().chain(cpu).chain(rows);
+            let arguments = [effort(quick)].into_iter().chain(cpu).chain(rows);
             ("packet", arguments.collect(), json)
         }
-        Benchmark::Consistency {
+        Built::Consistency {
             backends,
             flows,
             hours,
@@ -130,7 +185,19 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ];
             ("consistency", arguments.to_vec(), json)
         }
-        Benchmark::Probes {
+        Built::Control { quick, part, json } => {
+            let part = part.map(|part| ("--part", part));
+            let arguments = [effort(quick)].into_iter().chain(part);
+            ("control", arguments.collect(), json)
+        }
+        Built::Path { quick, part, json } => {
+            setup::run()?;
+            ebpf::build_bench_object()?;
+            let part = part.map(|part| ("--part", part));
+            let arguments = [effort(quick)].into_iter().chain(part);
+            ("path", arguments.collect(), json)
+        }
+        Built::Probes {
             backends,
             interval,
             probe,
@@ -146,7 +213,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ];
             ("probes", arguments.to_vec(), json)
         }
-        Benchmark::Reaction {
+        Built::Reaction {
             backends,
             slots,
             failures,
@@ -159,7 +226,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
             ];
             ("reaction", arguments.to_vec(), json)
         }
-        Benchmark::Tables {
+        Built::Tables {
             trials,
             slots,
             json,
@@ -169,7 +236,10 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
         }
     };
     let mut command = workspace::cargo("bench");
-    command.args(["--quiet", "--package", "lb-tests", "--bench", name]);
+    command
+        .args(["--quiet", "--package", "lb-tests", "--bench", name])
+        // Daemons with many thousands of backends may take minutes for an answer, which is then a figure.
+        .env("LB_TEST_PATIENCE", "15");
     if is_in_kernel {
         command.args(["--profile", "dev"]);
     }
@@ -183,4 +253,9 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
         command.arg("--json").arg(file);
     }
     shell::run("running the benchmark", &mut command)
+}
+
+/// How much a benchmark is to measure.
+fn effort(quick: bool) -> (&'static str, String) {
+    ("--effort", if quick { "quick" } else { "full" }.to_owned())
 }

@@ -1,8 +1,8 @@
-//! `verify`: loads each program on this kernel and says what the verifier and the JIT made of it.
+//! What the verifier and the JIT of this kernel make of each program of the object.
 
 use std::{
     collections::HashSet,
-    fs::{self, File},
+    fs::File,
     io::Write as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -14,95 +14,114 @@ use aya::{
     programs::{Program, ProgramError, Xdp},
 };
 use aya_obj::{EbpfSectionKind, Object, ProgramSection};
+use lb_common::{
+    decap::{DecapSettings, GUE_PORT},
+    names,
+    settings::{Settings, SourceNat},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde::Serialize;
-
-use crate::{ebpf, setup, shell};
+use serde::{Deserialize, Serialize};
 
 /// Entries per map: enough to load, too few to matter to this machine.
 const MAP_ENTRIES: u32 = 64;
 
-/// What one kernel made of the programs.
-#[derive(Serialize)]
-struct Report {
-    kernel: String,
-    programs: Vec<Cost>,
-}
-
 /// What one program costs.
-#[derive(Debug, Serialize)]
-struct Cost {
-    name: String,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Cost {
+    pub(super) name: String,
+    /// The settings that it was loaded with.
+    #[serde(default)]
+    pub(super) settings: Variant,
     /// Instructions in the object, functions that it calls among them.
-    object_instructions: usize,
+    pub(super) object_instructions: usize,
     /// Instructions that are left after the verifier has removed dead branches and rewritten helper calls.
-    translated_instructions: Option<u32>,
+    pub(super) translated_instructions: Option<u32>,
     /// Instructions that the verifier walked through, on all paths; its limit is a million.
-    verified_instructions: Option<u32>,
+    pub(super) verified_instructions: Option<u32>,
     /// The stack of each function in bytes, the program's own first; its limit is 512 along a call chain.
-    stack_bytes: Vec<u32>,
+    pub(super) stack_bytes: Vec<u32>,
     /// Machine code in bytes; 0: the JIT is off.
-    jited_bytes: u32,
+    pub(super) jited_bytes: u32,
     /// The time the kernel took to verify and compile, in milliseconds.
-    load_ms: f64,
+    pub(super) load_ms: f64,
 }
 
-/// What to verify, and where to tell of it.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub(crate) struct Options {
-    /// Load the programs of FILE, and build nothing
-    #[arg(long, value_name = "FILE")]
-    object: Option<PathBuf>,
-    /// Write the figures to FILE as well
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write to FILE what the verifier said of each instruction on the last way that it walked
-    #[arg(long, value_name = "FILE")]
-    log: Option<PathBuf>,
+/// With which settings programs are loaded: what these switch off, the verifier removes.
+#[derive(
+    clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Variant {
+    /// No feature that can be left out: what a plain configuration has.
+    Least,
+    /// Every feature.
+    #[default]
+    All,
 }
 
-/// Builds the object, loads every program of it, prints what each costs.
+impl Variant {
+    /// As it stands in tables and in the file of budgets.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Least => "least",
+            Self::All => "all",
+        }
+    }
+
+    const fn settings(self) -> Settings {
+        match self {
+            Self::Least => Settings {
+                features: 0,
+                ..Settings::DEFAULT
+            },
+            Self::All => Settings {
+                features: Settings::ALL_FEATURES,
+                drop_unmatched: 1,
+                // Without ports, that which gives them out is removed.
+                snat: SourceNat {
+                    first_port: 10_000,
+                    ports_per_cpu: 1_000,
+                    established: 7_000,
+                    transitory: 200,
+                    udp: 300,
+                },
+                ..Settings::DEFAULT
+            },
+        }
+    }
+
+    const fn decap_settings(self) -> DecapSettings {
+        DecapSettings {
+            gue_port: GUE_PORT as u32,
+            any_destination: match self {
+                Self::Least => 1,
+                Self::All => 0,
+            },
+        }
+    }
+}
+
+/// Loads every program that this kernel can have, with the settings of `variant`; the verifier's words go to `log`.
 ///
 /// # Errors
-/// No root, the build failed, or the kernel refused a program: the verifier's words are in the error.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    if !shell::is_root() {
-        bail!("loading a program into the kernel needs root: run this as root, or by sudo");
-    }
-    let path = match &options.object {
-        Some(path) => path.clone(),
-        None => built()?,
-    };
-    let object = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    let report = Report {
-        kernel: rustix::system::uname()
-            .release()
-            .to_string_lossy()
-            .into_owned(),
-        programs: costs(&object, options.log.as_deref())?,
-    };
-    print(&report);
-    if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&report)? + "\n";
-        fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(())
-}
-
-/// The object, built now.
-fn built() -> Result<PathBuf> {
-    setup::run()?;
-    ebpf::build_object(ebpf::Options::default())?;
-    Ok(ebpf::object_path())
-}
-
-fn costs(bytes: &[u8], log: Option<&Path>) -> Result<Vec<Cost>> {
+/// The kernel refused a program.
+pub(super) fn costs(bytes: &[u8], variant: Variant, log: Option<&Path>) -> Result<Vec<Cost>> {
     let object = parsed(bytes)?;
     let level = match log {
         Some(_) => VerifierLogLevel::DEBUG | VerifierLogLevel::STATS,
         None => VerifierLogLevel::STATS,
     };
-    let mut ebpf = loaded(bytes, &object, level)?;
+    let mut ebpf = loaded(bytes, &object, variant, level)?;
     let mut log = log.map(Log::create).transpose()?;
     let mut names: Vec<String> = object.programs.keys().cloned().collect();
     names.sort();
@@ -115,7 +134,7 @@ fn costs(bytes: &[u8], log: Option<&Path>) -> Result<Vec<Cost>> {
     }
     fitting
         .into_iter()
-        .map(|name| cost(name, &object, &mut ebpf, log.as_mut()))
+        .map(|name| cost(name, variant, &object, &mut ebpf, log.as_mut()))
         .collect()
 }
 
@@ -169,9 +188,18 @@ fn parsed(bytes: &[u8]) -> Result<Object> {
 }
 
 /// The object with its maps made, small and not pinned, and no program loaded yet.
-fn loaded(bytes: &[u8], object: &Object, level: VerifierLogLevel) -> Result<Ebpf> {
+fn loaded(
+    bytes: &[u8],
+    object: &Object,
+    variant: Variant,
+    level: VerifierLogLevel,
+) -> Result<Ebpf> {
+    let (settings, decap_settings) = (variant.settings(), variant.decap_settings());
     let mut loader = EbpfLoader::new();
-    loader.verifier_log_level(level);
+    loader
+        .verifier_log_level(level)
+        .override_global(names::SETTINGS, &settings, true)
+        .override_global(names::DECAP_SETTINGS, &decap_settings, true);
     let maps = object.maps.iter().filter(|(_, map)| {
         matches!(
             map.section_kind(),
@@ -186,7 +214,13 @@ fn loaded(bytes: &[u8], object: &Object, level: VerifierLogLevel) -> Result<Ebpf
         .context("creating the maps of the eBPF object")
 }
 
-fn cost(name: String, object: &Object, ebpf: &mut Ebpf, to: Option<&mut Log>) -> Result<Cost> {
+fn cost(
+    name: String,
+    variant: Variant,
+    object: &Object,
+    ebpf: &mut Ebpf,
+    to: Option<&mut Log>,
+) -> Result<Cost> {
     let program = object
         .programs
         .get(&name)
@@ -211,6 +245,7 @@ fn cost(name: String, object: &Object, ebpf: &mut Ebpf, to: Option<&mut Log>) ->
         .with_context(|| format!("asking the kernel about program {name}"))?;
     Ok(Cost {
         name,
+        settings: variant,
         object_instructions,
         translated_instructions: kernel.size_translated().map(|bytes| bytes / 8),
         verified_instructions: kernel
@@ -294,29 +329,6 @@ fn verified(log: &str) -> Option<u32> {
 
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn print(report: &Report) {
-    let or_unknown =
-        |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |it| it.to_string());
-    println!("kernel {}", report.kernel);
-    println!(
-        "{:<16} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}",
-        "program", "instructions", "after", "verified", "stack bytes", "JITed bytes", "load ms"
-    );
-    for cost in &report.programs {
-        let stack: Vec<String> = cost.stack_bytes.iter().map(u32::to_string).collect();
-        println!(
-            "{:<16} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10.1}",
-            cost.name,
-            cost.object_instructions,
-            or_unknown(cost.translated_instructions),
-            or_unknown(cost.verified_instructions),
-            stack.join("+"),
-            cost.jited_bytes,
-            cost.load_ms
-        );
-    }
 }
 
 #[cfg(test)]
