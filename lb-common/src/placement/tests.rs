@@ -1,3 +1,5 @@
+//! That VIPs are found where they are put, and that keys spread over buckets.
+
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 extern crate std;

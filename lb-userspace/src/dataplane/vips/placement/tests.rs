@@ -1,3 +1,5 @@
+//! What packets see while VIPs come, change and go: a simulation, store by store.
+
 use std::collections::BTreeMap;
 
 use lb_common::{

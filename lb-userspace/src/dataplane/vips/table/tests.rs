@@ -1,3 +1,5 @@
+//! That places are words as the program reads them.
+
 use std::mem::offset_of;
 
 use proptest::prelude::*;
