@@ -172,7 +172,6 @@ impl Document {
             "verified",
             "stack bytes",
             "JITed bytes",
-            "load ms",
         ];
         self.say(words::KERNELS);
         self.say(&table(&head, budgets));
