@@ -255,8 +255,8 @@ fn active(id: u32) -> Option<&'static Backend> {
         .filter(|backend| backend.generation != 0 && backend.flags & Backend::INACTIVE == 0)
 }
 
-/// Counts a flow that begins or ends with its backend, and remembers one that is to be, or that in mode `snat` has another port than before towards its backend:
-/// `source_port`.
+/// Counts a flow that begins or ends with its backend, and remembers one that is to be, or that in mode `snat` has another
+/// port than before towards its backend: `source_port`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "in a word's low half")]
 pub fn remember<F: Ip>(flow: &FlowKey<F::Address>, choice: &Choice, source_port: Be16) {
