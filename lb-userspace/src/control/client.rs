@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::protocol::{
-    Call, ErrorCode, EventsSubscribe, MAX_LINE_BYTES, RpcError, Subscribed,
+    Call, ErrorCode, EventsSubscribe, MAX_CHANGE_LINE_BYTES, RpcError, Subscribed,
     wire::{self, Id, Notification, Response},
 };
 use crate::config::Fault;
@@ -108,9 +108,9 @@ impl Client {
     pub fn call(&mut self, call: &Call) -> Result<Value, ClientError> {
         self.last_id += 1;
         let line = wire::request_line(self.last_id, call);
-        if line.len() > MAX_LINE_BYTES {
+        if line.len() > MAX_CHANGE_LINE_BYTES {
             let message = format!(
-                "the request has {} bytes, more than the {MAX_LINE_BYTES} that the daemon takes",
+                "the request has {} bytes, more than the {MAX_CHANGE_LINE_BYTES} that the daemon takes",
                 line.len()
             );
             let error = RpcError::new(ErrorCode::TooLong, message);

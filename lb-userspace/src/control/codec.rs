@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::protocol::{ErrorCode, MAX_LINE_BYTES, RpcError};
+use super::protocol::{ErrorCode, RpcError};
 
 /// Bytes asked for at once.
 const CHUNK_BYTES: usize = 8 * 1024;
@@ -24,11 +24,9 @@ pub struct Patience {
 /// Why there is no next line; the stream cannot be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// More than [`MAX_LINE_BYTES`] without a newline.
-    #[error(
-        "the line is longer than {MAX_LINE_BYTES} bytes: send less at once; the connection is closed"
-    )]
-    TooLong,
+    /// So many bytes and more without a newline.
+    #[error("the line is longer than {0} bytes: send less at once; the connection is closed")]
+    TooLong(usize),
     /// Not UTF-8.
     #[error("the line is not UTF-8 (byte {position} of it); the connection is closed")]
     NotUtf8 {
@@ -54,7 +52,7 @@ impl LineError {
     #[must_use]
     pub fn answer(&self) -> Option<RpcError> {
         let code = match self {
-            Self::TooLong => ErrorCode::TooLong,
+            Self::TooLong(_) => ErrorCode::TooLong,
             Self::NotUtf8 { .. } => ErrorCode::Parse,
             Self::Unfinished(_) => ErrorCode::InvalidRequest,
             Self::Idle(_) | Self::Read(_) => return None,
@@ -63,7 +61,7 @@ impl LineError {
     }
 }
 
-/// Lines from `R`. Holds at most [`MAX_LINE_BYTES`] and one chunk.
+/// Lines from `R`. Holds at most one of the longest lines and one chunk.
 #[derive(Debug)]
 pub struct Lines<R> {
     reader: R,
@@ -72,19 +70,22 @@ pub struct Lines<R> {
     /// So many bytes of the buffer are known to hold no newline.
     scanned: usize,
     patience: Patience,
+    /// The longest line, in bytes, the newline included.
+    longest: usize,
     /// When the line was begun that is being read or, before it is, when it began to be waited for; `None` until it is
     /// waited for.
     since: Option<Instant>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Lines from `reader`.
-    pub const fn new(reader: R, patience: Patience) -> Self {
+    /// Lines from `reader`, the longest of which has `longest` bytes, the newline included.
+    pub const fn new(reader: R, patience: Patience, longest: usize) -> Self {
         Self {
             reader,
             buffer: Vec::new(),
             scanned: 0,
             patience,
+            longest,
             since: None,
         }
     }
@@ -140,8 +141,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     fn take_line(&mut self) -> Result<Option<Vec<u8>>, LineError> {
         let unseen = self.buffer.iter().skip(self.scanned);
         let newline = unseen.take_while(|byte| **byte != b'\n').count() + self.scanned;
-        if newline >= MAX_LINE_BYTES {
-            return Err(LineError::TooLong);
+        if newline >= self.longest {
+            return Err(LineError::TooLong(self.longest));
         }
         if newline == self.buffer.len() {
             self.scanned = newline;

@@ -3,6 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 
 use super::*;
+use crate::control::protocol::MAX_LINE_BYTES;
 
 const PATIENT: Patience = Patience {
     idle: Duration::from_hours(1),
@@ -17,7 +18,7 @@ async fn lines_of(bytes: &[u8], piece: usize) -> (Vec<String>, Option<LineError>
         drop(writer.write_all(bytes).await);
     };
     let read = async move {
-        let mut lines = Lines::new(reader, PATIENT);
+        let mut lines = Lines::new(reader, PATIENT, MAX_LINE_BYTES);
         let mut all = Vec::new();
         loop {
             match lines.next().await {
@@ -54,17 +55,23 @@ async fn the_longest_line_passes_and_one_byte_more_does_not() {
     let longer = [vec![b'x'; MAX_LINE_BYTES], b"\nnext\n".to_vec()].concat();
     let (lines, error) = lines_of(&longer, 65_536).await;
     assert!(lines.is_empty());
-    assert!(matches!(error, Some(LineError::TooLong)), "{error:?}");
+    assert!(
+        matches!(error, Some(LineError::TooLong(MAX_LINE_BYTES))),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_endless_line_is_not_buffered() {
     let (mut writer, reader) = tokio::io::duplex(65_536);
-    let mut lines = Lines::new(reader, PATIENT);
+    let mut lines = Lines::new(reader, PATIENT, MAX_LINE_BYTES);
     let write = async move { while writer.write_all(&[b'x'; 4_096]).await.is_ok() {} };
     let read = async move {
         let error = lines.next().await.unwrap_err();
-        assert!(matches!(error, LineError::TooLong), "{error:?}");
+        assert!(
+            matches!(error, LineError::TooLong(MAX_LINE_BYTES)),
+            "{error:?}"
+        );
         assert!(lines.buffer.len() <= MAX_LINE_BYTES + CHUNK_BYTES);
     };
     tokio::join!(write, read);
@@ -85,7 +92,7 @@ async fn bytes_that_are_no_text_are_a_parse_error() {
 #[tokio::test(start_paused = true)]
 async fn a_half_sent_line_has_less_time_than_a_pause_between_lines() {
     let (mut writer, reader) = tokio::io::duplex(64);
-    let mut lines = Lines::new(reader, PATIENT);
+    let mut lines = Lines::new(reader, PATIENT, MAX_LINE_BYTES);
     let begin = Instant::now();
     writer.write_all(b"one\ntw").await.unwrap();
     assert_eq!(lines.next().await.unwrap().as_deref(), Some("one"));
@@ -95,7 +102,10 @@ async fn a_half_sent_line_has_less_time_than_a_pause_between_lines() {
 
     let (_writer, reader) = tokio::io::duplex(64);
     let begin = Instant::now();
-    let error = Lines::new(reader, PATIENT).next().await.unwrap_err();
+    let error = Lines::new(reader, PATIENT, MAX_LINE_BYTES)
+        .next()
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, LineError::Idle(_)) && error.answer().is_none(),
         "{error:?}"
@@ -106,7 +116,7 @@ async fn a_half_sent_line_has_less_time_than_a_pause_between_lines() {
 #[tokio::test(start_paused = true)]
 async fn a_line_sent_byte_by_byte_gets_no_more_time() {
     let (mut writer, reader) = tokio::io::duplex(64);
-    let mut lines = Lines::new(reader, PATIENT);
+    let mut lines = Lines::new(reader, PATIENT, MAX_LINE_BYTES);
     let begin = Instant::now();
     let write = async move {
         while writer.write_all(b"x").await.is_ok() {

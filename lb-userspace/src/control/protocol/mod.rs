@@ -33,5 +33,8 @@ pub use crate::setup::{Receiver, Room, Setup, Step, TunnelKind};
 /// The version of this protocol: raised when a method, field or meaning is taken away or changed.
 pub const API_VERSION: u32 = 1;
 
-/// The longest line in either direction that a request may have, in bytes, the newline included.
+/// The longest line that a client may send, in bytes, the newline included.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// The same for one that may change things: whole configurations are long.
+pub const MAX_CHANGE_LINE_BYTES: usize = 1 << 25;

@@ -26,7 +26,8 @@ use crate::{
         codec::{LineError, Lines},
         feed::{Feed, Subscription},
         protocol::{
-            Call, ErrorCode, Event, EventsSubscribe, RpcError, Subscribed, Unsubscribed,
+            Call, ErrorCode, Event, EventsSubscribe, MAX_CHANGE_LINE_BYTES, MAX_LINE_BYTES,
+            RpcError, Subscribed, Unsubscribed,
             wire::{self, Id, Invalid, Message, Response},
         },
     },
@@ -79,7 +80,11 @@ impl Connection {
     /// Serves one client until it leaves, breaks a limit, or the daemon stops.
     pub(super) async fn run(self, stream: UnixStream, peer: Peer) {
         let (reader, writer) = stream.into_split();
-        let lines = Lines::new(reader, self.limits.patience);
+        let longest = match peer.right {
+            Right::Change => MAX_CHANGE_LINE_BYTES,
+            Right::None | Right::Read => MAX_LINE_BYTES,
+        };
+        let lines = Lines::new(reader, self.limits.patience, longest);
         let client = Client {
             connection: self,
             peer,

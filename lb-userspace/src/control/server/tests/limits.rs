@@ -6,7 +6,7 @@ use super::*;
 async fn a_too_long_line_is_answered_once_and_ends_the_connection() {
     let daemon = Daemon::start(Limits::default()).await;
     let mut client = daemon.connect().await;
-    client.send(&"x".repeat(MAX_LINE_BYTES + 1)).await;
+    client.send(&"x".repeat(MAX_CHANGE_LINE_BYTES + 1)).await;
     client.send(&format!("\n{REMOVE}\n")).await;
     let answer = client.answer().await.unwrap();
     assert_eq!(

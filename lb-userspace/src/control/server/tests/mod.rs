@@ -16,7 +16,7 @@ use tokio::{
 use super::*;
 use crate::control::{
     client::{Client, ClientError},
-    protocol::{Applied, MAX_LINE_BYTES, NoParams, ServiceRef},
+    protocol::{Applied, MAX_CHANGE_LINE_BYTES, NoParams, ServiceRef},
 };
 
 /// Nothing in these tests takes so long unless it hangs.

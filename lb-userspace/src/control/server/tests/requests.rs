@@ -162,7 +162,7 @@ async fn the_blocking_client_tells_its_errors_apart() {
         let drain = json!({ "service": "web", "address": "10.0.0.1:80" });
         let drain = Call::decode("backend.drain", Some(drain)).unwrap();
         let long = Call::ServiceGet(ServiceRef {
-            name: "x".repeat(MAX_LINE_BYTES),
+            name: "x".repeat(MAX_CHANGE_LINE_BYTES),
         });
 
         let mut client = Client::connect(&path).unwrap();
