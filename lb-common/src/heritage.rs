@@ -13,7 +13,7 @@ pub const OLDEST_READABLE: u32 = 3;
 
 /// The maps that are kept, each with the version since which its layout and meaning are what they are now: from an
 /// older one it is made anew, and empty. To be raised with a change of either.
-pub const KEPT: [(&str, u32); 14] = [
+pub const KEPT: [(&str, u32); 15] = [
     (names::FRESH_V4, 4),
     (names::FRESH_V6, 4),
     (names::FLOWS_V4, 4),
@@ -26,6 +26,7 @@ pub const KEPT: [(&str, u32); 14] = [
     (names::SOURCES_V6, 3),
     (names::ERROR_BUDGET, 3),
     (names::TRAFFIC, 3),
+    (names::LOADS, 6),
     (names::LEDGER, 3),
     (names::INTERFACES, 3),
 ];

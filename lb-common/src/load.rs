@@ -1,8 +1,8 @@
 //! What each backend has to bear, for services whose new flows go to the backend with fewer of them.
 //!
 //! An array indexed by [`BackendId`](crate::backend::BackendId), shared by all CPUs. The program counts; the daemon writes
-//! weights, and now and then what it finds in the flow tables: a flow that is evicted, or that ends without a word, is
-//! counted until then.
+//! weights, and now and then what it finds in the flow tables: a flow that is evicted is counted until then, and one that
+//! ends without a word for as long as it is held to go on (see [`Flow`](crate::flow::Flow)).
 
 /// Flows of a backend. 16 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -104,7 +104,7 @@ impl Extent {
     /// The bucket of a key with this hash.
     #[must_use]
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 21 bits are left")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 20 bits are left")]
     pub const fn bucket(self, hash: u64) -> u32 {
         hash.wrapping_shr(self.shift) as u32
     }
@@ -112,7 +112,7 @@ impl Extent {
     /// The place of a key with this hash under `ticket`.
     #[must_use]
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 22 bits are left")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 21 bits are left")]
     pub const fn place(self, hash: u64, ticket: u64) -> u32 {
         let mixed = (hash ^ ticket).wrapping_mul(FINAL[0]);
         mixed.wrapping_shr(self.shift.wrapping_sub(1)) as u32

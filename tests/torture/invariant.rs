@@ -18,8 +18,10 @@ use lb_tests::{
 use serde_json::{Value, json};
 
 /// Maps that a program must have in common with those that are pinned.
-const SHARED: [&str; 6] = [
+const SHARED: [&str; 8] = [
+    names::VIP_BUCKETS_V4,
     names::VIPS_V4,
+    names::VIPS_V6,
     names::TABLES,
     names::BACKENDS,
     names::FLOWS_V6,

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use lb_common::table::SLOTS_PER_ELEMENT;
+use lb_common::{placement::Extent, table::SLOTS_PER_ELEMENT};
 
 use super::{
     fault::{Found, part},
@@ -167,7 +167,7 @@ pub(super) fn settings(spec: &DaemonSpec, found: &mut Found) -> DaemonSettings {
             found,
             "max_vips",
             spec.max_vips,
-            16..=1 << 20,
+            16..=Extent::MAX_VIPS,
             default.max_vips,
         ),
         max_sources: size(

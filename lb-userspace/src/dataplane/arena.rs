@@ -26,8 +26,9 @@ impl Arena {
         self.0.words(region.offset as usize..end as usize)
     }
 
-    /// Writes a table. Whoever publishes `region` afterwards makes it visible: the map update is a
-    /// system call, and the kernel's write of the element is ordered after these stores.
+    /// Writes a table. Whoever publishes `region` afterwards makes it visible: a VIP's bucket is stored with release
+    /// ordering, and a packet reads the table at an offset that depends on its load of the bucket. VIPs that are
+    /// prefixes are published by a system call, whose write is ordered after these stores.
     pub(super) fn write(&self, region: Region, table: &[Slot]) -> io::Result<()> {
         let cells = self
             .cells(region)

@@ -19,10 +19,8 @@ impl Features {
     pub const REPLIES: Self = Self(Settings::REPLIES);
     /// Sources that are blocked.
     pub const BLOCKLIST: Self = Self(Settings::BLOCKLIST);
-
     /// Services that spread their flows otherwise than by the hash of 5-tuples.
     pub const ALGORITHMS: Self = Self(Settings::ALGORITHMS);
-
     /// Services that go by the number of flows that backends have.
     pub const LOADS: Self = Self(Settings::LOADS);
 

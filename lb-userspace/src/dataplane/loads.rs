@@ -33,7 +33,12 @@ impl Loads {
     /// Weighs the flows of the backend from here on. What is counted between reading and writing is lost: the next look at
     /// the flow tables finds it.
     pub(super) fn weigh(&mut self, id: BackendId, weight: u32) -> Result<()> {
-        self.change(id, |load| Load { weight, ..load })
+        self.change(id, |load| Load {
+            weight,
+            // While it had no weight nobody counted.
+            flows: if load.weight == 0 { 0 } else { load.flows },
+            ..load
+        })
     }
 
     /// The number is given to another backend.

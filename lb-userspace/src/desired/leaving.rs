@@ -2,76 +2,68 @@
 
 use std::time::SystemTime;
 
-use super::Desired;
-use crate::model::{AdminState, Backend, Service, ServiceName, Tracking};
+use super::{Desired, rules::breaches};
+use crate::model::{AdminState, Backend, Service, Tracking};
 
 impl Desired {
     /// This, and with it those backends of `before` that it leaves out of their services: they drain and are removed
     /// when `until` says, at once if it names no time.
     ///
-    /// No more than `room` backends are wanted together; who leaves stands in nobody's way. Where flows are not remembered
-    /// a drain keeps none, and a service that is gone has no VIP to be reached by: then nobody stays.
+    /// No more than `room` backends are wanted together; who leaves stands in nobody's way. Where flows are not
+    /// remembered a drain keeps none, and a service that is gone has no VIP to be reached by: then nobody stays.
     #[must_use]
     pub fn after(
-        self,
+        mut self,
         before: &Self,
         until: impl Fn(&Service) -> Option<SystemTime>,
         room: usize,
     ) -> Self {
-        let leaving = self.leaving(before, until);
         let configured: usize = self.services.values().map(|it| it.backends.len()).sum();
-        let leaving = leaving.get(..room.saturating_sub(configured).min(leaving.len()));
-        let leaving = leaving.unwrap_or_default();
-        let mut together = self.clone();
-        together.extend(leaving);
-        if leaving.is_empty() || together.check().is_empty() {
-            return together;
+        let mut room = room.saturating_sub(configured);
+        for service in self.services.values_mut() {
+            let before = before.services.get(&service.name);
+            let until = until(service).filter(|_| service.moves.tracking != Tracking::Off);
+            let (Some(before), Some(until)) = (before, until) else {
+                continue;
+            };
+            let mut leaving = left_out(before, service, until);
+            leaving.truncate(room);
+            let lasting = service.backends.len();
+            admit(service, &leaving);
+            room -= service.backends.len() - lasting;
         }
-        // Some do not go together with what is new.
-        let mut after = self;
-        for one in leaving {
-            let mut with = after.clone();
-            with.extend(std::slice::from_ref(one));
-            if with.check().is_empty() {
-                after = with;
-            }
-        }
-        after
+        self
     }
+}
 
-    fn leaving(
-        &self,
-        before: &Self,
-        until: impl Fn(&Service) -> Option<SystemTime>,
-    ) -> Vec<(ServiceName, Backend)> {
-        let stay = self.services.values().filter_map(|service| {
-            let was = before.services.get(&service.name)?;
-            let until = until(service).filter(|_| service.moves.tracking != Tracking::Off)?;
-            Some((service, was, until))
-        });
-        let leaving = stay.flat_map(|(service, was, until)| {
-            let backends = was.backends.values();
-            let left_out = backends.filter(|backend| {
-                backend.state != AdminState::Down
-                    && !service.backends.contains_key(&backend.address)
-            });
-            left_out.map(move |backend| {
-                let backend = Backend {
-                    state: AdminState::Drain,
-                    remove_at: backend.remove_at.or(Some(until)),
-                    ..backend.clone()
-                };
-                (service.name.clone(), backend)
-            })
-        });
-        leaving.collect()
+/// The backends of `before` that `after` leaves out and that have flows to keep, as they drain.
+fn left_out(before: &Service, after: &Service, until: SystemTime) -> Vec<Backend> {
+    let backends = before.backends.values();
+    let left_out = backends.filter(|backend| {
+        backend.state != AdminState::Down && !after.backends.contains_key(&backend.address)
+    });
+    left_out
+        .map(|backend| Backend {
+            state: AdminState::Drain,
+            remove_at: backend.remove_at.or(Some(until)),
+            ..backend.clone()
+        })
+        .collect()
+}
+
+/// Adds all of `leaving` to the service or, if they do not go together with what is there, each half for itself.
+fn admit(service: &mut Service, leaving: &[Backend]) {
+    if leaving.is_empty() {
+        return;
     }
-
-    fn extend(&mut self, leaving: &[(ServiceName, Backend)]) {
-        for (name, backend) in leaving {
-            if let Some(service) = self.services.get_mut(name) {
-                service.backends.insert(backend.address, backend.clone());
-            }
-        }
+    let mut with = service.clone();
+    let leavers = leaving.iter().map(|it| (it.address, it.clone()));
+    with.backends.extend(leavers);
+    if breaches(&with).is_empty() {
+        *service = with;
+    } else if leaving.len() > 1 {
+        let (one, other) = leaving.split_at(leaving.len() / 2);
+        admit(service, one);
+        admit(service, other);
     }
 }

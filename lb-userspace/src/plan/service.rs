@@ -47,7 +47,9 @@ impl Planner<'_> {
         let mut members = Members::of(service.algorithm, service.moves.tracking);
         let (mut serving, mut leaving) = (BTreeSet::new(), BTreeSet::new());
         let mut targets = Vec::new();
-        for (index, backend) in service.backends.values().enumerate() {
+        for backend in service.backends.values() {
+            // Who is being removed has no part in the table, nor in its size: slots move once, not again when it is gone.
+            let index = backend.remove_at.is_none().then_some(members.len());
             let target = Target::of(service, backend.address);
             let place = self.backend(id, service, backend, &target, emergency);
             let share = match place {
@@ -74,9 +76,11 @@ impl Planner<'_> {
                     None
                 }
             };
-            members.push(backend, usual_weight(service, backend), share);
+            if index.is_some() {
+                members.push(backend, usual_weight(service, backend), share);
+            }
         }
-        let slots = service.table_slots.slots(service.backends.len());
+        let slots = service.table_slots.slots(members.len());
         let due = tables.table(id, slots, members);
         let rules = Rules {
             moves: service.moves,
@@ -100,7 +104,7 @@ impl Planner<'_> {
         };
         if Arc::ptr_eq(&table, &due.table) {
             let counts = targets.into_iter().map(|(target, _, index)| {
-                let slots = due.counts.get(index).copied();
+                let slots = index.and_then(|index| due.counts.get(index).copied());
                 (target, slots.unwrap_or_default())
             });
             self.say(counts);
@@ -241,7 +245,7 @@ impl Planner<'_> {
 
 /// How many slots of `table` each of those has that serve or leave.
 fn counts(
-    targets: Vec<(Target, BackendId, usize)>,
+    targets: Vec<(Target, BackendId, Option<usize>)>,
     table: &[Slot],
 ) -> impl Iterator<Item = (Target, u32)> {
     // Numbers of one service lie close to each other, most of the time.
@@ -272,7 +276,7 @@ fn owners(table: &[Slot], service: &Service) -> BTreeSet<BackendId> {
 /// The weight that a backend has on a day on which everybody is well: a fallback one then has none, unless there are no
 /// others.
 fn usual_weight(service: &Service, backend: &Backend) -> u32 {
-    let is_ordinary = |it: &Backend| it.role == Role::Ordinary;
+    let is_ordinary = |it: &Backend| it.role == Role::Ordinary && it.remove_at.is_none();
     if is_ordinary(backend) || !service.backends.values().any(is_ordinary) {
         backend.weight.get()
     } else {

@@ -47,6 +47,11 @@ impl Members {
         }
     }
 
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.configured.len()
+    }
+
     /// Adds a backend, whose weight is `weight` on a day on which everybody is well; `share` if it takes new flows.
     pub(super) fn push(&mut self, backend: &model::Backend, weight: u32, share: Option<Share>) {
         self.configured.push((backend.address, weight));

@@ -16,8 +16,8 @@ pub(crate) enum Benchmark {
     /// What the verifier and the JIT of this kernel make of each program, with few and with all features, as root; fails
     /// if one is over its budget in xtask/budgets.toml
     Verify(verify::Bench),
-    /// Instructions by packet and path, counted in an emulated guest; fails if one is 3 % over its budget in
-    /// xtask/instructions.toml
+    /// Instructions by packet and path, counted in an emulated guest; fails if one of ours is 3 % over its
+    /// budget in xtask/instructions.toml
     Vm(vm::Options),
     /// Runs the benchmarks of docs/benchmarks.md and writes it, with its plots
     Report(report::Options),
@@ -145,7 +145,7 @@ pub(crate) fn run(benchmark: Benchmark) -> Result<()> {
         Benchmark::Verify(bench) => verify::bench(&bench),
         Benchmark::Report(options) => report::run(&options),
         Benchmark::Vm(options) => match vm::run(&options)? {
-            Some(why) => bail!("that kernel cannot be had: {why}"),
+            Some(why) => bail!("nothing was held against budgets: {why}"),
             None => Ok(()),
         },
         Benchmark::Built(built) => run_built(built),

@@ -14,7 +14,7 @@ use super::{
     Report,
     cost::{Cost, Variant},
 };
-use crate::workspace;
+use crate::{vm::series, workspace};
 
 /// What the file says of itself.
 const HEAD: &str = "\
@@ -251,13 +251,6 @@ impl Budgets {
         };
         own.or_else(dearest)
     }
-}
-
-/// The first two numbers of a release.
-fn series(release: &str) -> String {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut number = || numbers.next().unwrap_or_default();
-    format!("{}.{}", number(), number())
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ fn reports(value: Value) -> Vec<Report> {
 }
 
 /// What programs may cost on each kernel: kernel, settings, program, instructions after the verifier, those that it
-/// walks through, bytes of stack and of machine code, milliseconds to load.
+/// walks through, bytes of stack and of machine code.
 ///
 /// # Errors
 /// The file of budgets cannot be read.

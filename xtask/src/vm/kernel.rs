@@ -79,6 +79,13 @@ impl FromStr for Kernel {
     }
 }
 
+/// The first two numbers of a release.
+pub(crate) fn series(release: &str) -> String {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().unwrap_or_default();
+    format!("{}.{}", number(), number())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,7 +40,7 @@ pub(crate) use count::{Counted, counted};
 pub(crate) use guest::run as guest;
 use image::Image;
 use job::{Ending, Event, Job};
-pub(crate) use kernel::Kernel;
+pub(crate) use kernel::{Kernel, series};
 use qemu::{Clock, Guest};
 use suites::VERIFY;
 

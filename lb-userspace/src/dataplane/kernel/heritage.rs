@@ -85,7 +85,7 @@ impl Older {
         for (name, since) in KEPT {
             if since <= version {
                 keep(&maps.join(name), &pins.maps().join(name))?;
-            } else {
+            } else if maps.join(name).exists() {
                 warn!(map = name, "its layout has changed: what it holds is lost");
             }
         }

@@ -52,10 +52,11 @@ impl Kernel {
             Step::RemovePath(alias) => self.paths.remove(*alias)?,
             Step::WriteTable(region, table) => self.arena.write(*region, table)?,
             Step::PutVip(vip, entry) => {
-                self.vips.put(*vip, entry)?;
+                // An address without a VIP harms nobody, if the VIP then finds no room.
                 if !self.actual.addresses.contains(&vip.addresses) {
                     self.vips.announce(vip.addresses)?;
                 }
+                self.vips.put(*vip, entry)?;
             }
             Step::RemoveVip(vip) => {
                 self.vips.remove(*vip)?;
@@ -76,7 +77,7 @@ impl Kernel {
 
 /// Waits for a grace period of RCU: every program run that began before has ended (membarrier(2)). Kernels
 /// booted with `nohz_full` refuse; there a pause that is thousands of times longer than the longest run must
-/// do.
+/// do. On one CPU nothing is waited for, nor need it be: what runs for a packet is not interrupted by this process.
 pub(in crate::dataplane) fn grace() -> io::Result<()> {
     const PAUSE: Duration = Duration::from_millis(100);
     match membarrier(MembarrierCommand::Global) {

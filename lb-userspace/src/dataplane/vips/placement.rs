@@ -143,7 +143,6 @@ impl<F: Family> Placement<F> {
             place,
         });
         let ticket = self.draw(&mut bucket)?;
-        self.ticket = ticket;
         for standing in &before {
             self.left.push(standing.place);
         }
@@ -196,15 +195,22 @@ impl<F: Family> Placement<F> {
         left
     }
 
-    /// Draws tickets for `bucket` until one gives each of its VIPs a free place of its own, which it then gets.
-    fn draw(&self, bucket: &mut [Standing<F>]) -> Option<u64> {
-        let mut tickets = (1..=TRIES).map(|more| self.ticket + more);
-        tickets.find(|ticket| self.fits(bucket, *ticket))
+    /// Draws tickets for `bucket` until one gives each of its VIPs a free place of its own, which it then gets. Who comes
+    /// again draws others.
+    fn draw(&mut self, bucket: &mut [Standing<F>]) -> Option<u64> {
+        let mut given = Vec::with_capacity(bucket.len());
+        for _ in 0..TRIES {
+            self.ticket = self.ticket.checked_add(1)?;
+            if self.fits(bucket, self.ticket, &mut given) {
+                return Some(self.ticket);
+            }
+        }
+        None
     }
 
-    fn fits(&self, bucket: &mut [Standing<F>], ticket: u64) -> bool {
+    fn fits(&self, bucket: &mut [Standing<F>], ticket: u64, given: &mut Vec<u32>) -> bool {
         let mut rest = &mut *bucket;
-        let mut given: Vec<u32> = Vec::with_capacity(rest.len());
+        given.clear();
         while let Some((first, others)) = rest.split_first_mut() {
             first.place = self.extent.place(first.hash, ticket);
             if self.is_taken(first.place) || given.contains(&first.place) {

@@ -48,6 +48,31 @@ fn a_drained_backend_leaves_the_table_and_keeps_its_flows() {
 }
 
 #[test]
+fn a_backend_that_is_being_removed_moves_slots_once_and_makes_no_table_larger() {
+    let addresses: Vec<String> = (1..=11).map(|n| format!("10.0.0.{n}:80")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let (ten, eleven) = (&addresses[..10], &addresses[..]);
+    let mut lab = Lab::published([service("web", &[VIP], ten)]);
+    lab.want(service("web", &[VIP], eleven));
+    let one = lab.backend_mut("web", ONE);
+    (one.state, one.remove_at) = (AdminState::Drain, Some(std::time::UNIX_EPOCH));
+    let plan = lab.settle();
+    assert_eq!(
+        *serving(&plan, "web", ONE),
+        Serving::No(NotServing::Draining)
+    );
+    assert_eq!(lab.find(ONE).map(|(_, entry)| entry.active), Some(true));
+    let region = lab.vip(VIP).region;
+    assert_eq!(region.slots, 1_021);
+    lab.service_mut("web")
+        .backends
+        .remove(&ONE.parse().unwrap());
+    lab.settle();
+    assert_eq!(lab.vip(VIP).region, region);
+    assert_eq!(lab.find(ONE), None);
+}
+
+#[test]
 fn a_disabled_backend_leaves_the_table_and_loses_its_flows() {
     let (said, active) = after(|lab| lab.backend_mut("web", ONE).state = AdminState::Down);
     assert_eq!(said, Serving::No(NotServing::Disabled));

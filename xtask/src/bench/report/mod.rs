@@ -27,7 +27,7 @@ use crate::{verify, workspace};
 /// What to measure anew.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Measure little: figures for a first look, in a few minutes
+    /// Measure little: figures for a first look, in a quarter of an hour
     #[arg(long)]
     quick: bool,
     /// Measure only these, and keep the other figures

@@ -91,8 +91,8 @@ pub(super) const PROGRAMS: &str = "
 ";
 
 pub(super) const KERNELS: &str = "
-The budgets of `xtask/budgets.toml`, as they were measured on each kernel; but for the machine's own, in emulated guests,
-whose time to load says nothing. A kernel that does not tell a figure has 0 there.
+The budgets of `xtask/budgets.toml`, as they were measured on each kernel; but for the machine's own, in emulated guests.
+A kernel that does not tell a figure has 0 there.
 
 ";
 
