@@ -84,6 +84,17 @@ impl Flow {
     /// The same for flows of other protocols (RFC 4787 section 4.3: 5 minutes).
     pub const CONNECTIONLESS: u32 = ticks(300 * 1_000_000_000);
 
+    /// Whether the flow gives way to a new connection of the same ends that begins `now`: its client has ended it, and has
+    /// sent nothing for `quiet` since, both in [`ticks`]. A FIN or RST may be forged: whoever goes on after one keeps his
+    /// backend.
+    #[inline]
+    #[must_use]
+    pub const fn gives_way(&self, now: u32, quiet: u32) -> bool {
+        // The clock of the CPU that saw it last may be ahead.
+        let idle = now.wrapping_sub(self.last_seen).cast_signed();
+        self.client.ends() && idle >= 0 && idle.cast_unsigned() >= quiet
+    }
+
     /// Whether a flow of this protocol has ended by `now`, in [`ticks`], as far as one can tell
     /// from what its client sends.
     #[inline]
@@ -220,6 +231,25 @@ mod tests {
             let after = |idle: u32| flow.has_ended(protocol, flow.last_seen.wrapping_add(idle));
             assert!(!after(ticks) && after(ticks + 1), "{protocol} {client:?}");
             assert!(!after(u32::MAX), "seen by another CPU, later than now");
+        }
+    }
+
+    #[test]
+    fn only_what_its_client_has_ended_some_time_ago_gives_way() {
+        for client in [
+            Progress::SILENT,
+            Progress::OPEN,
+            Progress::FINISHED,
+            Progress::RESET,
+        ] {
+            let flow = Flow {
+                client,
+                last_seen: u32::MAX - 1,
+                ..Flow::default()
+            };
+            let gives_way = |idle: u32| flow.gives_way(flow.last_seen.wrapping_add(idle), 4);
+            assert_eq!([gives_way(3), gives_way(4)], [false, client.ends()]);
+            assert!(!gives_way(u32::MAX), "seen by another CPU, later than now");
         }
     }
 

@@ -25,8 +25,9 @@ pub struct Settings {
     pub snat: SourceNat,
     /// How many buckets and places for VIPs the maps have: an [`Extent`]'s [`shift`](Extent::shift).
     pub vip_shift: u32,
-    /// 0.
-    pub reserved: u32,
+    /// After so many [`ticks`](crate::progress::ticks) without a packet a TCP connection that its client has ended gives
+    /// way to the next one of the same ends: see [`Flow::gives_way`](crate::flow::Flow::gives_way).
+    pub reuse_after: u32,
 }
 
 impl Settings {
@@ -61,6 +62,9 @@ impl Settings {
         }
     }
 
+    /// [`reuse_after`](Self::reuse_after) where nobody has said otherwise: about 4 seconds.
+    pub const REUSE_AFTER: u32 = 4;
+
     /// VIPs of one IP version where nobody has said otherwise.
     pub const VIPS: u32 = 4_096;
 
@@ -73,7 +77,7 @@ impl Settings {
         features: Self::ALL_FEATURES,
         snat: SourceNat::NONE,
         vip_shift: Extent::of(Self::VIPS).shift(),
-        reserved: 0,
+        reuse_after: Self::REUSE_AFTER,
     };
 }
 

@@ -157,7 +157,7 @@ impl Standing {
     pub const UNTRACKED: Self = Self(0);
     /// It is to be remembered from this packet on.
     pub const NEW: Self = Self(1);
-    /// The same; it was remembered to be with a backend that takes no packets any more.
+    /// The same; what is remembered is a backend that takes no packets any more, or a connection that has ended.
     pub const MOVED: Self = Self(2);
     /// It was remembered by one packet, and goes on with this one.
     pub const FRESH: Self = Self(3);

@@ -7,7 +7,7 @@ use lb_common::{
     flow::{Flow, FlowKey},
     hash::{FlowHash, flow_hash, source_hash},
     outcome::Outcome,
-    progress::Progress,
+    progress::{Progress, Signal},
     quic::Server,
     settings::Settings,
     table::{Slot, slot_of},
@@ -190,7 +190,8 @@ fn memory<F: Ip>(packet: &Packet<F>) -> Memory {
     let known = maps::flow::<F>(&packet.flow);
     if let Some(known) = known {
         let flow = known.flow();
-        if taking(flow.backend, flow.generation).is_some() {
+        let backend = taking(flow.backend, flow.generation);
+        if backend.is_some_and(|it| it.mode == Mode::SNAT || !gives_way(&flow, packet)) {
             let client = known.client_after(packet.signal);
             if packet.error == 0 {
                 known.client_sent(client, maps::now());
@@ -226,6 +227,15 @@ fn memory<F: Ip>(packet: &Packet<F>) -> Memory {
         client: Progress::SILENT.after(packet.signal),
         ..Memory::NONE
     }
+}
+
+/// Whether the packet begins another connection, of the ends that the flow had: it goes where new ones go. In mode `snat`
+/// it goes on with the port and the backend that the last one had.
+#[inline(always)]
+fn gives_way<F: Ip>(flow: &Flow, packet: &Packet<F>) -> bool {
+    packet.signal == Signal::SYN
+        && packet.error == 0
+        && flow.gives_way(maps::now(), maps::settings::reuse_after())
 }
 
 /// Whether a flow is counted with its backend: until its client ends it.

@@ -191,7 +191,7 @@ fn settings_stand_in_rodata_as_the_daemon_writes_them() {
         features: u32,
         snat: SourceNat,
         vip_shift: u32,
-        reserved: u32,
+        reuse_after: u32,
     });
     assert_eq!(object.fields_of("Settings"), settings);
     let snat = layout!(SourceNat {

@@ -106,6 +106,7 @@ fn explore(index: u64, seed: u64, until: Option<Instant>) -> Tally {
         icmp_errors_per_second: 0,
         gue_port: u32::from(GUE_PORT),
         snat,
+        reuse_after: NEVER,
         ..Settings::DEFAULT
     };
     let form = if is_odd && kernel::takes_jumbo_frames() {

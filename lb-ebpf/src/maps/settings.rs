@@ -60,6 +60,13 @@ pub fn vip_extent() -> Extent {
     Extent::from_shift(constant!(vip_shift))
 }
 
+/// After how many ticks a connection that has ended gives way to the next one of the same ends.
+#[inline(always)]
+#[must_use]
+pub fn reuse_after() -> u32 {
+    constant!(reuse_after)
+}
+
 /// Whether `feature`, one of those of [`Settings`], is in use.
 #[inline(always)]
 #[must_use]

@@ -1,6 +1,6 @@
 //! Flows and their backends while tables and backends change.
 
-use lb_common::{backend::Backend, outcome::Outcome};
+use lb_common::{backend::Backend, outcome::Outcome, settings::Settings};
 use lb_tests::packet::{Flags, Packet};
 
 use crate::{
@@ -67,6 +67,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for family in Family::BOTH {
         rows.extend(changes(family));
+        rows.extend(reuse(family));
         rows.extend(beginnings(family));
         rows.extend(without_memory(family));
     }
@@ -152,6 +153,59 @@ fn changes(family: Family) -> Vec<Row> {
         )
         .then(|world| world.put(FIRST, 1, 0))
         .transmits(&ack, &SECOND.receives(&ack)),
+    ]
+}
+
+/// A connection has ended, and the next one has the same ends.
+fn reuse(family: Family) -> Vec<Row> {
+    let syn = tcp(family, PORT_CHANGING);
+    let ack = syn.clone().flags(Flags::ACK);
+    let ended = |name: &str, end: Flags, age: fn(&mut World)| {
+        row(format!("{family:?}: {name}"))
+            .transmits(&syn, &FIRST.receives(&syn))
+            .transmits(
+                &syn.clone().flags(end),
+                &FIRST.receives(&syn.clone().flags(end)),
+            )
+            .then(moved)
+            .then(age)
+    };
+    let goes = |row: Row, to: Member| {
+        row.transmits(&syn, &to.receives(&syn))
+            .transmits(&ack, &to.receives(&ack))
+            .remembers(1, 0)
+    };
+    let old: fn(&mut World) = |world| world.object.age_flows(Settings::REUSE_AFTER);
+    let recent: fn(&mut World) = |world| world.object.age_flows(Settings::REUSE_AFTER - 2);
+    vec![
+        goes(
+            ended(
+                "a port used again chooses again",
+                Flags::FIN | Flags::ACK,
+                old,
+            ),
+            SECOND,
+        ),
+        goes(
+            ended(
+                "a port used again after a reset chooses again",
+                Flags::RST,
+                old,
+            ),
+            SECOND,
+        ),
+        goes(
+            ended(
+                "a port used again at once stays",
+                Flags::FIN | Flags::ACK,
+                recent,
+            ),
+            FIRST,
+        ),
+        goes(
+            ended("a syn of a connection that is idle stays", Flags::ACK, old),
+            FIRST,
+        ),
     ]
 }
 

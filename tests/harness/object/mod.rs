@@ -317,14 +317,18 @@ impl Object {
 
     /// Lets `ticks` go by since the last packet of every flow that expects replies.
     pub fn age_replies(&mut self, ticks: u32) {
-        age(
-            &mut self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4),
-            ticks,
-        );
-        age(
-            &mut self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6),
-            ticks,
-        );
+        let mut replies = self.hash::<FlowKey<Address4>, Reply<Address4>>(names::REPLIES_V4);
+        each(&mut replies, |reply| age(&mut reply.last_seen, ticks));
+        let mut replies = self.hash::<FlowKey<Address6>, Reply<Address6>>(names::REPLIES_V6);
+        each(&mut replies, |reply| age(&mut reply.last_seen, ticks));
+    }
+
+    /// Lets `ticks` go by since the last packet of every flow that has gone on.
+    pub fn age_flows(&mut self, ticks: u32) {
+        let mut flows = self.hash::<FlowKey<Address4>, Flow>(names::FLOWS_V4);
+        each(&mut flows, |flow| age(&mut flow.last_seen, ticks));
+        let mut flows = self.hash::<FlowKey<Address6>, Flow>(names::FLOWS_V6);
+        each(&mut flows, |flow| age(&mut flow.last_seen, ticks));
     }
 
     /// Lets every CPU begin its circle of source ports anew.
@@ -404,15 +408,15 @@ impl Object {
     }
 }
 
-fn age<A>(map: &mut HashMap<&mut MapData, FlowKey<A>, Reply<A>>, ticks: u32)
-where
-    FlowKey<A>: Pod,
-    Reply<A>: Pod,
-{
-    let entries: Vec<(FlowKey<A>, Reply<A>)> = map.iter().filter_map(Result::ok).collect();
-    for (key, mut reply) in entries {
-        reply.last_seen = reply.last_seen.wrapping_sub(ticks);
-        map.insert(key, reply, 0).expect("writing what is there");
+const fn age(last_seen: &mut u32, ticks: u32) {
+    *last_seen = last_seen.wrapping_sub(ticks);
+}
+
+fn each<K: Pod, V: Pod>(map: &mut HashMap<&mut MapData, K, V>, change: impl Fn(&mut V)) {
+    let entries: Vec<(K, V)> = map.iter().filter_map(Result::ok).collect();
+    for (key, mut value) in entries {
+        change(&mut value);
+        map.insert(key, value, 0).expect("writing what is there");
     }
 }
 
