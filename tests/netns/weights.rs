@@ -206,10 +206,15 @@ fn new_flows_leave_a_backend_that_answers_slowly_and_come_back() {
     let _fast = scene.server(1);
     let daemon = scene.instance.start();
     let mut control = daemon.control();
+    let mut plain = scene.service(Mode::L2, VIP_V4);
+    plain["max_step"] = json!(50);
+    scene.bring_up(&mut control, &plain, VIP_V4);
+    let _datagrams = scene.udp_servers(Mode::L2, VIP_V4);
+    // Its probes have told of failures alone until now.
     let rules =
         json!({"response_time": true, "interval": probe_time(), "step": 50, "dead_band": 20});
-    scene.bring_up(&mut control, &service(&scene, rules), VIP_V4);
-    let _datagrams = scene.udp_servers(Mode::L2, VIP_V4);
+    let on = json!({"name": name(VIP_V4), "dynamic_weights": rules});
+    control.must("service.update", &on);
 
     delay.store(100, Ordering::Relaxed);
     wait_weights(&mut control, "the weights follow", |[slow, fast]| {

@@ -80,6 +80,26 @@ impl Core {
         self.edges.prober.watch(&probes);
         self.edges.resolver.watch(addresses);
         self.follow_weights();
+        // Who is probed already goes on; which results count may be another question now.
+        for target in probes.keys() {
+            self.attend(target);
+        }
+    }
+
+    /// Has the results of a target's probes told that matter now.
+    fn attend(&mut self, target: &Target) {
+        if let Some(interest) = self.interest(target) {
+            self.edges.prober.attend(target, interest);
+        }
+    }
+
+    /// Which results of a target's probes matter; `None` if it is not probed.
+    fn interest(&self, target: &Target) -> Option<Interest> {
+        let interest = self.book.entry(target)?.interest();
+        Some(match interest {
+            Interest::Failures if self.is_timed(target) => Interest::All,
+            Interest::Failures | Interest::All | Interest::Soon => interest,
+        })
     }
 
     /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not
@@ -138,15 +158,9 @@ impl Core {
         self.measured(observation);
         let transition = self.book.observe(observation);
         let target = &observation.target;
-        let machine = self.book.entry(target);
-        if let Some(machine) = machine {
-            let interest = match machine.interest() {
-                Interest::Failures if self.is_timed(target) => Interest::All,
-                interest @ (Interest::Failures | Interest::All | Interest::Soon) => interest,
-            };
-            self.edges.prober.attend(target, interest);
-        }
+        self.attend(target);
         if let Some(transition) = transition {
+            let machine = self.book.entry(target);
             let reason = machine.map(Machine::reason).unwrap_or_default();
             self.edges.announcer.health(target, transition, reason);
         }
