@@ -206,9 +206,14 @@ impl Core {
         let services = services.filter(|service| service.moves.tracking != Tracking::Off);
         services.flat_map(|service| {
             let backends = service.backends.values();
-            let draining = backends.filter(|backend| {
+            let is_drained_by_agent = |backend: &Backend| {
                 let standing = self.weights.standing(&service.name, backend.address);
-                backend.state == AdminState::Drain || standing.is_some_and(|it| it.drains)
+                standing.is_some_and(|it| it.drains)
+            };
+            // This is asked before each event: what is cheap comes first.
+            let draining = backends.filter(move |backend| {
+                backend.state == AdminState::Drain
+                    || (service.dynamic_weights.is_some() && is_drained_by_agent(backend))
             });
             draining.map(|backend| Target::of(service, backend.address))
         })

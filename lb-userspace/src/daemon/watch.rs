@@ -129,28 +129,52 @@ impl Core {
         }
     }
 
-    /// Takes over what probes have found: all that waits in the queue, so that what fails together moves with one
-    /// publication. Returns the event that came behind it.
-    pub(super) fn observed(
+    /// Takes over what probes have found and agents said: all that waits in the queue, so that what fails together moves
+    /// with one publication. Returns the event that came behind it.
+    pub(super) fn hear(
         &mut self,
-        observation: &Observation,
+        first: Event,
         queue: &mut mpsc::Receiver<Event>,
     ) -> Option<Event> {
-        let mut is_changed = self.note(observation);
-        let mut next = None;
-        for _ in 0..queue.len() {
-            match queue.try_recv() {
-                Ok(Event::Observed(observation)) => is_changed |= self.note(&observation),
-                other => {
-                    next = other.ok();
+        let mut is_changed = false;
+        let mut next = Some(first);
+        let mut waiting = queue.len();
+        while let Some(event) = next.take() {
+            match self.note_event(event) {
+                Ok(changes) => is_changed |= changes,
+                Err(other) => {
+                    next = Some(other);
                     break;
                 }
+            }
+            if waiting > 0 {
+                waiting -= 1;
+                next = queue.try_recv().ok();
             }
         }
         if is_changed {
             self.reconcile();
         }
         next
+    }
+
+    /// Takes note of what a probe or an agent has found; whether something is to be published for it. Gives back every
+    /// other event.
+    fn note_event(&mut self, event: Event) -> Result<bool, Event> {
+        match event {
+            Event::Observed(observation) => Ok(self.note(&observation)),
+            Event::Reported(target, report) => {
+                self.reported(&target, report);
+                Ok(false)
+            }
+            other @ (Event::Call(_)
+            | Event::NextHops(_)
+            | Event::Interfaces(_)
+            | Event::Looked(_)
+            | Event::Tick
+            | Event::Reload
+            | Event::Stop) => Err(other),
+        }
     }
 
     /// Takes note of what a probe has found; whether a backend's health is another now.
