@@ -176,6 +176,7 @@ impl Core {
         self.digest = beginning.digest;
         let adopted = self.adopted();
         self.watch(&adopted);
+        self.weights.begin(&self.desired, &adopted);
         self.await_next_hops().await;
         self.open_paths().await?;
         let health = self.book.concluded();

@@ -163,10 +163,7 @@ impl Core {
     fn note_event(&mut self, event: Event) -> Result<bool, Event> {
         match event {
             Event::Observed(observation) => Ok(self.note(&observation)),
-            Event::Reported(target, report) => {
-                self.reported(&target, report);
-                Ok(false)
-            }
+            Event::Reported(target, report) => Ok(self.reported(&target, report)),
             other @ (Event::Call(_)
             | Event::NextHops(_)
             | Event::Interfaces(_)

@@ -1,7 +1,11 @@
 //! Weights that follow how backends do, in time: what is heard goes to the services' [`Scales`], which take their steps
 //! when they are due.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -67,6 +71,28 @@ impl Weights {
         shifts
     }
 
+    /// Has backends wait for their agents that had no slots when the daemon began: these may want them drained. Where
+    /// nobody had any, nobody was drained by an agent, and nobody waits.
+    pub(super) fn begin(&mut self, desired: &Desired, adopted: &BTreeSet<Target>) {
+        for (name, weighed) in &mut self.services {
+            let service = desired.services.get(name);
+            let service =
+                service.filter(|it| it.dynamic_weights.is_some_and(|it| it.agent_port.is_some()));
+            let Some(service) = service else {
+                continue;
+            };
+            let is_adopted =
+                |address: &SocketAddr| adopted.contains(&Target::of(service, *address));
+            let (serving, others): (Vec<SocketAddr>, Vec<SocketAddr>) = service
+                .backends
+                .keys()
+                .partition(|address| is_adopted(address));
+            for address in others.into_iter().filter(|_| !serving.is_empty()) {
+                weighed.scales.await_agent(address);
+            }
+        }
+    }
+
     fn scales_of(&mut self, target: &Target) -> Option<&mut Scales> {
         let weighed = self.services.get_mut(&target.service)?;
         Some(&mut weighed.scales)
@@ -122,11 +148,20 @@ impl Core {
         self.edges.agents.watch(&agents);
     }
 
-    /// Takes what an agent says.
-    pub(super) fn reported(&mut self, target: &Target, report: Report) {
-        if let Some(scales) = self.weights.scales_of(target) {
-            scales.report(target.address, report);
+    /// Takes what an agent says; whether its backend takes new flows is another question now than before.
+    pub(super) fn reported(&mut self, target: &Target, report: Report) -> bool {
+        let service = self.desired.services.get(&target.service);
+        let rules = service.and_then(|service| service.dynamic_weights);
+        // Nobody asks any more: the answer is an old one.
+        if rules.is_none_or(|rules| rules.agent_port.is_none()) {
+            return false;
         }
+        let scales = self.weights.scales_of(target);
+        let shift = scales.and_then(|scales| scales.report(target.address, report));
+        if let Some(shift) = &shift {
+            self.edges.announcer.weight(&target.service, shift);
+        }
+        shift.is_some()
     }
 
     /// Takes how long a probe took.
