@@ -21,6 +21,9 @@ use crate::{
     plan::Scale,
 };
 
+/// A step is early by no more than this part of the interval.
+const EARLIEST: u32 = 4;
+
 /// The services whose weights are dynamic.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Weights {
@@ -52,13 +55,18 @@ impl Weights {
         }
     }
 
-    /// The steps that are due by now.
-    fn step(&mut self, desired: &Desired, now: Instant) -> Vec<(ServiceName, Shift)> {
+    /// The steps that are due by now, by service. When one is, those come along that would be soon: each time, all is
+    /// planned anew.
+    fn step(&mut self, desired: &Desired, now: Instant) -> Vec<(ServiceName, Vec<Shift>)> {
         let mut shifts = Vec::new();
+        if self.next().is_none_or(|next| next > now) {
+            return shifts;
+        }
         for (name, weighed) in &mut self.services {
-            let service = desired.services.get(name).filter(|_| weighed.next <= now);
-            let Some((service, rules)) = service.and_then(|it| Some((it, it.dynamic_weights?)))
-            else {
+            let service = desired.services.get(name);
+            let due = service.and_then(|it| Some((it, it.dynamic_weights?)));
+            let due = due.filter(|(_, rules)| weighed.next <= now + rules.interval / EARLIEST);
+            let Some((service, rules)) = due else {
                 continue;
             };
             weighed.next = now + rules.interval;
@@ -66,7 +74,9 @@ impl Weights {
             let shifted = weighed
                 .scales
                 .step(&rules, probe_interval.unwrap_or(Duration::ZERO));
-            shifts.extend(shifted.into_iter().map(|shift| (name.clone(), shift)));
+            if !shifted.is_empty() {
+                shifts.push((name.clone(), shifted));
+            }
         }
         shifts
     }
@@ -158,9 +168,9 @@ impl Core {
         }
         let scales = self.weights.scales_of(target);
         let shift = scales.and_then(|scales| scales.report(target.address, report));
-        if let Some(shift) = &shift {
-            self.edges.announcer.weight(&target.service, shift);
-        }
+        self.edges
+            .announcer
+            .weights(&target.service, shift.as_slice());
         shift.is_some()
     }
 
@@ -181,8 +191,11 @@ impl Core {
 
     /// Has weights take the steps that are due.
     pub(super) fn weigh(&mut self, now: Instant) {
-        for (service, shift) in self.weights.step(&self.desired, now) {
-            self.edges.announcer.weight(&service, &shift);
+        for (service, shifts) in self.weights.step(&self.desired, now) {
+            self.edges.announcer.weights(&service, &shifts);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
