@@ -267,10 +267,11 @@ impl Core {
             Some((target, flows.copied().unwrap_or_default()))
         });
         self.learning.left = left.collect();
+        let counted = findings.counted(actual);
         let mended = self
             .reconciler
             .dataplane_mut()
-            .mend_loads(&findings.counted, &findings.loads);
+            .mend_loads(&counted, &findings.loads);
         if let Err(error) = mended {
             warn!(
                 error = format!("{error:#}"),
