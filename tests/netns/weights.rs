@@ -199,6 +199,47 @@ fn new_flows_follow_what_an_agent_says() {
 }
 
 #[test]
+fn an_agents_drain_holds_at_once_and_over_a_restart() {
+    let scene = Scene::new(2);
+    let _servers = scene.servers();
+    let word = Arc::new(Mutex::new("drain"));
+    let _first = agent(&scene.bed.backends[0], &word);
+    let _second = agent(&scene.bed.backends[1], &Arc::new(Mutex::new("100%")));
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    scene.bring_up(&mut control, &scene.service(Mode::L2, VIP_V4), VIP_V4);
+    let _datagrams = scene.udp_servers(Mode::L2, VIP_V4);
+    // The first question comes within a second, the first step in an hour.
+    let rules = json!({"agent_port": AGENT_PORT, "interval": "1h"});
+    let on = json!({"name": name(VIP_V4), "dynamic_weights": rules});
+    control.must("service.update", &on);
+    wait_serving(&mut control, &name(VIP_V4), 1);
+    assert_eq!(spread(&scene), [0, FLOWS]);
+
+    assert!(daemon.stop().success());
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    let reason = |control: &mut Control| {
+        let row = backends(control, &name(VIP_V4)).swap_remove(0);
+        assert_eq!(row["serving"], json!(false), "{row:#}");
+        row["current_weight"]["reason"].clone()
+    };
+    wait::until("the agent is heard", LIMIT, || {
+        reason(&mut control) == json!("its agent wants it drained")
+    });
+    assert_eq!(spread(&scene), [0, FLOWS]);
+
+    // Who is ready after a restart begins with all of its weight.
+    *word.lock().expect("no panic") = "ready";
+    assert!(daemon.stop().success());
+    let daemon = scene.instance.start();
+    let mut control = daemon.control();
+    wait_serving(&mut control, &name(VIP_V4), 2);
+    wait_weights(&mut control, "the weights are whole", |it| it == [100; 2]);
+    assert_spread("after a restart", [100, 100], spread(&scene));
+}
+
+#[test]
 fn new_flows_leave_a_backend_that_answers_slowly_and_come_back() {
     let scene = Scene::new(2);
     let delay = Arc::new(AtomicU64::new(0));
@@ -206,10 +247,15 @@ fn new_flows_leave_a_backend_that_answers_slowly_and_come_back() {
     let _fast = scene.server(1);
     let daemon = scene.instance.start();
     let mut control = daemon.control();
+    let mut plain = scene.service(Mode::L2, VIP_V4);
+    plain["max_step"] = json!(50);
+    scene.bring_up(&mut control, &plain, VIP_V4);
+    let _datagrams = scene.udp_servers(Mode::L2, VIP_V4);
+    // Its probes have told of failures alone until now.
     let rules =
         json!({"response_time": true, "interval": probe_time(), "step": 50, "dead_band": 20});
-    scene.bring_up(&mut control, &service(&scene, rules), VIP_V4);
-    let _datagrams = scene.udp_servers(Mode::L2, VIP_V4);
+    let on = json!({"name": name(VIP_V4), "dynamic_weights": rules});
+    control.must("service.update", &on);
 
     delay.store(100, Ordering::Relaxed);
     wait_weights(&mut control, "the weights follow", |[slow, fast]| {

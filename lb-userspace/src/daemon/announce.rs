@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     control::{
@@ -39,11 +39,26 @@ impl Announcer {
         });
     }
 
-    /// A weight has taken a step.
-    pub(super) fn weight(&self, service: &ServiceName, shift: &Shift) {
+    /// Weights of a service have taken a step: one line for all of them, and the widest.
+    pub(super) fn weights(&self, service: &ServiceName, shifts: &[Shift]) {
+        let width = |shift: &&Shift| {
+            let (from, to) = (shift.from, &shift.to);
+            (to.drains, from.abs_diff(to.percent))
+        };
+        let Some(Shift { address, from, to }) = shifts.iter().max_by_key(width) else {
+            return;
+        };
+        let (percent, drains, reason) = (to.percent, to.drains, to.reason.as_str());
+        info!(%service, backends = shifts.len(), widest = %address, from, to = percent, drains, reason, "weights");
+        for shift in shifts {
+            self.weight(service, shift);
+        }
+    }
+
+    fn weight(&self, service: &ServiceName, shift: &Shift) {
         let Shift { address, from, to } = shift;
         let (percent, drains, reason) = (to.percent, to.drains, to.reason.as_str());
-        info!(%service, backend = %address, from, to = percent, drains, reason, "weight");
+        debug!(%service, backend = %address, from, to = percent, drains, reason, "weight");
         self.0.tell(Happening::Weight {
             service: service.to_string(),
             backend: address.to_string(),

@@ -176,6 +176,7 @@ impl Core {
         self.digest = beginning.digest;
         let adopted = self.adopted();
         self.watch(&adopted);
+        self.weights.begin(&self.desired, &adopted);
         self.await_next_hops().await;
         self.open_paths().await?;
         let health = self.book.concluded();
@@ -219,10 +220,11 @@ impl Core {
         let mut next = None;
         loop {
             self.watchdog.look(Instant::now());
-            let wake = self.wake();
             let event = if let Some(event) = next.take() {
                 event
             } else {
+                // Every backend is looked at for this: not once for each of the events that come together.
+                let wake = self.wake();
                 tokio::select! {
                     Some(event) = queue.recv() => event,
                     Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
@@ -248,8 +250,9 @@ impl Core {
                         return End::Detached;
                     }
                 }
-                Event::Observed(observation) => next = self.observed(&observation, &mut queue),
-                Event::Reported(target, report) => self.reported(&target, report),
+                heard @ (Event::Observed(_) | Event::Reported(..)) => {
+                    next = self.hear(heard, &mut queue);
+                }
                 Event::NextHops(next_hops) => {
                     self.next_hops = next_hops;
                     self.reconcile();

@@ -206,9 +206,14 @@ impl Core {
         let services = services.filter(|service| service.moves.tracking != Tracking::Off);
         services.flat_map(|service| {
             let backends = service.backends.values();
-            let draining = backends.filter(|backend| {
+            let is_drained_by_agent = |backend: &Backend| {
                 let standing = self.weights.standing(&service.name, backend.address);
-                backend.state == AdminState::Drain || standing.is_some_and(|it| it.drains)
+                standing.is_some_and(|it| it.drains)
+            };
+            // This is asked before each event: what is cheap comes first.
+            let draining = backends.filter(move |backend| {
+                backend.state == AdminState::Drain
+                    || (service.dynamic_weights.is_some() && is_drained_by_agent(backend))
             });
             draining.map(|backend| Target::of(service, backend.address))
         })
@@ -262,10 +267,11 @@ impl Core {
             Some((target, flows.copied().unwrap_or_default()))
         });
         self.learning.left = left.collect();
+        let counted = findings.counted(actual);
         let mended = self
             .reconciler
             .dataplane_mut()
-            .mend_loads(&findings.counted, &findings.loads);
+            .mend_loads(&counted, &findings.loads);
         if let Err(error) = mended {
             warn!(
                 error = format!("{error:#}"),

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::table::Slot;
+use lb_common::{backend::BackendId, table::Slot};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
@@ -25,7 +25,22 @@ pub(super) struct Findings {
     pub(super) flows: BTreeMap<(ServiceId, SocketAddr), u64>,
     /// How many flows backends have whose load counts, and what was counted of them when the look began.
     pub(super) loads: Counted,
-    pub(super) counted: Counted,
+    counted: Counted,
+    /// Since which generation the numbers have been those of the backends that were counted.
+    generations: BTreeMap<BackendId, u32>,
+}
+
+impl Findings {
+    /// What was counted when the look began of backends that have their numbers yet in `actual`: a number that was given
+    /// out again since counts for somebody else.
+    pub(super) fn counted(&self, actual: &Actual) -> Counted {
+        let is_the_same = |id: &BackendId| {
+            let now = actual.backends.get(id).map(|entry| entry.generation);
+            now.is_some() && now.as_ref() == self.generations.get(id)
+        };
+        let counted = self.counted.iter().filter(|(id, _)| is_the_same(id));
+        counted.map(|(id, flows)| (*id, *flows)).collect()
+    }
 }
 
 /// The look under way, if there is one.
@@ -83,7 +98,10 @@ impl Search {
     }
 
     fn run(self, mut tables: FlowTables) -> Option<Findings> {
+        let backends = self.actual.backends.iter();
+        let counted = backends.filter(|(id, _)| self.counted.contains_key(id));
         let mut findings = Findings {
+            generations: counted.map(|(id, entry)| (*id, entry.generation)).collect(),
             counted: self.counted.clone(),
             ..Findings::default()
         };
@@ -158,5 +176,43 @@ impl Search {
         {
             strays.slots.insert(place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Mode, neighbor::NextHop};
+
+    /// Backends by number and generation.
+    fn actual(generations: &[(u32, u32)]) -> Actual {
+        let entry = |generation| BackendEntry {
+            generation,
+            service: ServiceId(1),
+            address: ([10, 0, 0, 1], 80).into(),
+            mode: Mode::L2,
+            next_hop: NextHop::default(),
+            source: None,
+            active: true,
+            load_weight: 100,
+        };
+        let backends = generations.iter();
+        let backends = backends.map(|(id, generation)| (BackendId(*id), entry(*generation)));
+        Actual {
+            backends: backends.collect(),
+            ..Actual::default()
+        }
+    }
+
+    #[test]
+    fn what_was_counted_is_not_taken_for_whoever_has_the_number_now() {
+        let findings = Findings {
+            counted: (1..=4).map(|id| (BackendId(id), 7)).collect(),
+            generations: (1..=3).map(|id| (BackendId(id), 5)).collect(),
+            ..Findings::default()
+        };
+        // The second went, the third's number was given out again, and the fourth was never known.
+        let counted = findings.counted(&actual(&[(1, 5), (3, 6), (4, 5)]));
+        assert_eq!(counted, [(BackendId(1), 7)].into());
     }
 }

@@ -80,6 +80,26 @@ impl Core {
         self.edges.prober.watch(&probes);
         self.edges.resolver.watch(addresses);
         self.follow_weights();
+        // Who is probed already goes on; which results count may be another question now.
+        for target in probes.keys() {
+            self.attend(target);
+        }
+    }
+
+    /// Has the results of a target's probes told that matter now.
+    fn attend(&mut self, target: &Target) {
+        if let Some(interest) = self.interest(target) {
+            self.edges.prober.attend(target, interest);
+        }
+    }
+
+    /// Which results of a target's probes matter; `None` if it is not probed.
+    fn interest(&self, target: &Target) -> Option<Interest> {
+        let interest = self.book.entry(target)?.interest();
+        Some(match interest {
+            Interest::Failures if self.is_timed(target) => Interest::All,
+            Interest::Failures | Interest::All | Interest::Soon => interest,
+        })
     }
 
     /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not
@@ -109,22 +129,27 @@ impl Core {
         }
     }
 
-    /// Takes over what probes have found: all that waits in the queue, so that what fails together moves with one
-    /// publication. Returns the event that came behind it.
-    pub(super) fn observed(
+    /// Takes over what probes have found and agents said: all that waits in the queue, so that what fails together moves
+    /// with one publication. Returns the event that came behind it.
+    pub(super) fn hear(
         &mut self,
-        observation: &Observation,
+        first: Event,
         queue: &mut mpsc::Receiver<Event>,
     ) -> Option<Event> {
-        let mut is_changed = self.note(observation);
-        let mut next = None;
-        for _ in 0..queue.len() {
-            match queue.try_recv() {
-                Ok(Event::Observed(observation)) => is_changed |= self.note(&observation),
-                other => {
-                    next = other.ok();
+        let mut is_changed = false;
+        let mut next = Some(first);
+        let mut waiting = queue.len();
+        while let Some(event) = next.take() {
+            match self.note_event(event) {
+                Ok(changes) => is_changed |= changes,
+                Err(other) => {
+                    next = Some(other);
                     break;
                 }
+            }
+            if waiting > 0 {
+                waiting -= 1;
+                next = queue.try_recv().ok();
             }
         }
         if is_changed {
@@ -133,20 +158,30 @@ impl Core {
         next
     }
 
+    /// Takes note of what a probe or an agent has found; whether something is to be published for it. Gives back every
+    /// other event.
+    fn note_event(&mut self, event: Event) -> Result<bool, Event> {
+        match event {
+            Event::Observed(observation) => Ok(self.note(&observation)),
+            Event::Reported(target, report) => Ok(self.reported(&target, report)),
+            other @ (Event::Call(_)
+            | Event::NextHops(_)
+            | Event::Interfaces(_)
+            | Event::Looked(_)
+            | Event::Tick
+            | Event::Reload
+            | Event::Stop) => Err(other),
+        }
+    }
+
     /// Takes note of what a probe has found; whether a backend's health is another now.
     fn note(&mut self, observation: &Observation) -> bool {
         self.measured(observation);
         let transition = self.book.observe(observation);
         let target = &observation.target;
-        let machine = self.book.entry(target);
-        if let Some(machine) = machine {
-            let interest = match machine.interest() {
-                Interest::Failures if self.is_timed(target) => Interest::All,
-                interest @ (Interest::Failures | Interest::All | Interest::Soon) => interest,
-            };
-            self.edges.prober.attend(target, interest);
-        }
+        self.attend(target);
         if let Some(transition) = transition {
+            let machine = self.book.entry(target);
             let reason = machine.map(Machine::reason).unwrap_or_default();
             self.edges.announcer.health(target, transition, reason);
         }

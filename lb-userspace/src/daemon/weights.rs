@@ -1,7 +1,11 @@
 //! Weights that follow how backends do, in time: what is heard goes to the services' [`Scales`], which take their steps
 //! when they are due.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -16,6 +20,9 @@ use crate::{
     model::ServiceName,
     plan::Scale,
 };
+
+/// A step is early by no more than this part of the interval.
+const EARLIEST: u32 = 4;
 
 /// The services whose weights are dynamic.
 #[derive(Clone, Debug, Default)]
@@ -48,13 +55,18 @@ impl Weights {
         }
     }
 
-    /// The steps that are due by now.
-    fn step(&mut self, desired: &Desired, now: Instant) -> Vec<(ServiceName, Shift)> {
+    /// The steps that are due by now, by service. When one is, those come along that would be soon: each time, all is
+    /// planned anew.
+    fn step(&mut self, desired: &Desired, now: Instant) -> Vec<(ServiceName, Vec<Shift>)> {
         let mut shifts = Vec::new();
+        if self.next().is_none_or(|next| next > now) {
+            return shifts;
+        }
         for (name, weighed) in &mut self.services {
-            let service = desired.services.get(name).filter(|_| weighed.next <= now);
-            let Some((service, rules)) = service.and_then(|it| Some((it, it.dynamic_weights?)))
-            else {
+            let service = desired.services.get(name);
+            let due = service.and_then(|it| Some((it, it.dynamic_weights?)));
+            let due = due.filter(|(_, rules)| weighed.next <= now + rules.interval / EARLIEST);
+            let Some((service, rules)) = due else {
                 continue;
             };
             weighed.next = now + rules.interval;
@@ -62,9 +74,33 @@ impl Weights {
             let shifted = weighed
                 .scales
                 .step(&rules, probe_interval.unwrap_or(Duration::ZERO));
-            shifts.extend(shifted.into_iter().map(|shift| (name.clone(), shift)));
+            if !shifted.is_empty() {
+                shifts.push((name.clone(), shifted));
+            }
         }
         shifts
+    }
+
+    /// Has backends wait for their agents that had no slots when the daemon began: these may want them drained. Where
+    /// nobody had any, nobody was drained by an agent, and nobody waits.
+    pub(super) fn begin(&mut self, desired: &Desired, adopted: &BTreeSet<Target>) {
+        for (name, weighed) in &mut self.services {
+            let service = desired.services.get(name);
+            let service =
+                service.filter(|it| it.dynamic_weights.is_some_and(|it| it.agent_port.is_some()));
+            let Some(service) = service else {
+                continue;
+            };
+            let is_adopted =
+                |address: &SocketAddr| adopted.contains(&Target::of(service, *address));
+            let (serving, others): (Vec<SocketAddr>, Vec<SocketAddr>) = service
+                .backends
+                .keys()
+                .partition(|address| is_adopted(address));
+            for address in others.into_iter().filter(|_| !serving.is_empty()) {
+                weighed.scales.await_agent(address);
+            }
+        }
     }
 
     fn scales_of(&mut self, target: &Target) -> Option<&mut Scales> {
@@ -122,11 +158,20 @@ impl Core {
         self.edges.agents.watch(&agents);
     }
 
-    /// Takes what an agent says.
-    pub(super) fn reported(&mut self, target: &Target, report: Report) {
-        if let Some(scales) = self.weights.scales_of(target) {
-            scales.report(target.address, report);
+    /// Takes what an agent says; whether its backend takes new flows is another question now than before.
+    pub(super) fn reported(&mut self, target: &Target, report: Report) -> bool {
+        let service = self.desired.services.get(&target.service);
+        let rules = service.and_then(|service| service.dynamic_weights);
+        // Nobody asks any more: the answer is an old one.
+        if rules.is_none_or(|rules| rules.agent_port.is_none()) {
+            return false;
         }
+        let scales = self.weights.scales_of(target);
+        let shift = scales.and_then(|scales| scales.report(target.address, report));
+        self.edges
+            .announcer
+            .weights(&target.service, shift.as_slice());
+        shift.is_some()
     }
 
     /// Takes how long a probe took.
@@ -146,8 +191,11 @@ impl Core {
 
     /// Has weights take the steps that are due.
     pub(super) fn weigh(&mut self, now: Instant) {
-        for (service, shift) in self.weights.step(&self.desired, now) {
-            self.edges.announcer.weight(&service, &shift);
+        for (service, shifts) in self.weights.step(&self.desired, now) {
+            self.edges.announcer.weights(&service, &shifts);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

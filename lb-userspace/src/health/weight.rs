@@ -3,7 +3,9 @@
 //!
 //! Each step asks what a weight should be: what the backend's agent says, times what its response time says beside the
 //! median of all. The **goal** follows that only if it is further from it than the dead band, and is the whole weight again
-//! within half of it; the weight goes to the goal, by one step's worth at most. Who is silent for too long is no longer believed: the goal is then the base weight.
+//! within half of it; the weight goes to the goal, by one step's worth at most. Who is silent for too long is no longer
+//! believed: the goal is then the base weight. That an agent wants no new flows is an order, not a measurement: it holds
+//! at once.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -73,6 +75,8 @@ struct Said {
     percent: u32,
     drains: bool,
     is_down: bool,
+    /// It has said nothing yet, and may have wanted no new flows when others listened.
+    is_awaited: bool,
 }
 
 impl Default for Scale {
@@ -106,23 +110,41 @@ impl Scales {
         scale.response = Some((smoothed, 0));
     }
 
-    /// Takes what a backend's agent says. What it said before holds where it says nothing new.
-    pub fn report(&mut self, address: SocketAddr, report: Report) {
-        let Some(scale) = self.backends.get_mut(&address) else {
-            return;
-        };
-        let before = scale.said.map(|(said, _)| said);
-        let before = before.unwrap_or(Said {
-            percent: WHOLE,
-            drains: false,
-            is_down: false,
-        });
+    /// Takes what a backend's agent says. What it said before holds where it says nothing new. Answers what changes at
+    /// once: whether the backend takes new flows; how many, the next steps say.
+    pub fn report(&mut self, address: SocketAddr, report: Report) -> Option<Shift> {
+        let scale = self.backends.get_mut(&address)?;
+        let before = scale.said.map_or(Said::NOTHING, |(said, _)| said);
         let said = Said {
             percent: report.percent.unwrap_or(before.percent),
             drains: report.drains.unwrap_or(before.drains),
             is_down: report.is_down.unwrap_or(before.is_down),
+            is_awaited: false,
         };
         scale.said = Some((said, 0));
+        let (from, drained) = (scale.standing.percent, scale.standing.drains);
+        match (drained, said.takes_none()) {
+            (_, true) => scale.drain(said),
+            (true, false) => scale.undrain(),
+            (false, false) => {}
+        }
+        (drained != scale.standing.drains).then(|| Shift {
+            address,
+            from,
+            to: scale.standing.clone(),
+        })
+    }
+
+    /// The agent of a backend is yet to be heard: no new flows until then, or until it has been silent for too long.
+    pub fn await_agent(&mut self, address: SocketAddr) {
+        if let Some(scale) = self.backends.get_mut(&address) {
+            let said = Said {
+                is_awaited: true,
+                ..Said::NOTHING
+            };
+            scale.said = Some((said, 0));
+            scale.drain(said);
+        }
     }
 
     /// How much of its weight a backend has.
@@ -190,25 +212,19 @@ fn older<T>(heard: Option<(T, u32)>, patience: u32) -> Option<(T, u32)> {
 impl Scale {
     fn step(&mut self, rules: &DynamicWeights, median: Option<u64>) {
         let said = self.said.map(|(said, _)| said);
-        let drains = said.is_some_and(|it| it.drains || it.is_down || it.percent == 0);
-        if let Some(said) = said.filter(|_| drains) {
-            self.goal = DynamicWeights::FLOOR;
-            self.standing = Standing {
-                percent: DynamicWeights::FLOOR,
-                drains,
-                reason: said.why_drained().to_owned(),
-            };
+        if let Some(said) = said.filter(|said| said.takes_none()) {
+            self.drain(said);
             return;
         }
-        let drained = self.standing.drains;
+        if self.standing.drains {
+            self.undrain();
+        }
         let response = self.response.map(|(time, _)| time).zip(median);
         let (wanted, reason) = wanted(said.map(|it| it.percent), response, rules.ceiling);
         match wanted {
             None => self.goal = WHOLE,
             Some(wanted) if wanted.abs_diff(WHOLE) <= rules.dead_band / 2 => self.goal = WHOLE,
-            Some(wanted) if drained || wanted.abs_diff(self.goal) > rules.dead_band => {
-                self.goal = wanted;
-            }
+            Some(wanted) if wanted.abs_diff(self.goal) > rules.dead_band => self.goal = wanted,
             Some(_) => {}
         }
         self.goal = self.goal.clamp(DynamicWeights::FLOOR, rules.ceiling);
@@ -223,11 +239,43 @@ impl Scale {
             reason,
         };
     }
+
+    /// No new flows, for what the agent has said. One that is awaited goes on with the weight that it has.
+    fn drain(&mut self, said: Said) {
+        if !said.is_awaited {
+            self.goal = DynamicWeights::FLOOR;
+            self.standing.percent = DynamicWeights::FLOOR;
+        }
+        self.standing.drains = true;
+        said.why_drained().clone_into(&mut self.standing.reason);
+    }
+
+    /// New flows again, few at first; the goal is that of one of which nothing is known.
+    fn undrain(&mut self) {
+        self.goal = WHOLE;
+        self.standing.drains = false;
+        "it takes new flows again".clone_into(&mut self.standing.reason);
+    }
 }
 
 impl Said {
+    /// What holds of an agent that has said nothing.
+    const NOTHING: Self = Self {
+        percent: WHOLE,
+        drains: false,
+        is_down: false,
+        is_awaited: false,
+    };
+
+    /// Whether the backend takes no new flows.
+    const fn takes_none(self) -> bool {
+        self.drains || self.is_down || self.percent == 0 || self.is_awaited
+    }
+
     const fn why_drained(self) -> &'static str {
-        if self.is_down {
+        if self.is_awaited {
+            "its agent has said nothing yet since lbd began"
+        } else if self.is_down {
             "its agent says that it is down"
         } else if self.drains {
             "its agent wants it drained"

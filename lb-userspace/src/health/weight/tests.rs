@@ -35,6 +35,13 @@ fn percent(scales: &Scales, number: u8) -> u32 {
     scales.standing(address(number)).unwrap().percent
 }
 
+impl Scales {
+    /// Takes a report that is no order.
+    fn must_not_drain(&mut self, address: SocketAddr, report: Report) {
+        assert_eq!(self.report(address, report), None);
+    }
+}
+
 fn reason(scales: &Scales, number: u8) -> &str {
     &scales.standing(address(number)).unwrap().reason
 }
@@ -52,7 +59,7 @@ fn course(scales: &mut Scales, steps: u32, before: impl Fn(&mut Scales)) -> Vec<
 #[test]
 fn a_weight_goes_to_what_its_agent_says_and_back_when_the_agent_falls_silent() {
     let mut scales = scales(2);
-    let down = course(&mut scales, 7, |it| it.report(address(1), says(50)));
+    let down = course(&mut scales, 7, |it| it.must_not_drain(address(1), says(50)));
     assert_eq!(down, [90, 80, 70, 60, 50, 50, 50]);
     assert_eq!(reason(&scales, 1), "its agent reports 50 %");
     assert_eq!(percent(&scales, 2), 100);
@@ -72,18 +79,48 @@ fn a_drained_backend_is_at_the_floor_at_once_and_comes_back_by_steps_when_it_is_
         drains: Some(false),
         ..Report::default()
     };
-    scales.report(address(1), drain);
-    let shifts = scales.step(&rules(), PROBE);
-    assert_eq!(shifts.len(), 1);
-    assert_eq!((shifts[0].from, shifts[0].to.percent), (100, 1));
-    assert!(shifts[0].to.drains);
-    // What it says besides does not make it ready.
-    scales.report(address(1), says(80));
+    let shift = scales.report(address(1), drain).unwrap();
+    assert_eq!((shift.from, shift.to.percent), (100, 1));
+    assert!(shift.to.drains);
+    assert_eq!(scales.standing(address(1)), Some(&shift.to));
     assert_eq!(scales.step(&rules(), PROBE), []);
-    scales.report(address(1), ready);
-    let back = course(&mut scales, 9, |it| it.report(address(1), ready));
+    // What it says besides does not make it ready.
+    assert_eq!(scales.report(address(1), says(80)), None);
+    assert_eq!(scales.step(&rules(), PROBE), []);
+    let shift = scales.report(address(1), ready).unwrap();
+    assert_eq!(
+        (shift.from, shift.to.percent, shift.to.drains),
+        (1, 1, false)
+    );
+    let back = course(&mut scales, 9, |it| it.must_not_drain(address(1), ready));
     assert_eq!(back, [11, 21, 31, 41, 51, 61, 71, 80, 80]);
     assert!(!scales.standing(address(1)).unwrap().drains);
+}
+
+#[test]
+fn who_is_awaited_takes_no_flows_until_its_agent_is_heard_and_then_at_its_weight() {
+    let mut scales = scales(3);
+    for number in 1..=3 {
+        scales.await_agent(address(number));
+        assert!(scales.standing(address(number)).unwrap().drains);
+    }
+    let heard = scales.report(address(1), says(95)).unwrap();
+    assert_eq!((heard.to.percent, heard.to.drains), (100, false));
+    // It was drained before, and is: nothing changes for it.
+    let drain = Report {
+        drains: Some(true),
+        ..Report::default()
+    };
+    assert_eq!(scales.report(address(2), drain), None);
+    assert_eq!(reason(&scales, 2), "its agent wants it drained");
+    // The third is silent for three intervals.
+    for _ in 0..3 {
+        assert_eq!(scales.step(&rules(), PROBE), []);
+        assert!(scales.standing(address(3)).unwrap().drains);
+    }
+    let shifts = scales.step(&rules(), PROBE);
+    let third = shifts.iter().find(|it| it.address == address(3)).unwrap();
+    assert_eq!((third.to.percent, third.to.drains), (100, false));
 }
 
 #[test]
@@ -156,7 +193,7 @@ fn a_probe_that_is_rarer_than_steps_is_believed_for_three_of_its_own_intervals()
 #[test]
 fn backends_that_stay_keep_their_weights_and_those_that_go_do_not() {
     let mut scales = scales(2);
-    course(&mut scales, 3, |it| it.report(address(1), says(50)));
+    course(&mut scales, 3, |it| it.must_not_drain(address(1), says(50)));
     scales.keep([1, 3].map(address).into_iter());
     assert_eq!(percent(&scales, 1), 70);
     assert_eq!(percent(&scales, 3), 100);
@@ -198,15 +235,19 @@ fn any_course() -> impl Strategy<Value = Vec<Heard>> {
     prop::collection::vec(prop::collection::vec(heard, 3), 1..60)
 }
 
-fn hear(scales: &mut Scales, heard: &Heard) {
+/// Whose standing has changed at once.
+fn hear(scales: &mut Scales, heard: &Heard) -> Vec<SocketAddr> {
+    let mut shifted = Vec::new();
     for (number, (time, report)) in (1..).zip(heard) {
         if let Some(time) = time {
             scales.measure(address(number), Duration::from_micros(*time));
         }
         if let Some(report) = report {
-            scales.report(address(number), *report);
+            let shift = scales.report(address(number), *report);
+            shifted.extend(shift.map(|it| it.address));
         }
     }
+    shifted
 }
 
 proptest! {
@@ -215,14 +256,14 @@ proptest! {
         let mut scales = scales(3);
         for heard in &course {
             let before: Vec<Standing> = scales.standings().map(|(_, it)| it.clone()).collect();
-            hear(&mut scales, heard);
-            let shifts = scales.step(&rules, PROBE);
+            let mut shifted = hear(&mut scales, heard);
+            shifted.extend(scales.step(&rules, PROBE).iter().map(|it| it.address));
             for ((address, after), before) in scales.standings().zip(&before) {
                 prop_assert!((DynamicWeights::FLOOR..=rules.ceiling).contains(&after.percent));
                 let step = after.percent.abs_diff(before.percent);
                 prop_assert!(after.drains || step <= rules.step, "{step}");
                 let changed = (after.percent, after.drains) != (before.percent, before.drains);
-                prop_assert_eq!(shifts.iter().any(|it| it.address == address), changed);
+                prop_assert_eq!(shifted.contains(&address), changed);
             }
         }
     }
@@ -275,7 +316,7 @@ proptest! {
         let low = (100 - rules.dead_band).max(1);
         let high = (100 + rules.dead_band).min(rules.ceiling);
         for said in said {
-            scales.report(address(1), says(low + said % (high - low + 1)));
+            scales.must_not_drain(address(1), says(low + said % (high - low + 1)));
             prop_assert_eq!(scales.step(&rules, PROBE), []);
         }
     }
