@@ -250,7 +250,7 @@ impl Core {
                         return End::Detached;
                     }
                 }
-                heard @ (Event::Observed(_) | Event::Reported(..)) => {
+                heard @ (Event::Observed(_) | Event::Asked(..)) => {
                     next = self.hear(heard, &mut queue);
                 }
                 Event::NextHops(next_hops) => {

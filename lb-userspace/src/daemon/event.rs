@@ -3,7 +3,7 @@
 use super::strays::Findings;
 use crate::{
     control::server::Request,
-    health::{Observation, Target, agent::Report},
+    health::{Observation, Target, agent::Answer},
     neighbor::{Link, NextHops},
 };
 
@@ -14,8 +14,8 @@ pub(super) enum Event {
     Call(Box<Request>),
     /// A probe has ended.
     Observed(Observation),
-    /// An agent has said what its backend can take.
-    Reported(Target, Report),
+    /// An agent was asked what its backend can take.
+    Asked(Target, Answer),
     /// Next hops have changed.
     NextHops(NextHops),
     /// Interfaces have come, gone or changed.

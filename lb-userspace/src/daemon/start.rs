@@ -254,7 +254,7 @@ async fn begin(
     crate::dataplane::log::follow(&mut attachments)?;
     let mode = options.xdp_mode.map_or(settings.xdp_mode, Into::into);
     let (observations, observed) = mpsc::channel(QUEUE);
-    let (reports, reported) = mpsc::channel(QUEUE);
+    let (answers, answered) = mpsc::channel(QUEUE);
     let (updates, next_hop_updates) = mpsc::channel(QUEUE);
     let exec_user = settings.exec_user.as_deref().map(ExecUser::named);
     let exec_user = exec_user.transpose().context("find who runs exec probes")?;
@@ -268,7 +268,7 @@ async fn begin(
                 snat: settings.snat.sources,
             },
             prober: Prober::new(observations, exec_user),
-            agents: Agents::new(reports),
+            agents: Agents::new(answers),
             resolver: Resolver::spawn(updates).map_err(|error| anyhow!(error))?,
             next_hop_updates,
             file: options.config_file().0,
@@ -277,8 +277,8 @@ async fn begin(
         Reconciler::new(kernel),
     );
     forward(observed, events.clone(), Event::Observed);
-    forward(reported, events.clone(), |(target, report)| {
-        Event::Reported(target, report)
+    forward(answered, events.clone(), |(target, answer)| {
+        Event::Asked(target, answer)
     });
     if let Err(failure) = core.begin(beginning, links).await {
         match origin {

@@ -163,7 +163,7 @@ impl Core {
     fn note_event(&mut self, event: Event) -> Result<bool, Event> {
         match event {
             Event::Observed(observation) => Ok(self.note(&observation)),
-            Event::Reported(target, report) => Ok(self.reported(&target, report)),
+            Event::Asked(target, answer) => Ok(self.asked(&target, answer)),
             other @ (Event::Call(_)
             | Event::NextHops(_)
             | Event::Interfaces(_)

@@ -14,7 +14,7 @@ use crate::{
     desired::Desired,
     health::{
         Observation, Target,
-        agent::{Agent, Report},
+        agent::{Agent, Answer},
         weight::{Scales, Shift, Standing},
     },
     model::ServiceName,
@@ -158,16 +158,24 @@ impl Core {
         self.edges.agents.watch(&agents);
     }
 
-    /// Takes what an agent says; whether its backend takes new flows is another question now than before.
-    pub(super) fn reported(&mut self, target: &Target, report: Report) -> bool {
+    /// Takes what an agent says; whether it is another question now than before if its backend takes new flows.
+    pub(super) fn asked(&mut self, target: &Target, answer: Answer) -> bool {
         let service = self.desired.services.get(&target.service);
         let rules = service.and_then(|service| service.dynamic_weights);
         // Nobody asks any more: the answer is an old one.
         if rules.is_none_or(|rules| rules.agent_port.is_none()) {
             return false;
         }
-        let scales = self.weights.scales_of(target);
-        let shift = scales.and_then(|scales| scales.report(target.address, report));
+        let Some(scales) = self.weights.scales_of(target) else {
+            return false;
+        };
+        let shift = match answer {
+            Answer::Said(report) => scales.report(target.address, report),
+            Answer::NotAsked => {
+                scales.not_asked(target.address);
+                None
+            }
+        };
         self.edges
             .announcer
             .weights(&target.service, shift.as_slice());

@@ -12,12 +12,16 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Target, schedule};
+use super::{Target, probe::Failure, schedule};
 
 /// An agent's whole answer is no longer than this.
 const LONGEST_ANSWER: u64 = 1_024;
 /// How long one answer may take, if agents are not asked more often.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// So many characters of an answer that means nothing go to the log.
+const QUOTED: usize = 80;
+/// Of each agent, the log has a line in so much time at most.
+const LINE_PAUSE: Duration = Duration::from_mins(1);
 
 /// What an agent has said in one line; `None` where it said nothing of the kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,22 +66,42 @@ pub struct Agent {
     pub interval: Duration,
 }
 
-/// Asks a set of agents for as long as it lives, and sends what they say. Of one that says nothing there is nothing but
+/// What has come of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What the agent has said.
+    Said(Report),
+    /// This host could not ask, which says nothing about the agent.
+    NotAsked,
+}
+
+impl Answer {
+    /// The answer to a question that came to `asked`; `None`: there was none.
+    fn of(asked: Result<Report, Failure>) -> Option<Self> {
+        match asked {
+            Ok(report) => Some(Self::Said(report)),
+            Err(Failure::Local(_)) => Some(Self::NotAsked),
+            Err(Failure::Backend(_) | Failure::TimedOut { .. }) => None,
+        }
+    }
+}
+
+/// Asks a set of agents for as long as it lives, and sends what comes of it. Of one that says nothing there is nothing but
 /// a line in the log.
 #[derive(Debug)]
 pub struct Agents {
-    reports: mpsc::Sender<(Target, Report)>,
+    answers: mpsc::Sender<(Target, Answer)>,
     watched: BTreeMap<Target, (Agent, AbortHandle)>,
     /// Owns the tasks: dropping it stops them all.
     tasks: JoinSet<()>,
 }
 
 impl Agents {
-    /// Asks nobody yet. When `reports` is full, its tasks wait.
+    /// Asks nobody yet. When `answers` is full, its tasks wait.
     #[must_use]
-    pub fn new(reports: mpsc::Sender<(Target, Report)>) -> Self {
+    pub fn new(answers: mpsc::Sender<(Target, Answer)>) -> Self {
         Self {
-            reports,
+            answers,
             watched: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
@@ -95,7 +119,7 @@ impl Agents {
         });
         for (target, agent) in agents {
             if !self.watched.contains_key(target) {
-                let task = ask_forever(target.clone(), *agent, self.reports.clone());
+                let task = ask_forever(target.clone(), *agent, self.answers.clone());
                 let task = self.tasks.spawn(task);
                 self.watched.insert(target.clone(), (*agent, task));
             }
@@ -105,46 +129,77 @@ impl Agents {
     }
 }
 
-async fn ask_forever(target: Target, agent: Agent, reports: mpsc::Sender<(Target, Report)>) {
+async fn ask_forever(target: Target, agent: Agent, answers: mpsc::Sender<(Target, Answer)>) {
     let mut due = Instant::now() + schedule::first_delay(&target, agent.interval);
-    let mut is_silent = false;
+    let mut told = Told::default();
     loop {
         sleep_until(due).await;
         due = Instant::now() + agent.interval;
         let limit = TIMEOUT.min(agent.interval);
-        let answer = timeout(limit, ask(agent.address)).await;
-        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")));
-        let report = answer.and_then(|answer| {
-            Report::read(&answer).ok_or_else(|| format!("it said {answer:?}, which means nothing"))
+        let asked = timeout(limit, ask(agent.address)).await;
+        let asked =
+            asked.unwrap_or_else(|_| Err(Failure::Backend(format!("no answer within {limit:?}"))));
+        let asked = asked.and_then(|answer| {
+            Report::read(&answer).ok_or_else(|| Failure::Backend(meaningless(&answer)))
         });
-        let was_silent = std::mem::replace(&mut is_silent, report.is_err());
-        match report {
-            Ok(report) => {
-                if was_silent {
-                    info!("the agent of {target} answers again");
+        if told.is_news(asked.is_err(), Instant::now()) {
+            let address = agent.address;
+            match &asked {
+                Ok(_) => info!("the agent of {target} answers again"),
+                Err(Failure::Local(why)) => {
+                    warn!("this host could not ask the agent of {target} at {address}: {why}");
                 }
-                if reports.send((target.clone(), report)).await.is_err() {
-                    return;
+                Err(why @ (Failure::Backend(_) | Failure::TimedOut { .. })) => {
+                    warn!("the agent of {target} at {address} does not say what it can take: {why}")
                 }
             }
-            Err(why) if !was_silent => {
-                let address = agent.address;
-                warn!("the agent of {target} at {address} does not say what it can take: {why}");
-            }
-            Err(_) => {}
+        }
+        let Some(answer) = Answer::of(asked) else {
+            continue;
+        };
+        if answers.send((target.clone(), answer)).await.is_err() {
+            return;
         }
     }
 }
 
+/// What the log has of an agent: whether it answers, and since when. One that answers now and then does not fill it.
+#[derive(Debug, Default)]
+struct Told {
+    is_silent: bool,
+    at: Option<Instant>,
+}
+
+impl Told {
+    /// Whether it is to be told that the agent is silent, or is not.
+    fn is_news(&mut self, is_silent: bool, now: Instant) -> bool {
+        let is_soon = self.at.is_some_and(|at| now < at + LINE_PAUSE);
+        if is_silent == self.is_silent || is_soon {
+            return false;
+        }
+        *self = Self {
+            is_silent,
+            at: Some(now),
+        };
+        true
+    }
+}
+
+/// Why `answer` is none, with its beginning.
+fn meaningless(answer: &str) -> String {
+    let quoted: String = answer.chars().take(QUOTED).collect();
+    format!("it said {quoted:?}, which means nothing")
+}
+
 /// What the agent at `address` answers, up to the end of its first line.
-async fn ask(address: SocketAddr) -> Result<String, String> {
+async fn ask(address: SocketAddr) -> Result<String, Failure> {
     let stream = TcpStream::connect(address);
-    let stream = stream.await.map_err(|error| error.to_string())?;
+    let stream = stream.await.map_err(Failure::of_socket)?;
     let mut answer = Vec::new();
     let mut rest = stream.take(LONGEST_ANSWER);
     loop {
         let read = rest.read_buf(&mut answer).await;
-        let read = read.map_err(|error| error.to_string())?;
+        let read = read.map_err(Failure::of_socket)?;
         if read == 0 || answer.contains(&b'\n') {
             return Ok(String::from_utf8_lossy(&answer).trim_end().to_owned());
         }
@@ -153,6 +208,7 @@ async fn ask(address: SocketAddr) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     use super::*;
@@ -231,10 +287,49 @@ mod tests {
             // The line ends the answer, not the connection.
             open.push(stream);
         }
-        assert_eq!(said.recv().await.unwrap(), (target.clone(), percent(75)));
-        assert_eq!(said.recv().await.unwrap().1.drains, Some(true));
+        let drain = Report {
+            drains: Some(true),
+            ..Report::default()
+        };
+        for report in [percent(75), drain] {
+            let (whose, answer) = said.recv().await.unwrap();
+            assert_eq!((whose, answer), (target.clone(), Answer::Said(report)));
+        }
         agents.watch(&BTreeMap::new());
         drop(agents);
         while said.recv().await.is_some() {}
+    }
+
+    #[test]
+    fn what_this_host_lacks_is_no_silence() {
+        let failed = |errno: Errno| Answer::of(Err(Failure::of_socket(errno.into())));
+        assert_eq!(failed(Errno::MFILE), Some(Answer::NotAsked));
+        assert_eq!(failed(Errno::CONNREFUSED), None);
+        let said = Answer::of(Ok(percent(75)));
+        assert_eq!(said, Some(Answer::Said(percent(75))));
+    }
+
+    #[test]
+    fn one_that_answers_now_and_then_is_told_of_once_a_minute() {
+        let begin = Instant::now();
+        let mut told = Told::default();
+        let mut seconds = Vec::new();
+        for second in 0..150 {
+            let now = begin + Duration::from_secs(second);
+            if told.is_news(second % 2 == 0, now) {
+                seconds.push(second);
+            }
+        }
+        assert_eq!(seconds, [0, 61, 122]);
+        assert!(!Told::default().is_news(false, begin));
+    }
+
+    #[test]
+    fn the_log_has_the_beginning_of_an_answer() {
+        let answer = "ä".repeat(1_000);
+        assert_eq!(
+            meaningless(&answer),
+            format!("it said \"{}\", which means nothing", "ä".repeat(80))
+        );
     }
 }

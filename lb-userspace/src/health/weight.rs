@@ -135,6 +135,14 @@ impl Scales {
         })
     }
 
+    /// An agent could not be asked in its turn, for which it can do nothing: what it has said holds a step longer.
+    pub fn not_asked(&mut self, address: SocketAddr) {
+        let scale = self.backends.get_mut(&address);
+        if let Some((_, age)) = scale.and_then(|scale| scale.said.as_mut()) {
+            *age = age.saturating_sub(1);
+        }
+    }
+
     /// The agent of a backend is yet to be heard: no new flows until then, or until it has been silent for too long.
     pub fn await_agent(&mut self, address: SocketAddr) {
         if let Some(scale) = self.backends.get_mut(&address) {

@@ -28,7 +28,7 @@ impl Failure {
     /// What a socket's error means: whether the backend could not be reached, or this host had no file descriptor,
     /// port, right or memory left for it.
     #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-    pub(super) fn of_socket(error: io::Error) -> Self {
+    pub(in crate::health) fn of_socket(error: io::Error) -> Self {
         let local = [
             Errno::MFILE,
             Errno::NFILE,

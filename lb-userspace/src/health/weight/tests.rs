@@ -98,6 +98,17 @@ fn a_drained_backend_is_at_the_floor_at_once_and_comes_back_by_steps_when_it_is_
 }
 
 #[test]
+fn what_an_agent_has_said_does_not_age_while_this_host_cannot_ask() {
+    let mut scales = scales(2);
+    scales.not_asked(address(1));
+    scales.must_not_drain(address(1), says(50));
+    let held = course(&mut scales, 20, |it| it.not_asked(address(1)));
+    assert_eq!(held[4..], [50; 16]);
+    let back = course(&mut scales, 5, |_| {});
+    assert_eq!(back, [50, 50, 60, 70, 80]);
+}
+
+#[test]
 fn who_is_awaited_takes_no_flows_until_its_agent_is_heard_and_then_at_its_weight() {
     let mut scales = scales(3);
     for number in 1..=3 {
