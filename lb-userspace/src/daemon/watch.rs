@@ -139,18 +139,10 @@ impl Core {
         let mut is_changed = false;
         let mut next = Some(first);
         let mut waiting = queue.len();
-        while let Some(event) = next.take() {
-            match self.note_event(event) {
-                Ok(changes) => is_changed |= changes,
-                Err(other) => {
-                    next = Some(other);
-                    break;
-                }
-            }
-            if waiting > 0 {
-                waiting -= 1;
-                next = queue.try_recv().ok();
-            }
+        while let Some(changes) = next.as_ref().and_then(|event| self.note_event(event)) {
+            is_changed |= changes;
+            next = (waiting > 0).then(|| queue.try_recv().ok()).flatten();
+            waiting = waiting.saturating_sub(1);
         }
         if is_changed {
             self.reconcile();
@@ -158,19 +150,19 @@ impl Core {
         next
     }
 
-    /// Takes note of what a probe or an agent has found; whether something is to be published for it. Gives back every
-    /// other event.
-    fn note_event(&mut self, event: Event) -> Result<bool, Event> {
+    /// Takes note of what a probe or an agent has found; whether something is to be published for it. `None`: it is
+    /// another event.
+    fn note_event(&mut self, event: &Event) -> Option<bool> {
         match event {
-            Event::Observed(observation) => Ok(self.note(&observation)),
-            Event::Asked(target, answer) => Ok(self.asked(&target, answer)),
-            other @ (Event::Call(_)
+            Event::Observed(observation) => Some(self.note(observation)),
+            Event::Asked(target, answer) => Some(self.asked(target, *answer)),
+            Event::Call(_)
             | Event::NextHops(_)
             | Event::Interfaces(_)
             | Event::Looked(_)
             | Event::Tick
             | Event::Reload
-            | Event::Stop) => Err(other),
+            | Event::Stop => None,
         }
     }
 

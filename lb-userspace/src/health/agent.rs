@@ -77,9 +77,9 @@ pub enum Answer {
 
 impl Answer {
     /// The answer to a question that came to `asked`; `None`: there was none.
-    fn of(asked: Result<Report, Failure>) -> Option<Self> {
+    fn of(asked: &Result<Report, Failure>) -> Option<Self> {
         match asked {
-            Ok(report) => Some(Self::Said(report)),
+            Ok(report) => Some(Self::Said(*report)),
             Err(Failure::Local(_)) => Some(Self::NotAsked),
             Err(Failure::Backend(_) | Failure::TimedOut { .. }) => None,
         }
@@ -149,12 +149,14 @@ async fn ask_forever(target: Target, agent: Agent, answers: mpsc::Sender<(Target
                 Err(Failure::Local(why)) => {
                     warn!("this host could not ask the agent of {target} at {address}: {why}");
                 }
-                Err(why @ (Failure::Backend(_) | Failure::TimedOut { .. })) => {
-                    warn!("the agent of {target} at {address} does not say what it can take: {why}")
+                Err(why) => {
+                    warn!(
+                        "the agent of {target} at {address} does not say what it can take: {why}"
+                    );
                 }
             }
         }
-        let Some(answer) = Answer::of(asked) else {
+        let Some(answer) = Answer::of(&asked) else {
             continue;
         };
         if answers.send((target.clone(), answer)).await.is_err() {
@@ -302,10 +304,10 @@ mod tests {
 
     #[test]
     fn what_this_host_lacks_is_no_silence() {
-        let failed = |errno: Errno| Answer::of(Err(Failure::of_socket(errno.into())));
+        let failed = |errno: Errno| Answer::of(&Err(Failure::of_socket(errno.into())));
         assert_eq!(failed(Errno::MFILE), Some(Answer::NotAsked));
         assert_eq!(failed(Errno::CONNREFUSED), None);
-        let said = Answer::of(Ok(percent(75)));
+        let said = Answer::of(&Ok(percent(75)));
         assert_eq!(said, Some(Answer::Said(percent(75))));
     }
 
