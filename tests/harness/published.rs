@@ -122,13 +122,22 @@ impl Published {
         let buckets: Array<MapData, Bucket> = open(directory, buckets);
         let places: Array<MapData, Place<F>> = open(directory, places);
         let extent = Extent::of(buckets.len());
-        for (number, place) in (0..).zip(places.iter()) {
+        let read = || -> Vec<Bucket> { buckets.iter().map(|it| it.expect("a bucket")).collect() };
+        // What is published meanwhile would be found neither where it stood nor where it stands.
+        let (tickets, standing) = loop {
+            let before = read();
+            let standing: Vec<Place<F>> = places.iter().map(|it| it.expect("a place")).collect();
+            if read() == before {
+                break (before, standing);
+            }
+        };
+        for (number, place) in (0..).zip(standing) {
             let Place {
                 key, ticket, vip, ..
-            } = place.expect("a place");
+            } = place;
             let hash = placement::hash::<F>(&key);
-            let published = buckets.get(&extent.bucket(hash), 0).expect("a bucket");
-            let is_found = published == ticket && extent.place(hash, ticket) == number;
+            let published = tickets.get(extent.bucket(hash) as usize);
+            let is_found = published == Some(&ticket) && extent.place(hash, ticket) == number;
             if ticket != 0 && is_found && vip.service != 0 && key.prefix == 0 {
                 let address = key.address.into();
                 self.vips.insert((address, key.port.get(), key.protocol));

@@ -90,8 +90,11 @@ impl Core {
             return;
         };
         tokio::task::spawn_blocking(move || {
-            let _permit: OwnedSemaphorePermit = permit;
-            let _ = answer.send(reading(&tables));
+            let permit: OwnedSemaphorePermit = permit;
+            let answered = reading(&tables);
+            // Who has the answer may ask again.
+            drop(permit);
+            let _ = answer.send(answered);
         });
     }
 
