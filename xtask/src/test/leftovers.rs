@@ -106,7 +106,15 @@ mod tests {
         };
         let name = format!("LB_TEST_{}", std::process::id());
         let (marked, _unmarked) = (sleep(Some(&name)), sleep(None));
-        let found: Vec<String> = processes(format!("{name}=1").as_bytes()).collect();
+        // Its environment is there a moment after a program has been started.
+        let find = || -> Vec<String> { processes(format!("{name}=1").as_bytes()).collect() };
+        let mut found = find();
+        for _ in 0..500 {
+            if found.is_empty() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                found = find();
+            }
+        }
         assert_eq!(found, [format!("process {} (sleep)", marked.0.id())]);
     }
 
