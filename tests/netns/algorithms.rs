@@ -28,6 +28,8 @@ const WEIGHTS: [u32; 3] = [2, 1, 1];
 const SECOND_VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20));
 /// Whole cycles of the weights.
 const FLOWS: usize = 400;
+/// A client port that no flow of a test has: the kernel gives out those from 32,768 on.
+const UNUSED: u16 = 20_000;
 /// Sources of each IP version that are asked from.
 const SOURCES: u16 = 200;
 
@@ -87,7 +89,7 @@ fn explained(control: &mut Control, to: SocketAddr) -> Option<String> {
         return None;
     }
     let source = NEAR[usize::from(to.is_ipv6())];
-    let packet = json!({"source": SocketAddr::new(source.parse().expect("an address"), 39_999).to_string(),
+    let packet = json!({"source": SocketAddr::new(source.parse().expect("an address"), UNUSED).to_string(),
         "destination": to.to_string(), "protocol": "udp"});
     let told = control.must("explain", &packet);
     let stages = told["stages"].as_array().expect("stages");
