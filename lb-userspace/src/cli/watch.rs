@@ -94,10 +94,21 @@ fn words(what: &Happening) -> (&'static str, String) {
                 ),
             )
         }
-        Happening::Publication { generation, steps } => (
-            "publication",
-            format!("generation {generation}, steps: {steps}"),
-        ),
+        Happening::Publication {
+            generation,
+            steps,
+            reaction_us,
+        } => {
+            let reaction = reaction_us
+                .map(|microseconds| format!(", {microseconds} us after the probe that led to it"));
+            (
+                "publication",
+                format!(
+                    "generation {generation}, steps: {steps}{}",
+                    reaction.unwrap_or_default()
+                ),
+            )
+        }
         Happening::Attachment {
             interface,
             state,
@@ -167,6 +178,10 @@ mod tests {
             (
                 json!({ "kind": "publication", "generation": 7, "steps": 3 }),
                 "publication: generation 7, steps: 3",
+            ),
+            (
+                json!({ "kind": "publication", "generation": 7, "steps": 3, "reaction_us": 1_270 }),
+                "publication: generation 7, steps: 3, 1270 us after the probe that led to it",
             ),
             (
                 json!({ "kind": "attachment", "interface": "eth0", "state": "failed", "reason": "busy" }),

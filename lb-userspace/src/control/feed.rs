@@ -120,6 +120,7 @@ mod tests {
         Happening::Publication {
             generation,
             steps: 1,
+            reaction_us: None,
         }
     }
 

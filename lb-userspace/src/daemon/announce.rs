@@ -69,12 +69,19 @@ impl Announcer {
         });
     }
 
-    /// The steps of `plan` are in the kernel; nothing is said of a plan that has none.
-    pub(super) fn published(&self, plan: &Plan) {
+    /// The steps of `plan` are in the kernel, `reaction` after the first of the probes that led to it was over; nothing
+    /// is said of a plan that has none.
+    pub(super) fn published(&self, plan: &Plan, reaction: Option<Duration>) {
         let (generation, steps) = (plan.generation, plan.publish.len());
         if steps > 0 {
-            info!(generation, steps, "published");
-            self.0.tell(Happening::Publication { generation, steps });
+            let microseconds = |it: Duration| u64::try_from(it.as_micros()).unwrap_or(u64::MAX);
+            let reaction_us = reaction.map(microseconds);
+            info!(generation, steps, reaction_us, "published");
+            self.0.tell(Happening::Publication {
+                generation,
+                steps,
+                reaction_us,
+            });
         }
     }
 

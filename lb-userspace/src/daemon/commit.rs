@@ -119,8 +119,13 @@ impl Core {
             .world(&health, &self.next_hops, &interfaces, &knowledge);
         let plan = self.reconciler.publish(&self.desired, world)?;
         self.knowledge_used = knowledge;
-        self.edges.announcer.published(&plan);
+        self.tell_published(&plan);
         Ok(plan)
+    }
+
+    fn tell_published(&mut self, plan: &Plan) {
+        let reaction = self.reacting_since.take().map(|since| since.elapsed());
+        self.edges.announcer.published(plan, reaction);
     }
 
     /// What of `desired` does not fit into the maps.
@@ -144,7 +149,7 @@ impl Core {
         match self.reconciler.publish_what_fits(&self.desired, world) {
             Ok(plan) => {
                 self.knowledge_used = knowledge;
-                self.edges.announcer.published(&plan);
+                self.tell_published(&plan);
                 self.follow(plan);
                 let had_failed = self.failed.take();
                 self.clean();

@@ -96,6 +96,8 @@ pub(super) struct Core {
     /// Digest of the file that `desired` goes back to.
     pub(super) digest: Option<String>,
     pub(super) book: Book,
+    /// When the first of the probes was over that have changed a health since the last publication.
+    pub(super) reacting_since: Option<std::time::Instant>,
     /// How much of their weights backends have, where weights are dynamic.
     pub(super) weights: Weights,
     pub(super) next_hops: NextHops,
@@ -147,6 +149,7 @@ impl Core {
             settings: DaemonSettings::default(),
             digest: None,
             book: Book::default(),
+            reacting_since: None,
             weights: Weights::default(),
             next_hops: NextHops::new(),
             plan: Plan::default(),

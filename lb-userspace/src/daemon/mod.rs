@@ -6,6 +6,7 @@
 //! | `preflight` | what must hold before anything is touched |
 //! | `prepare` | what is done while there is one thread |
 //! | `privileges`, `sandbox` | what the process may still do |
+//! | `priority` | which thread comes first |
 //! | `notify` | what the service manager is told |
 //! | `exit` | how it ends |
 //! | `event` | everything that can happen |
@@ -51,6 +52,7 @@ mod options;
 mod paths;
 mod preflight;
 mod prepare;
+mod priority;
 mod privileges;
 mod reading;
 mod removal;

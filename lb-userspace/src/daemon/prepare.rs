@@ -14,7 +14,7 @@ use tracing::error;
 use super::{
     exit::Failure,
     options::RunOptions,
-    preflight,
+    preflight, priority,
     privileges::{self, Privileges, Role},
     sandbox::Sandbox,
     saved::{self, Beginning},
@@ -47,6 +47,7 @@ impl Prepared {
         );
         let pins = Pins::at(&options.bpffs)?;
         let lock = preflight::lock(pins.root())?;
+        priority::come_first();
         let commands = settings.exec_user.is_some();
         let privileges = Privileges::reduce(Role::Balancer { commands })?;
         Sandbox {
@@ -64,7 +65,7 @@ impl Prepared {
         })
     }
 
-    /// A runtime whose threads have no more rights than they need.
+    /// A runtime whose threads have no more rights than they need, and come after the core's.
     ///
     /// # Errors
     /// The system refused.
@@ -78,6 +79,7 @@ impl Prepared {
                     error!(%error, "a thread cannot give up capabilities");
                     process::abort();
                 }
+                priority::come_after();
             })
             .build()
             .context("start the runtime")

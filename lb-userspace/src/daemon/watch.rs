@@ -173,6 +173,8 @@ impl Core {
         let target = &observation.target;
         self.attend(target);
         if let Some(transition) = transition {
+            let since = self.reacting_since.get_or_insert(observation.over);
+            *since = observation.over.min(*since);
             let machine = self.book.entry(target);
             let reason = machine.map(Machine::reason).unwrap_or_default();
             self.edges.announcer.health(target, transition, reason);

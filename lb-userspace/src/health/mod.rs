@@ -8,7 +8,7 @@
 use std::{
     fmt,
     net::SocketAddr,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::model::{Service, ServiceName};
@@ -92,6 +92,8 @@ pub struct Observation {
     pub attempt: Attempt,
     /// When it was over.
     pub at: SystemTime,
+    /// The same, by a clock that nobody sets.
+    pub over: Instant,
 }
 
 /// Which results of a target's probes matter, in the order of urgency.

@@ -168,6 +168,7 @@ async fn probe_forever(
                     target: target.clone(),
                     attempt: attempt.map_err(|failure| failure.to_string()),
                     at: SystemTime::now(),
+                    over: Instant::now().into_std(),
                 };
                 if edge.results.send(observation).await.is_err() {
                     return;

@@ -127,6 +127,9 @@ pub enum Happening {
         generation: u32,
         /// How many writes it took.
         steps: usize,
+        /// How long after the end of the first of the probes that led to it, in microseconds; absent if none did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reaction_us: Option<u64>,
     },
     /// The program came on an interface; or could not; or the interface went.
     Attachment {
@@ -283,6 +286,7 @@ mod tests {
         let published = Happening::Publication {
             generation: 1,
             steps: 1,
+            reaction_us: None,
         };
         let lost = Happening::Lost { count: 1 };
         let all = EventsSubscribe::default();

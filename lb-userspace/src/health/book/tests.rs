@@ -1,6 +1,6 @@
 //! What is kept and what is forgotten when targets and probes change.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::*;
 use crate::model::ProbeKind;
@@ -39,6 +39,7 @@ fn observe(book: &mut Book, port: u16, success: bool) -> Option<Transition> {
             Err("connection refused".to_owned())
         },
         at: UNIX_EPOCH,
+        over: Instant::now(),
     })
 }
 

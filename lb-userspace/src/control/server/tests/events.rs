@@ -58,6 +58,7 @@ async fn only_what_is_wanted_comes_and_a_later_subscription_replaces_the_first()
     let published = Happening::Publication {
         generation: 4,
         steps: 1,
+        reaction_us: None,
     };
     client
         .ask(&subscribe(&json!({ "kinds": ["publication"] })))

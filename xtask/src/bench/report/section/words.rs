@@ -79,8 +79,8 @@ their own and 2^21 slots, and `max_backends`, `max_vips` and `max_slots` of `[da
 pub(super) const REACTION: &str = "
 ## Failure
 
-`cargo xtask bench reaction`: from the daemon's conclusion that a backend is down to the new table in the kernel, as two
-events arrive that say so. ";
+`cargo xtask bench reaction`: from the end of the third failed probe of a backend to the new table in the kernel, as the
+daemon tells it with each publication. ";
 
 pub(super) const PROGRAMS: &str = "
 ## Programs
