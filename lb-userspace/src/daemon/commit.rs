@@ -167,6 +167,7 @@ impl Core {
         self.edges.prober.lead(&plan.paths);
         let before = std::mem::replace(&mut self.plan, plan).emergencies;
         self.follow_moves();
+        self.make_room();
         for (service, emergency) in &self.plan.emergencies {
             if before.get(service) != Some(emergency) {
                 warn!(%service, "{emergency}");

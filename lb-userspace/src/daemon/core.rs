@@ -27,6 +27,7 @@ use super::{
     paths::Paths,
     reading::Readings,
     saved::Beginning,
+    wait::Wait,
     weights::Weights,
 };
 use crate::{
@@ -111,6 +112,7 @@ pub(super) struct Core {
     /// The configurations that were applied.
     pub(super) history: History,
     pub(super) readings: Readings,
+    pub(super) wait: Wait,
     watchdog: Watchdog,
     /// Why pins that are gone could not be put back.
     pub(super) unpinned: Option<String>,
@@ -158,6 +160,7 @@ impl Core {
             started: now,
             history,
             readings: Readings::default(),
+            wait: Wait::default(),
             watchdog: Watchdog::new(now),
             unpinned: None,
             is_detached: false,
@@ -232,6 +235,7 @@ impl Core {
                     Some(event) = queue.recv() => event,
                     Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
                     findings = self.learning.look.findings() => Event::Looked(findings),
+                    waited = self.wait.over() => Event::Waited(waited),
                     () = sleep_until(wake) => Event::Tick,
                 }
             };
@@ -271,6 +275,7 @@ impl Core {
                     }
                 }
                 Event::Looked(findings) => self.looked(findings),
+                Event::Waited(waited) => self.waited(waited),
                 Event::Tick => self.tick().await,
                 Event::Reload => self.reload().await,
                 Event::Stop => {

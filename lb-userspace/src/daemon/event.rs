@@ -1,5 +1,7 @@
 //! Everything that can happen to the daemon.
 
+use std::io;
+
 use super::strays::Findings;
 use crate::{
     control::server::Request,
@@ -22,6 +24,8 @@ pub(super) enum Event {
     Interfaces(Vec<Link>),
     /// The flow tables have been looked at; what was found, if all was seen.
     Looked(Option<Findings>),
+    /// Packets that were under way have been waited for.
+    Waited(io::Result<()>),
     /// Something is due: a removal, a retry, or the periodic full pass.
     Tick,
     /// The operator wants the file to be applied (SIGHUP).

@@ -13,6 +13,7 @@
 //! | `core` | the state, and what each event does to it |
 //! | `announce` | what is said of it: to the log, and to who has subscribed to events |
 //! | `commit` | changes, whole or not at all; retries |
+//! | `wait` | packets under way, waited for beside the core |
 //! | `watch` | whose health and next hops are followed |
 //! | `learning`, `strays` | slots that move, in time; a look at the flow tables |
 //! | `removal` | backends that go when they have drained |
@@ -63,6 +64,7 @@ mod setup;
 mod snat;
 mod start;
 mod strays;
+mod wait;
 mod watch;
 mod weights;
 

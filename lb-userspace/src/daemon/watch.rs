@@ -160,6 +160,7 @@ impl Core {
             | Event::NextHops(_)
             | Event::Interfaces(_)
             | Event::Looked(_)
+            | Event::Waited(_)
             | Event::Tick
             | Event::Reload
             | Event::Stop => None,

@@ -40,7 +40,8 @@ use super::{
 use anchor::Anchors;
 use heritage::Older;
 pub use heritage::Origin;
-pub(super) use step::{absent_is_fine, grace};
+pub(super) use step::absent_is_fine;
+pub use step::grace;
 
 /// The maps of one instance.
 pub struct Kernel {
@@ -56,6 +57,8 @@ pub struct Kernel {
     arena: Arena,
     capacity: Capacity,
     actual: Actual,
+    /// Regions that become free when the packets are through that are being waited for.
+    awaited: BTreeSet<Region>,
     pins: Pins,
     anchors: Anchors,
     settings: Settings,
@@ -152,6 +155,7 @@ impl Kernel {
                 generation,
                 ..Actual::default()
             },
+            awaited: BTreeSet::new(),
             pins: pins.clone(),
             anchors: Anchors::default(),
             settings: Settings::DEFAULT,
@@ -222,6 +226,27 @@ impl Kernel {
         let settings = with(self.settings, Features::REPLIES);
         let loaded = load::load(&self.pins, settings, self.capacity, load::PROBE)?;
         ProbeProgram::attach(loaded, index, mode)
+    }
+
+    /// Notes that packets under way are being waited for from now on, by [`grace`] on another thread; whether anything
+    /// becomes free then. Who publishes finds free room, and need not wait itself.
+    ///
+    /// # Errors
+    /// The maps are those of an older version.
+    pub fn begin_wait(&mut self) -> Result<bool> {
+        self.awaited.clone_from(&self.actual.retired);
+        Ok(self.vips.begin_wait()? || !self.awaited.is_empty())
+    }
+
+    /// Notes that those packets are through: what had been replaced when the wait began is free.
+    ///
+    /// # Errors
+    /// The maps could not be written.
+    pub fn end_wait(&mut self) -> Result<()> {
+        for region in std::mem::take(&mut self.awaited) {
+            self.actual.retired.remove(&region);
+        }
+        self.vips.end_wait()
     }
 
     /// The flow tables, to be read on another thread: that takes its time.

@@ -67,7 +67,7 @@ impl Kernel {
             Step::Block(prefix) => self.blocklist.insert(*prefix)?,
             Step::Unblock(prefix) => absent_is_fine(self.blocklist.remove(*prefix))?,
             Step::Grace => {
-                grace()?;
+                self.awaited.clear();
                 self.vips.settle()?;
             }
         }
@@ -78,7 +78,10 @@ impl Kernel {
 /// Waits for a grace period of RCU: every program run that began before has ended (membarrier(2)). Kernels
 /// booted with `nohz_full` refuse; there a pause that is thousands of times longer than the longest run must
 /// do. On one CPU nothing is waited for, nor need it be: what runs for a packet is not interrupted by this process.
-pub(in crate::dataplane) fn grace() -> io::Result<()> {
+///
+/// # Errors
+/// The kernel refused.
+pub fn grace() -> io::Result<()> {
     const PAUSE: Duration = Duration::from_millis(100);
     match membarrier(MembarrierCommand::Global) {
         Err(Errno::INVAL) => thread::sleep(PAUSE),

@@ -84,10 +84,23 @@ impl VipMaps {
         self.delete(VipKey::of(vip))
     }
 
-    /// Notes that packets are through that were under way.
+    /// Notes that packets under way are being waited for from now on; whether any place becomes free then.
+    pub(super) fn begin_wait(&mut self) -> Result<bool> {
+        let begun = [self.vips_v4.begin_wait()?, self.vips_v6.begin_wait()?];
+        Ok(begun.contains(&true))
+    }
+
+    /// Notes that those packets are through.
+    pub(super) fn end_wait(&mut self) -> Result<()> {
+        self.vips_v4.end_wait()?;
+        self.vips_v6.end_wait()
+    }
+
+    /// Waits for all packets that are under way.
     pub(super) fn settle(&mut self) -> Result<()> {
-        self.vips_v4.settle()?;
-        self.vips_v6.settle()
+        self.begin_wait()?;
+        grace()?;
+        self.end_wait()
     }
 
     /// Says that there are VIPs of `addresses`.
@@ -122,7 +135,6 @@ impl VipMaps {
             return Ok(());
         }
         // Places that VIPs have left become free.
-        grace()?;
         self.settle()?;
         if self.try_insert(key, value)? {
             return Ok(());
@@ -185,8 +197,12 @@ where
         Ok(self.table()?.remove(key)?)
     }
 
-    fn settle(&mut self) -> Result<()> {
-        Ok(self.table()?.settle()?)
+    fn begin_wait(&mut self) -> Result<bool> {
+        Ok(self.table()?.begin_wait())
+    }
+
+    fn end_wait(&mut self) -> Result<()> {
+        Ok(self.table()?.end_wait()?)
     }
 
     fn table(&mut self) -> Result<&mut Table<F>> {

@@ -21,8 +21,10 @@ pub struct Placement<F: Family> {
     buckets: BTreeMap<u32, Vec<Standing<F>>>,
     /// Whether a place, by its number, is taken: by a VIP, or by what a packet under way may still look at.
     taken: Vec<bool>,
-    /// Places that VIPs have left since the last grace period.
+    /// Places that VIPs have left since the last grace period, in that order.
     left: Vec<u32>,
+    /// How many of them, from the first on, the grace period is for that is being waited for.
+    awaited: usize,
     /// The last ticket that was drawn.
     ticket: u64,
 }
@@ -71,6 +73,7 @@ impl<F: Family> Placement<F> {
             buckets: BTreeMap::new(),
             taken: vec![false; extent.places() as usize],
             left: Vec::new(),
+            awaited: 0,
             ticket: 0,
         }
     }
@@ -183,16 +186,29 @@ impl<F: Family> Placement<F> {
         })
     }
 
-    /// Notes that packets that have been under way are through: the places that were left become free, and are to get
-    /// ticket 0 before anything else is written.
-    pub fn settle(&mut self) -> Vec<u32> {
-        let left = std::mem::take(&mut self.left);
+    /// Notes that packets under way are being waited for from now on; whether any place was left that becomes free then.
+    pub const fn begin_wait(&mut self) -> bool {
+        self.awaited = self.left.len();
+        self.awaited > 0
+    }
+
+    /// Notes that packets that were under way at [`begin_wait`](Self::begin_wait) are through: the places that had been left
+    /// by then become free, and are to get ticket 0 before anything else is written.
+    pub fn end_wait(&mut self) -> Vec<u32> {
+        let awaited = std::mem::take(&mut self.awaited);
+        let left: Vec<u32> = self.left.drain(..awaited).collect();
         for place in &left {
             if let Some(taken) = self.taken.get_mut(*place as usize) {
                 *taken = false;
             }
         }
         left
+    }
+
+    /// Notes that all packets are through that have been under way: [`end_wait`](Self::end_wait) of a wait that begins now.
+    pub fn settle(&mut self) -> Vec<u32> {
+        self.begin_wait();
+        self.end_wait()
     }
 
     /// Draws tickets for `bucket` until one gives each of its VIPs a free place of its own, which it then gets. Who comes

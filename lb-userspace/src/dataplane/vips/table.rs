@@ -114,9 +114,14 @@ impl<F: Placed> Table<F> {
             .map_or(Ok(()), |bucket| self.store_bucket(bucket, 0))
     }
 
-    /// Notes that packets that have been under way are through.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
-        let left = self.placement.settle();
+    /// Notes that packets under way are being waited for from now on; whether anything becomes free then.
+    pub(super) const fn begin_wait(&mut self) -> bool {
+        self.placement.begin_wait()
+    }
+
+    /// Notes that those packets are through.
+    pub(super) fn end_wait(&mut self) -> io::Result<()> {
+        let left = self.placement.end_wait();
         left.into_iter().try_for_each(|place| self.clear(place))
     }
 

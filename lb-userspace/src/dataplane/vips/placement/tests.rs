@@ -18,6 +18,8 @@ struct Memory {
     buckets: Vec<Bucket>,
     places: Vec<Place<V4>>,
     under_way: Vec<(u32, Key, Vip)>,
+    /// How many of them, from the first on, are being waited for.
+    awaited: usize,
 }
 
 /// One store into the maps.
@@ -55,6 +57,7 @@ impl Memory {
             buckets: vec![0; extent.buckets() as usize],
             places: vec![empty(); extent.places() as usize],
             under_way: Vec::new(),
+            awaited: 0,
         }
     }
 
@@ -93,6 +96,14 @@ impl Memory {
         }
     }
 
+    /// The packets that were being waited for are through, and these places are free.
+    fn let_through(&mut self, free: Vec<u32>) {
+        self.under_way.drain(..std::mem::take(&mut self.awaited));
+        for place in free {
+            self.places[place as usize] = empty();
+        }
+    }
+
     fn read(&self) -> Placement<V4> {
         Placement::read(self.extent, &self.buckets, self.places.iter().copied())
     }
@@ -128,6 +139,10 @@ enum Change {
     Put(u32, u16, u32),
     Remove(u32, u16),
     Settle,
+    /// Packets under way are waited for from now on, and meanwhile other things happen.
+    BeginWait,
+    /// Those packets are through.
+    EndWait,
     /// The process ends, and the next one begins with what it reads.
     Restart,
     /// The process looks at the maps again.
@@ -140,6 +155,8 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         8 => (key.clone(), 1_u32..1_000).prop_map(|((address, port), it)| Change::Put(address, port, it)),
         4 => key.prop_map(|(address, port)| Change::Remove(address, port)),
         2 => Just(Change::Settle),
+        2 => Just(Change::BeginWait),
+        2 => Just(Change::EndWait),
         1 => Just(Change::Restart),
         1 => Just(Change::Refresh),
     ];
@@ -148,10 +165,8 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 
 /// Waits for packets under way.
 fn settle(placement: &mut Placement<V4>, memory: &mut Memory) {
-    memory.under_way.clear();
-    for place in placement.settle() {
-        memory.places[place as usize] = empty();
-    }
+    memory.awaited = memory.under_way.len();
+    memory.let_through(placement.settle());
 }
 
 proptest! {
@@ -182,10 +197,21 @@ proptest! {
                     settle(&mut placement, &mut memory);
                     continue;
                 }
+                Change::BeginWait => {
+                    placement.begin_wait();
+                    memory.awaited = memory.under_way.len();
+                    continue;
+                }
+                Change::EndWait => {
+                    memory.let_through(placement.end_wait());
+                    memory.assert_kept();
+                    continue;
+                }
                 Change::Restart => {
                     placement = memory.read();
                     // Packets that came before the old process ended are waited for.
                     memory.under_way.clear();
+                    memory.awaited = 0;
                     continue;
                 }
                 Change::Refresh => {
