@@ -10,8 +10,8 @@ const CORE: i32 = -10;
 /// That of all others.
 const ORDINARY: i32 = 0;
 
-/// Has this thread, and those that it starts, come before others. Lacking the right to (`CAP_SYS_NICE`, or a unit's
-/// `Nice=`), it stays what it is: the core is then late on a busy host.
+/// Has this thread, and those that it starts, come before others. Lacking the right to (`CAP_SYS_NICE`), it stays what it
+/// is: the core is then late on a busy host. The unit gives all threads this value, and forbids the call.
 pub(super) fn come_first() {
     if let Err(error) = set(CORE) {
         debug!(%error, "the core has no priority over other threads");
