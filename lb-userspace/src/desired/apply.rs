@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, btree_map::Entry},
     net::SocketAddr,
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -112,7 +113,7 @@ impl Desired {
                 service: service.name.clone(),
                 key: key.clone(),
             });
-        let within = self.services.values().flat_map(invalid);
+        let within = self.services.values().flat_map(|it| invalid(it));
         let taken = repeated(self.claims())
             .into_iter()
             .map(|(vip, owner, service)| Refusal::VipTaken {
@@ -212,7 +213,7 @@ impl Desired {
             let service = name.clone();
             return Err(Refusal::NoService { service });
         };
-        let mut revised = service.clone();
+        let mut revised = Service::clone(service);
         revision(&mut revised)?;
         self.admit(revised)
     }
@@ -237,7 +238,8 @@ impl Desired {
         if let Some(overlap) = overlaps(others.chain(own)).into_iter().next() {
             return Err(vips_overlap(overlap));
         }
-        self.services.insert(service.name.clone(), service);
+        self.services
+            .insert(service.name.clone(), Arc::new(service));
         Ok(())
     }
 }
