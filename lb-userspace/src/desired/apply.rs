@@ -91,10 +91,11 @@ impl Desired {
             } => self.revise(&service, |service| remove_backend(service, address, at)),
             Change::Block(prefixes) => self.block(&prefixes),
             Change::Unblock(prefixes) => self.unblock(&prefixes),
-            Change::Replace(desired) => {
+            Change::Replace(mut desired) => {
                 if let Some(refusal) = desired.check().into_iter().next() {
                     return Err(refusal);
                 }
+                desired.share(self);
                 *self = desired;
                 Ok(())
             }

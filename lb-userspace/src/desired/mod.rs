@@ -5,6 +5,7 @@
 
 mod apply;
 pub mod blocklist;
+mod difference;
 mod leaving;
 mod refusal;
 pub mod rules;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
+mod difference;
 mod leaving;
 mod mode;
 mod properties;
