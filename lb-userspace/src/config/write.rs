@@ -26,7 +26,11 @@ pub fn config_spec_of(desired: &Desired) -> ConfigSpec {
     ConfigSpec {
         daemon: None,
         blocklist: desired.blocklist.iter().map(ToString::to_string).collect(),
-        services: desired.services.values().map(lasting_spec_of).collect(),
+        services: desired
+            .services
+            .values()
+            .map(|it| lasting_spec_of(it))
+            .collect(),
     }
 }
 

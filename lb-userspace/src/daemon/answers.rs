@@ -43,7 +43,7 @@ impl Core {
                     .desired
                     .services
                     .values()
-                    .map(validate::spec_of)
+                    .map(|service| validate::spec_of(service))
                     .collect(),
             }),
             Call::BackendList(which) => now(&BackendRows {
@@ -253,7 +253,7 @@ impl Core {
 
     pub(super) fn service(&self, name: &str) -> Result<&Service, RpcError> {
         let service = change::service_name(name)?;
-        let found = self.desired.services.get(&service);
+        let found = self.desired.services.get(&service).map(|it| &**it);
         found.ok_or_else(|| refused(Refusal::NoService { service }))
     }
 

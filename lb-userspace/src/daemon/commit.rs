@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -42,7 +43,7 @@ impl Core {
 
     /// Commands are run only if the file said so when the daemon started, whoever asks for them.
     fn refuse_exec(&self, desired: &Desired) -> Result<(), RpcError> {
-        let is_exec = |service: &&Service| {
+        let is_exec = |service: &&Arc<Service>| {
             let kind = service.probe.as_ref().map(|probe| &probe.kind);
             matches!(kind, Some(ProbeKind::Exec(_)))
         };

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -288,7 +289,7 @@ impl Core {
     pub(super) fn learning_of(&self, remove: &BackendRemove) -> Duration {
         let service = remove.service.parse().ok();
         let service = service.and_then(|name: ServiceName| self.desired.services.get(&name));
-        let learns = |service: &&Service| {
+        let learns = |service: &&Arc<Service>| {
             let backend = remove.address.parse().ok();
             let backend = backend.and_then(|address| service.backends.get(&address));
             let has_slots = |backend: &Backend| {

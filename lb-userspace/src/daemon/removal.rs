@@ -83,7 +83,7 @@ fn next_after(desired: &Desired, now: SystemTime) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use super::*;
     use crate::config::{Host, text};
@@ -100,7 +100,7 @@ mod tests {
         let mut desired = text::load(text, &Host::default()).unwrap().desired;
         let noon = SystemTime::UNIX_EPOCH + Duration::from_hours(12);
         let later = noon + Duration::from_secs(1);
-        let service = desired.services.values_mut().next().unwrap();
+        let service = Arc::make_mut(desired.services.values_mut().next().unwrap());
         for (backend, at) in service.backends.values_mut().zip([noon, later]) {
             backend.remove_at = Some(at);
         }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -44,7 +45,7 @@ impl Core {
     ) -> Result<Vec<BackendStatus>, RpcError> {
         let services: Vec<&Service> = match service {
             Some(name) => vec![self.service(name)?],
-            None => self.desired.services.values().collect(),
+            None => self.desired.services.values().map(|it| &**it).collect(),
         };
         Ok(services
             .into_iter()
@@ -108,7 +109,7 @@ impl Core {
     pub(super) fn status(&self) -> Status {
         let actual = self.reconciler.dataplane().actual();
         let errors = self.problems();
-        let service = |service: &Service| {
+        let service = |service: &Arc<Service>| {
             let published = service.vips.iter().filter_map(|vip| actual.vips.get(vip));
             let published = published.max_by_key(|entry| entry.generation);
             ServiceStatus {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, btree_map::Entry},
     net::SocketAddr,
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -90,10 +91,11 @@ impl Desired {
             } => self.revise(&service, |service| remove_backend(service, address, at)),
             Change::Block(prefixes) => self.block(&prefixes),
             Change::Unblock(prefixes) => self.unblock(&prefixes),
-            Change::Replace(desired) => {
+            Change::Replace(mut desired) => {
                 if let Some(refusal) = desired.check().into_iter().next() {
                     return Err(refusal);
                 }
+                desired.share(self);
                 *self = desired;
                 Ok(())
             }
@@ -112,7 +114,7 @@ impl Desired {
                 service: service.name.clone(),
                 key: key.clone(),
             });
-        let within = self.services.values().flat_map(invalid);
+        let within = self.services.values().flat_map(|it| invalid(it));
         let taken = repeated(self.claims())
             .into_iter()
             .map(|(vip, owner, service)| Refusal::VipTaken {
@@ -212,7 +214,7 @@ impl Desired {
             let service = name.clone();
             return Err(Refusal::NoService { service });
         };
-        let mut revised = service.clone();
+        let mut revised = Service::clone(service);
         revision(&mut revised)?;
         self.admit(revised)
     }
@@ -237,7 +239,8 @@ impl Desired {
         if let Some(overlap) = overlaps(others.chain(own)).into_iter().next() {
             return Err(vips_overlap(overlap));
         }
-        self.services.insert(service.name.clone(), service);
+        self.services
+            .insert(service.name.clone(), Arc::new(service));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Backends that a whole new configuration leaves out: they drain, as one does that is removed by itself.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use super::{Desired, rules::breaches};
 use crate::model::{AdminState, Backend, Service, Tracking};
@@ -20,14 +20,18 @@ impl Desired {
     ) -> Self {
         let configured: usize = self.services.values().map(|it| it.backends.len()).sum();
         let mut room = room.saturating_sub(configured);
-        for service in self.services.values_mut() {
-            let before = before.services.get(&service.name);
-            let until = until(service).filter(|_| service.moves.tracking != Tracking::Off);
+        for shared in self.services.values_mut() {
+            let before = before.services.get(&shared.name);
+            let until = until(shared).filter(|_| shared.moves.tracking != Tracking::Off);
             let (Some(before), Some(until)) = (before, until) else {
                 continue;
             };
-            let mut leaving = left_out(before, service, until);
+            let mut leaving = left_out(before, shared, until);
             leaving.truncate(room);
+            if leaving.is_empty() {
+                continue;
+            }
+            let service = Arc::make_mut(shared);
             let lasting = service.backends.len();
             admit(service, &leaving);
             room -= service.backends.len() - lasting;

@@ -5,6 +5,7 @@
 
 mod apply;
 pub mod blocklist;
+mod difference;
 mod leaving;
 mod refusal;
 pub mod rules;
@@ -14,6 +15,7 @@ pub use refusal::{Refusal, RefusalKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -28,8 +30,8 @@ use crate::model::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Desired {
-    /// The services, by name.
-    pub services: BTreeMap<ServiceName, Service>,
+    /// The services, by name; one that has not changed is shared with the copies of what was wanted before.
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
     /// Sources whose packets to VIP addresses are dropped; none contains another.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub blocklist: BTreeSet<Prefix>,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
+mod difference;
 mod leaving;
 mod mode;
 mod properties;
@@ -158,7 +159,7 @@ fn what_stands_in_the_way_is_named() {
     let mut twins = desired();
     twins
         .services
-        .insert(name("dns"), service("dns", "192.0.2.10:80/tcp", &[]));
+        .insert(name("dns"), service("dns", "192.0.2.10:80/tcp", &[]).into());
     let force = false;
     for (change, words) in [
         (
@@ -202,7 +203,7 @@ fn what_cannot_be_is_refused_with_what_can() {
     let mut misfiled = Desired::default();
     misfiled
         .services
-        .insert(name("web"), service("dns", "192.0.2.10:80/tcp", &[]));
+        .insert(name("web"), service("dns", "192.0.2.10:80/tcp", &[]).into());
     for (change, words) in [
         (
             with_vips("web", &[]),

@@ -106,7 +106,7 @@ impl Planner<'_> {
 /// Whether any backend of `desired` is probed the way that clients' packets go.
 pub(super) fn is_needed(desired: &Desired) -> bool {
     let mut services = desired.services.values();
-    services.any(Service::is_probed_via_vip)
+    services.any(|service| service.is_probed_via_vip())
 }
 
 /// VIPs and backends whose addresses lie where aliases are taken from.

@@ -57,7 +57,9 @@ impl Lab {
     }
 
     fn want(&mut self, service: Service) {
-        self.desired.services.insert(service.name.clone(), service);
+        self.desired
+            .services
+            .insert(service.name.clone(), service.into());
     }
 
     fn publish(&mut self) -> Result<Plan, PublishError> {

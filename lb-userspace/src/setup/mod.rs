@@ -263,7 +263,7 @@ impl<'a> Host<'a> {
     ) -> impl Iterator<Item = (&'a Service, &'a Backend)> {
         let but = but.map(|(service, backend)| (service.name.clone(), backend.address));
         let address = self.address;
-        let services = self.site.desired.services.values();
+        let services = self.site.desired.services.values().map(|it| &**it);
         services
             .flat_map(|service| service.backends.values().map(move |it| (service, it)))
             .filter(move |(service, it)| {

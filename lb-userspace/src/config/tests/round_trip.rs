@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -235,7 +236,7 @@ fn quic_lb() -> impl Strategy<Value = QuicLb> {
 fn backends_in_removal_are_written_as_draining_and_are_no_part_of_the_configuration() {
     let spec: ConfigSpec = toml::from_str(&sized("", 1, 1)).unwrap();
     let mut desired = config(&spec, &Host::default()).unwrap().desired;
-    let service = desired.services.values_mut().next().unwrap();
+    let service = Arc::make_mut(desired.services.values_mut().next().unwrap());
     for backend in service.backends.values_mut() {
         backend.state = AdminState::Drain;
         backend.remove_at = Some(std::time::SystemTime::UNIX_EPOCH);
@@ -250,7 +251,7 @@ proptest! {
     fn what_is_written_is_read_back_alike(service in any_service(), blocklist in any_blocklist()) {
         let spec = spec_of(&service);
         prop_assert_eq!(validate::service(&spec, "").unwrap(), service.clone());
-        let services = [(service.name.clone(), service)].into();
+        let services = [(service.name.clone(), Arc::new(service))].into();
         let desired = Desired { services, blocklist };
         let spec = config_spec_of(&desired);
         let text = toml::to_string(&spec).unwrap();

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
     time::Duration,
 };
 
@@ -263,7 +264,7 @@ pub(super) fn check(spec: &ConfigSpec, host: &Host, mut found: Found) -> Result<
     ways::collisions(placed, daemon.gue_port, &mut found);
 
     let services = drafts.into_iter().filter_map(|draft| draft.service);
-    let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), s)).collect();
+    let services: BTreeMap<_, _> = services.map(|s| (s.name.clone(), Arc::new(s))).collect();
     let desired = Desired {
         services,
         blocklist: sources::blocklist(&spec.blocklist, "blocklist", &mut found),

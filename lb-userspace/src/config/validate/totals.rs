@@ -10,7 +10,7 @@ use lb_common::table::SLOTS_PER_ELEMENT;
 use crate::{
     config::{fault::Found, spec::DaemonSpec},
     desired::Desired,
-    model::{Prefix, Service, Vip},
+    model::{Prefix, Vip},
 };
 
 pub(super) fn check(daemon: &DaemonSpec, desired: &Desired, found: &mut Found) {
@@ -54,7 +54,7 @@ fn backends(desired: &Desired) -> u64 {
 
 fn server_ids(desired: &Desired) -> u64 {
     let services = desired.services.values();
-    let ids = services.flat_map(Service::quic_server_ids);
+    let ids = services.flat_map(|service| service.quic_server_ids());
     ids.count() as u64
 }
 

@@ -8,13 +8,13 @@ const LATER: Duration = Duration::from_mins(1);
 fn desired(backends: &[&str]) -> Desired {
     let service = service("web", "192.0.2.1:80/tcp", backends);
     Desired {
-        services: [(service.name.clone(), service)].into(),
+        services: [(service.name.clone(), Arc::new(service))].into(),
         ..Desired::default()
     }
 }
 
 fn web(desired: &mut Desired) -> &mut Service {
-    desired.services.values_mut().next().unwrap()
+    Arc::make_mut(desired.services.values_mut().next().unwrap())
 }
 
 fn after(new: Desired, before: &Desired, room: usize) -> Vec<(String, Option<SystemTime>)> {

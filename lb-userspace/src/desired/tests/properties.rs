@@ -47,7 +47,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             quic_lb: QuicLb::default(),
             backends,
         });
-    let services = prop::collection::btree_map(name(), service.clone(), 0..3);
+    let services = prop::collection::btree_map(name(), service.clone().prop_map(Arc::new), 0..3);
     prop_oneof![
         service.prop_map(Change::AddService),
         (name(), prop::option::of(vips()), prop::option::of(mode())).prop_map(

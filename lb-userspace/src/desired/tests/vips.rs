@@ -36,7 +36,9 @@ fn prefixes_of_vips_do_not_overlap_but_may_be_shared() {
         let new = direct("new", vip);
         assert_refused(&desired, new, RefusalKind::Conflict, other);
         let mut saved = desired.clone();
-        saved.services.insert(name("new"), service("new", vip, &[]));
+        saved
+            .services
+            .insert(name("new"), service("new", vip, &[]).into());
         assert!(!saved.check().is_empty(), "{vip}");
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use lb_common::{
@@ -81,7 +82,9 @@ impl Lab {
             let hop = self.next_hops.entry(address);
             hop.or_insert_with(|| Ok(next_hop(address)));
         }
-        self.desired.services.insert(service.name.clone(), service);
+        self.desired
+            .services
+            .insert(service.name.clone(), Arc::new(service));
     }
 
     pub(super) fn drop_service(&mut self, name: &str) {
@@ -91,7 +94,7 @@ impl Lab {
 
     pub(super) fn service_mut(&mut self, name: &str) -> &mut Service {
         let name = name.parse().unwrap();
-        self.desired.services.get_mut(&name).unwrap()
+        Arc::make_mut(self.desired.services.get_mut(&name).unwrap())
     }
 
     pub(super) fn backend_mut(&mut self, service: &str, address: &str) -> &mut Backend {

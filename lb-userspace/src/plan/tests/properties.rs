@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use proptest::{
@@ -125,7 +126,9 @@ fn configurations() -> impl Strategy<Value = Desired> {
         }
         let published = services.into_iter().filter(|it| !it.vips.is_empty());
         Desired {
-            services: published.map(|it| (it.name.clone(), it)).collect(),
+            services: published
+                .map(|it| (it.name.clone(), Arc::new(it)))
+                .collect(),
             blocklist: blocked.iter().map(|text| text.parse().unwrap()).collect(),
         }
     })
@@ -197,7 +200,9 @@ fn happen(lab: &mut Lab, event: &Event) {
         Event::Change(service, address, state, mode, weight) => {
             let service = lab.desired.services.get_mut(&service.parse().unwrap());
             let address = address.parse().unwrap();
-            if let Some(backend) = service.and_then(|it| it.backends.get_mut(&address)) {
+            if let Some(backend) =
+                service.and_then(|it| Arc::make_mut(it).backends.get_mut(&address))
+            {
                 (backend.state, backend.mode) = (*state, *mode);
                 backend.weight = Weight::try_from(*weight).unwrap();
             }
