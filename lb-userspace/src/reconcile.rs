@@ -3,9 +3,10 @@
 use tracing::debug;
 
 use crate::{
-    dataplane::{Actual, Dataplane, DataplaneError},
+    dataplane::{Actual, Dataplane, DataplaneError, Step},
     desired::Desired,
-    plan::{Input, Plan, Tables, World, plan},
+    model::Scope,
+    plan::{Index, Input, Plan, Tables, World, plan, plan_all, plan_services},
 };
 
 /// Why a publication failed.
@@ -36,6 +37,9 @@ impl From<DataplaneError> for PublishError {
 pub struct Reconciler<D> {
     dataplane: D,
     tables: Tables,
+    /// In step with the data plane since all was planned the last time; `None` if a step has failed since, or others have
+    /// had their hands on the maps.
+    index: Option<Index>,
 }
 
 impl<D: Dataplane> Reconciler<D> {
@@ -45,6 +49,7 @@ impl<D: Dataplane> Reconciler<D> {
         Self {
             dataplane,
             tables: Tables::default(),
+            index: None,
         }
     }
 
@@ -63,13 +68,27 @@ impl<D: Dataplane> Reconciler<D> {
     /// # Errors
     /// A map could not be read.
     pub fn refresh(&mut self) -> Result<(), DataplaneError> {
+        self.index = None;
         self.dataplane.refresh()
     }
 
-    /// The way from what is to what is wanted.
-    fn plan(&mut self, desired: &Desired, world: World<'_>) -> Plan {
+    /// The way from what is to what is wanted, for `scope`, or for all if it concerns more.
+    fn plan(&mut self, desired: &Desired, world: World<'_>, scope: &Scope) -> Plan {
         let mut tables = std::mem::take(&mut self.tables);
-        let plan = plan(self.input(desired, world), &mut tables);
+        let input = self.input(desired, world);
+        let of_services = match (&self.index, scope) {
+            (Some(index), Scope::Services(services)) => {
+                plan_services(input, services, index, &mut tables)
+            }
+            (None, _) | (_, Scope::All) => None,
+        };
+        let plan = if let Some(plan) = of_services {
+            plan
+        } else {
+            let (plan, index) = plan_all(input, &mut tables);
+            self.index = Some(index);
+            plan
+        };
         self.tables = tables;
         plan
     }
@@ -95,13 +114,18 @@ impl<D: Dataplane> Reconciler<D> {
         (plan, actual)
     }
 
-    /// Plans and publishes; what is no longer used is left for [`clean`](Self::clean). Returns the plan that
-    /// is now in the kernel.
+    /// Plans for `scope` and publishes; what is no longer used is left for [`clean`](Self::clean). Returns the plan that
+    /// is now in the kernel; it is for all, if `scope` turns out to concern them.
     ///
     /// # Errors
     /// [`PublishError::Shortage`] before anything is done; [`PublishError::Step`] on the way.
-    pub fn publish(&mut self, desired: &Desired, world: World<'_>) -> Result<Plan, PublishError> {
-        let plan = self.plan(desired, world);
+    pub fn publish(
+        &mut self,
+        desired: &Desired,
+        world: World<'_>,
+        scope: &Scope,
+    ) -> Result<Plan, PublishError> {
+        let plan = self.plan(desired, world, scope);
         if !plan.shortages.is_empty() {
             let shortages = plan.shortages.iter().map(ToString::to_string);
             return Err(PublishError::Shortage(shortages.collect()));
@@ -119,8 +143,9 @@ impl<D: Dataplane> Reconciler<D> {
         &mut self,
         desired: &Desired,
         world: World<'_>,
+        scope: &Scope,
     ) -> Result<Plan, PublishError> {
-        let plan = self.plan(desired, world);
+        let plan = self.plan(desired, world, scope);
         self.apply(&plan)?;
         Ok(plan)
     }
@@ -128,11 +153,22 @@ impl<D: Dataplane> Reconciler<D> {
     fn apply(&mut self, plan: &Plan) -> Result<(), PublishError> {
         for step in &plan.publish {
             debug!(generation = plan.generation, %step, "step");
-            self.dataplane.apply(step)?;
+            self.take(step)?;
         }
         if !plan.publish.is_empty() {
             self.dataplane.published(plan.generation);
         }
+        Ok(())
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), DataplaneError> {
+        // If the step fails, there is no telling what is there.
+        let index = self.index.take().map(|mut index| {
+            index.follow(step, self.dataplane.actual());
+            index
+        });
+        self.dataplane.apply(step)?;
+        self.index = index;
         Ok(())
     }
 
@@ -143,7 +179,7 @@ impl<D: Dataplane> Reconciler<D> {
     pub fn clean(&mut self, plan: &Plan) -> Result<(), PublishError> {
         for step in &plan.clean {
             debug!(generation = plan.generation, %step, "clean-up");
-            self.dataplane.apply(step)?;
+            self.take(step)?;
         }
         Ok(())
     }

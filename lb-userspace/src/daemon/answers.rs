@@ -20,7 +20,7 @@ use crate::{
         rules::{Breach, way_breach},
     },
     health::Target,
-    model::{AdminState, Service, ServiceName, Way},
+    model::{AdminState, Scope, Service, ServiceName, Way},
     plan::{NotServing, Serving},
 };
 
@@ -131,15 +131,14 @@ impl Core {
 
     /// Makes a change to `service` over the socket; answers when it is in the kernel.
     async fn make(&mut self, change: Change, service: &ServiceName) -> Result<Answer, RpcError> {
-        self.fit_snat_after(&change).map_err(faulty)?;
         self.change(change, self.digest()).await?;
-        now(&self.applied(|concerned| concerned == service))
+        now(&self.applied(&Scope::of(service)))
     }
 
     /// Makes a change to the blocklist over the socket; answers when it is in the kernel.
     async fn edit(&mut self, change: Change) -> Result<Answer, RpcError> {
         self.change(change, self.digest()).await?;
-        now(&self.applied(|_| false))
+        now(&self.applied(&Scope::none()))
     }
 
     /// What was switched off is not brought back by the end of a drain.
@@ -178,23 +177,20 @@ impl Core {
 
     /// The answer to a change: what carries it, and which backends of the services concerned are to serve
     /// and do not.
-    pub(super) fn applied(&self, concerned: impl Fn(&ServiceName) -> bool + Copy) -> Applied {
+    pub(super) fn applied(&self, concerned: &Scope) -> Applied {
         let wanted = |target: &Target| {
             let service = self.desired.services.get(&target.service);
             let backend = service.and_then(|service| service.backends.get(&target.address));
             backend.is_some_and(|backend| backend.state == AdminState::Up)
         };
-        let idle = self
-            .plan
-            .serving
-            .iter()
-            .filter_map(|(target, serving)| match serving {
-                Serving::No(NotServing::Standby) => None,
-                Serving::No(why) if concerned(&target.service) && wanted(target) => {
-                    Some(format!("no new flows go to backend {target}: {why}"))
-                }
-                Serving::No(_) | Serving::Slots(_) => None,
-            });
+        let serving = concerned.part(&self.plan.serving);
+        let idle = serving.filter_map(|(target, serving)| match serving {
+            Serving::No(NotServing::Standby) => None,
+            Serving::No(why) if wanted(target) => {
+                Some(format!("no new flows go to backend {target}: {why}"))
+            }
+            Serving::No(_) | Serving::Slots(_) => None,
+        });
         Applied {
             generation: self.reconciler.dataplane().actual().generation,
             warnings: idle
@@ -205,15 +201,10 @@ impl Core {
     }
 
     /// Warnings of `nat` and `snat` backends whose replies would not meet the program.
-    fn lost_replies(&self, concerned: impl Fn(&ServiceName) -> bool) -> Vec<String> {
+    fn lost_replies(&self, concerned: &Scope) -> Vec<String> {
         let attached = self.edges.interfaces.indexes();
         let mut warnings = Vec::new();
-        for service in self
-            .desired
-            .services
-            .values()
-            .filter(|service| concerned(&service.name))
-        {
+        for service in self.desired.within(concerned) {
             for backend in service
                 .backends
                 .values()
@@ -234,10 +225,9 @@ impl Core {
     }
 
     /// Warnings of tunnels that carry less than their packets need.
-    fn cramped(&self, concerned: impl Fn(&ServiceName) -> bool) -> Vec<String> {
-        let services = self.desired.services.values();
+    fn cramped(&self, concerned: &Scope) -> Vec<String> {
         let mut warnings = Vec::new();
-        for service in services.filter(|service| concerned(&service.name)) {
+        for service in self.desired.within(concerned) {
             for backend in service.backends.values() {
                 if let Some(Ok(hop)) = self.next_hops.get(&backend.address.ip()) {
                     let (on_link, mtu) = (hop.on_link, hop.mtu);

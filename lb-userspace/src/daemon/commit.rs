@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{
-    answers::refused,
+    answers::{faulty, refused},
     core::{Core, Failed},
     saved,
 };
@@ -19,7 +19,7 @@ use crate::{
     control::protocol::{ErrorCode, RpcError},
     dataplane::Dataplane,
     desired::{Change, Desired},
-    model::{ProbeKind, Service},
+    model::{ProbeKind, Scope, Service},
     plan::{self, Plan},
     reconcile::PublishError,
     state::StateError,
@@ -37,6 +37,7 @@ impl Core {
     ) -> Result<(), RpcError> {
         let mut desired = self.desired.clone();
         desired.apply(change).map_err(refused)?;
+        self.fit_snat(&desired).map_err(faulty)?;
         self.refuse_exec(&desired)?;
         self.commit(desired, digest).await
     }
@@ -47,8 +48,8 @@ impl Core {
             let kind = service.probe.as_ref().map(|probe| &probe.kind);
             matches!(kind, Some(ProbeKind::Exec(_)))
         };
-        let services = desired.services.values();
-        match services.into_iter().find(is_exec) {
+        let changed = desired.changed_services(&self.desired);
+        match changed.filter_map(|(_, is)| is).find(is_exec) {
             Some(service) if self.settings.exec_user.is_none() => {
                 let message = format!("service `{}`: {EXEC_NOT_ALLOWED}", service.name);
                 Err(RpcError::new(ErrorCode::NotAllowed, message))
@@ -62,18 +63,19 @@ impl Core {
         desired: Desired,
         digest: Option<String>,
     ) -> Result<(), RpcError> {
+        let scope = desired.scope_since(&self.desired);
+        let page = self.book.page(&scope);
         let before = (
             std::mem::replace(&mut self.desired, desired),
             std::mem::replace(&mut self.digest, digest),
-            self.book.clone(),
             self.weights.clone(),
         );
-        self.watch(&self.serving());
+        self.watch(&scope, &self.serving(&scope));
         self.await_next_hops().await;
         let opened = self.open_paths().await;
         let published = match (opened, self.save()) {
             (Ok(()), Ok(())) => self
-                .publish()
+                .publish(scope.clone())
                 .map_err(|error| (ErrorCode::Kernel, describe(&error))),
             (Err(error), _) => Err((ErrorCode::Kernel, format!("{error:#}"))),
             (_, Err(error)) => Err((ErrorCode::Internal, describe(&error))),
@@ -85,12 +87,13 @@ impl Core {
                 Ok(())
             }
             Err((code, why)) => {
-                (self.desired, self.digest, self.book, self.weights) = before;
-                self.watch(&BTreeSet::new());
+                (self.desired, self.digest, self.weights) = before;
+                self.book.turn_back(&scope, page);
+                self.watch(&scope, &BTreeSet::new());
                 if let Err(error) = self.save() {
                     error!(error = describe(&error), "cannot save the state");
                 }
-                self.reconcile();
+                self.reconcile(Scope::All);
                 let message = if self.failed.is_none() {
                     format!("nothing has changed: {why}")
                 } else {
@@ -103,9 +106,9 @@ impl Core {
         }
     }
 
-    /// Publishes what is wanted, with a program that does what that needs.
-    pub(super) fn publish(&mut self) -> Result<Plan, PublishError> {
-        let features = plan::features(&self.desired);
+    /// Publishes what is wanted of those that are concerned, with a program that does what that needs.
+    fn publish(&mut self, scope: Scope) -> Result<Plan, PublishError> {
+        let features = plan::features(&self.desired, &scope);
         self.reconciler
             .dataplane_mut()
             .provide(features, self.edges.interfaces.attachments_mut())
@@ -113,12 +116,15 @@ impl Core {
                 action: format!("take a program for {features}"),
                 source,
             })?;
-        let health = self.book.concluded();
         let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
-        let world = self
-            .edges
-            .world(&health, &self.next_hops, &interfaces, &knowledge);
-        let plan = self.reconciler.publish(&self.desired, world)?;
+        let scope = scope.and(self.news(&knowledge));
+        let world = self.edges.world(
+            self.book.concluded(),
+            &self.next_hops,
+            &interfaces,
+            &knowledge,
+        );
+        let plan = self.reconciler.publish(&self.desired, world, &scope)?;
         self.knowledge_used = knowledge;
         self.tell_published(&plan);
         Ok(plan)
@@ -140,14 +146,25 @@ impl Core {
         plan.shortages.iter().map(ToString::to_string).collect()
     }
 
-    /// Brings the kernel to what is wanted, as far as it goes; what fails is tried again.
-    pub(super) fn reconcile(&mut self) {
-        let health = self.book.concluded();
+    /// Brings the kernel to what is wanted of those that are concerned, as far as it goes; what fails is tried again, for
+    /// all.
+    pub(super) fn reconcile(&mut self, scope: Scope) {
         let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
-        let world = self
-            .edges
-            .world(&health, &self.next_hops, &interfaces, &knowledge);
-        match self.reconciler.publish_what_fits(&self.desired, world) {
+        let scope = if self.failed.is_some() {
+            Scope::All
+        } else {
+            scope.and(self.news(&knowledge))
+        };
+        let world = self.edges.world(
+            self.book.concluded(),
+            &self.next_hops,
+            &interfaces,
+            &knowledge,
+        );
+        match self
+            .reconciler
+            .publish_what_fits(&self.desired, world, &scope)
+        {
             Ok(plan) => {
                 self.knowledge_used = knowledge;
                 self.tell_published(&plan);
@@ -165,8 +182,12 @@ impl Core {
     /// Takes over a plan that has been published: has probes go its ways, and slots learn; logs what it means for
     /// services in an emergency, and for those that are no longer.
     pub(super) fn follow(&mut self, plan: Plan) {
-        self.edges.prober.lead(&plan.paths);
-        let before = std::mem::replace(&mut self.plan, plan).emergencies;
+        // Who is probed by its VIP concerns all.
+        if plan.scope == Scope::All {
+            self.edges.prober.lead(&plan.paths);
+        }
+        let before = self.plan.emergencies.clone();
+        self.plan.absorb(plan);
         self.follow_moves();
         self.make_room();
         for (service, emergency) in &self.plan.emergencies {

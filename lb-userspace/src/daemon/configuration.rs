@@ -31,7 +31,7 @@ use crate::{
     },
     dataplane::Dataplane,
     desired::{Change, Desired},
-    model::{Service, Tracking},
+    model::{Scope, Service, Tracking},
     state,
 };
 
@@ -105,7 +105,7 @@ impl Core {
         if written.names_daemon() {
             warnings.extend(self.fixed(&config.daemon));
         }
-        Ok(self.applied(|_| true).with(warnings))
+        Ok(self.applied(&Scope::All).with(warnings))
     }
 
     /// Goes back to a configuration of the history.
@@ -129,7 +129,7 @@ impl Core {
             drain_timeout: change::drain_timeout(rollback.drain_timeout.as_deref())?,
         };
         let warnings = self.replace(whole, budget(rollback.budget)?).await?;
-        Ok(self.applied(|_| true).with(warnings))
+        Ok(self.applied(&Scope::All).with(warnings))
     }
 
     /// Replaces what is wanted by `whole`, if that is within the budget, and keeps it in the history. Answers what the

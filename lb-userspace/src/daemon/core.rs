@@ -26,6 +26,7 @@ use super::{
     notify::{self, Watchdog},
     paths::Paths,
     reading::Readings,
+    restless::Restless,
     saved::Beginning,
     wait::Wait,
     weights::Weights,
@@ -36,7 +37,7 @@ use crate::{
     dataplane::{Dataplane, kernel::Kernel, trial::Bench},
     desired::Desired,
     health::{Target, agent::Agents, book::Book, task::Prober},
-    model::{ChosenSources, Health},
+    model::{ChosenSources, Health, Scope},
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::{self, Knowledge, Plan, World},
     reconcile::Reconciler,
@@ -112,6 +113,7 @@ pub(super) struct Core {
     /// The configurations that were applied.
     pub(super) history: History,
     pub(super) readings: Readings,
+    pub(super) restless: Restless,
     pub(super) wait: Wait,
     watchdog: Watchdog,
     /// Why pins that are gone could not be put back.
@@ -160,6 +162,7 @@ impl Core {
             started: now,
             history,
             readings: Readings::default(),
+            restless: Restless::default(),
             wait: Wait::default(),
             watchdog: Watchdog::new(now),
             unpinned: None,
@@ -181,19 +184,18 @@ impl Core {
         self.settings = beginning.settings;
         self.digest = beginning.digest;
         let adopted = self.adopted();
-        self.watch(&adopted);
+        self.watch(&Scope::All, &adopted);
         self.weights.begin(&self.desired, &adopted);
         self.await_next_hops().await;
         self.open_paths().await?;
-        let health = self.book.concluded();
         self.edges.interfaces.look_at_vlans(links);
         let (present, knowledge) = (self.edges.interfaces.present(links), self.knowledge());
         let world = self
             .edges
-            .world(&health, &self.next_hops, &present, &knowledge);
+            .world(self.book.concluded(), &self.next_hops, &present, &knowledge);
         let plan = self
             .reconciler
-            .publish(&self.desired, world)
+            .publish(&self.desired, world, &Scope::All)
             .map_err(anyhow::Error::from)?;
         info!(
             generation = plan.generation,
@@ -202,7 +204,7 @@ impl Core {
             "data plane is as wanted"
         );
         // What is published may yet be what was wanted before, while slots learn for what is wanted now.
-        let features = plan::features(&self.desired);
+        let features = plan::features(&self.desired, &Scope::All);
         let published = self.reconciler.dataplane().actual().features();
         self.reconciler
             .dataplane_mut()
@@ -262,7 +264,7 @@ impl Core {
                 }
                 Event::NextHops(next_hops) => {
                     self.next_hops = next_hops;
-                    self.reconcile();
+                    self.reconcile(Scope::All);
                 }
                 Event::Interfaces(links) => {
                     let is_missing = self.edges.paths.is_missing(&links);
@@ -271,7 +273,7 @@ impl Core {
                         self.heal_paths().await;
                     }
                     if self.edges.interfaces.follow(&links) || is_missing {
-                        self.reconcile();
+                        self.reconcile(Scope::All);
                     }
                 }
                 Event::Looked(findings) => self.looked(findings),
@@ -332,7 +334,7 @@ impl Core {
         self.look_at_interfaces().await;
         self.heal_paths().await;
         match self.reconciler.refresh() {
-            Ok(()) => self.reconcile(),
+            Ok(()) => self.reconcile(Scope::All),
             Err(error) => self.fail(describe(&error)),
         }
     }
@@ -347,7 +349,7 @@ impl Core {
             match neighbor::links().await {
                 Ok(links) => {
                     if self.edges.interfaces.follow(&links) {
-                        self.reconcile();
+                        self.reconcile(Scope::All);
                     }
                 }
                 Err(error) => warn!(%error, "cannot list the interfaces"),

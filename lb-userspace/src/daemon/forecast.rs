@@ -13,7 +13,7 @@ use crate::{
     dataplane::{Actual, Dataplane, FlowTables},
     desired::Desired,
     health::Target,
-    model::{Health, Mode, ServiceName, Vip},
+    model::{Health, Mode, Scope, ServiceName, Vip},
     neighbor::{NextHop, NextHops, Unresolved},
     plan::{
         self, Knowledge, Plan,
@@ -58,7 +58,7 @@ impl Core {
             &reached(desired, &self.next_hops),
             &Knowledge {
                 scales: self.weights.scales(),
-                ..Knowledge::COMPLETE
+                ..Knowledge::complete()
             },
         );
         let actual = self.reconciler.dataplane().actual();
@@ -93,7 +93,7 @@ impl Core {
     }
 
     fn steps(&self, desired: &Desired, plan: &Plan) -> Vec<String> {
-        let features = plan::features(desired);
+        let features = plan::features(desired, &Scope::All);
         let dataplane = self.reconciler.dataplane();
         let program = (!dataplane.has(features))
             .then(|| format!("replace the program by one for {features}"));

@@ -19,7 +19,7 @@ use crate::{
     dataplane::{Dataplane, ServiceId},
     desired::Desired,
     health::Target,
-    model::{AdminState, Backend, Service, ServiceName, Tracking},
+    model::{AdminState, Backend, Scope, Service, ServiceName, Tracking},
     plan::{Knowledge, Moving, Plan, Serving, Strays},
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Learning {
     /// When backends began to serve whose share grows, or has grown.
     begun: BTreeMap<Target, Instant>,
     /// The last that was found out of strays.
-    strays: BTreeMap<ServiceId, Strays>,
+    strays: Arc<BTreeMap<ServiceId, Strays>>,
     /// Flows that backends have that are to have no slots.
     left: BTreeMap<Target, u64>,
     pub(super) look: Look,
@@ -55,7 +55,7 @@ impl Learning {
         Self {
             batches: BTreeMap::new(),
             begun: BTreeMap::new(),
-            strays: BTreeMap::new(),
+            strays: Arc::default(),
             left: BTreeMap::new(),
             look: Look::default(),
             last_look: now,
@@ -106,7 +106,7 @@ impl Learning {
             is_complete: false,
             is_beginning: now < self.started + BEGINNING,
             learnt: learnt.collect(),
-            strays: self.strays.clone(),
+            strays: Arc::clone(&self.strays),
             grown: grown.collect(),
             scales: BTreeMap::new(),
         }
@@ -130,6 +130,16 @@ impl Learning {
     }
 }
 
+/// The services of whose backends one map has something else than the other.
+fn differences<'a, T: PartialEq>(
+    one: &'a BTreeMap<Target, T>,
+    other: &'a BTreeMap<Target, T>,
+) -> impl Iterator<Item = ServiceName> + 'a {
+    let targets = one.keys().chain(other.keys());
+    let different = targets.filter(move |target| one.get(target) != other.get(target));
+    different.map(|target| target.service.clone())
+}
+
 /// How much of a share has grown in this time, in thousandths.
 fn grown(elapsed: Duration, slow_start: Duration) -> u32 {
     let steps = (0..STEPS).filter(|step| slow_start / STEPS * *step <= elapsed);
@@ -145,6 +155,25 @@ impl Core {
             scales: self.weights.scales(),
             ..learnt
         }
+    }
+
+    /// Whom it concerns what `knowledge` has otherwise than the last plan knew it.
+    pub(super) fn news(&self, knowledge: &Knowledge) -> Scope {
+        let used = &self.knowledge_used;
+        let is_general = knowledge.is_beginning != used.is_beginning
+            || knowledge.is_complete != used.is_complete
+            || knowledge.strays != used.strays;
+        if is_general {
+            return Scope::All;
+        }
+        let learnt = knowledge.learnt.symmetric_difference(&used.learnt);
+        let learnt: BTreeSet<u16> = learnt.map(|(service, _)| service.0).collect();
+        let moves = self.plan.moves.iter();
+        let learnt = moves.filter(|(_, moving)| learnt.contains(&moving.service));
+        let learnt = learnt.map(|(name, _)| name.clone());
+        let grown = differences(&knowledge.grown, &used.grown);
+        let scales = differences(&knowledge.scales, &used.scales);
+        Scope::Services(learnt.chain(grown).chain(scales).collect())
     }
 
     /// Takes note of the plan, just published.
@@ -170,8 +199,11 @@ impl Core {
 
     /// Has slots moved whose flows have been learnt, and shares grown; looks at the flow tables when it is time.
     pub(super) fn learn(&mut self, now: Instant) {
-        if self.is_held_up() || self.knowledge() != self.knowledge_used {
-            self.reconcile();
+        if self.is_held_up() {
+            self.reconcile(Scope::All);
+        } else if self.knowledge() != self.knowledge_used {
+            // News are whom it concerns.
+            self.reconcile(Scope::none());
         }
         if self.is_worth_a_look()
             && !self.learning.look.is_under_way()
@@ -197,13 +229,13 @@ impl Core {
 
     /// Whether the program counts flows, which is to be put right from time to time.
     fn counts_flows(&self) -> bool {
-        let mut services = self.desired.services.values();
+        let mut services = self.desired.within(self.restless.scope());
         services.any(|service| service.algorithm.counts_flows())
     }
 
     /// Backends that drain, of services that remember flows.
     fn draining(&self) -> impl Iterator<Item = Target> {
-        let services = self.desired.services.values();
+        let services = self.desired.within(self.restless.scope());
         let services = services.filter(|service| service.moves.tracking != Tracking::Off);
         services.flat_map(|service| {
             let backends = service.backends.values();
@@ -279,9 +311,9 @@ impl Core {
                 "cannot put right how many flows backends have"
             );
         }
-        if self.learning.strays != findings.strays {
-            self.learning.strays = findings.strays;
-            self.reconcile();
+        if *self.learning.strays != findings.strays {
+            self.learning.strays = Arc::new(findings.strays);
+            self.reconcile(Scope::All);
         }
     }
 

@@ -16,6 +16,7 @@
 //! | `wait` | packets under way, waited for beside the core |
 //! | `watch` | whose health and next hops are followed |
 //! | `learning`, `strays` | slots that move, in time; a look at the flow tables |
+//! | `restless` | services in which something is due without anybody asking |
 //! | `removal` | backends that go when they have drained |
 //! | `interfaces` | which interfaces the program is attached to |
 //! | `paths` | the interface of probes that go the way of clients' packets |
@@ -58,6 +59,7 @@ mod privileges;
 mod reading;
 mod removal;
 mod report;
+mod restless;
 mod sandbox;
 mod saved;
 mod setup;

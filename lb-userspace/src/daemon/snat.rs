@@ -1,10 +1,7 @@
 //! Full NAT where changes come one by one: what contradicts the settings that hold since the start, or this host.
 
 use super::{core::Core, host::host};
-use crate::{
-    config::Faults,
-    desired::{Change, Desired},
-};
+use crate::{config::Faults, desired::Desired};
 
 impl Core {
     /// Whether `desired` can be served with the settings of full NAT that hold since the start. What was so before is
@@ -12,18 +9,16 @@ impl Core {
     pub(super) fn fit_snat(&self, desired: &Desired) -> Result<(), Faults> {
         let host = host();
         let settings = &self.settings.snat;
-        match settings.fit(&self.desired, &host) {
-            Ok(()) => settings.fit(desired, &host),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// The same of what `change` would make of what is wanted, if it may be made at all.
-    pub(super) fn fit_snat_after(&self, change: &Change) -> Result<(), Faults> {
-        let mut desired = self.desired.clone();
-        match desired.apply(change.clone()) {
-            Ok(()) => self.fit_snat(&desired),
-            Err(_) => Ok(()),
+        // What has not changed has not become wrong.
+        let changed = desired.changed_services(&self.desired);
+        let changed = changed.filter_map(|(name, is)| Some((name.clone(), is?.clone())));
+        let changed = Desired {
+            services: changed.collect(),
+            ..Desired::default()
+        };
+        match settings.fit(&changed, &host) {
+            Err(_) if settings.fit(&self.desired, &host).is_ok() => settings.fit(desired, &host),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 }

@@ -46,6 +46,7 @@ use crate::{
     },
     health::{agent::Agents, probe::ExecUser, task::Prober},
     manual,
+    model::Scope,
     neighbor::{self, InterfaceEvents, Link, Resolver},
     plan,
     reconcile::Reconciler,
@@ -238,7 +239,7 @@ async fn begin(
     let (mut kernel, mut attachments, origin) = Kernel::load(
         pins,
         program_settings(settings),
-        plan::features(&beginning.desired),
+        plan::features(&beginning.desired, &Scope::All),
         capacity(settings),
         beginning.generation,
     )

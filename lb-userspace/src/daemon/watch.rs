@@ -16,7 +16,7 @@ use crate::{
     dataplane::Dataplane,
     desired::Desired,
     health::{Interest, Observation, Target, machine::Machine},
-    model::{Health, Probe},
+    model::{Health, Probe, Scope},
     neighbor::{NextHops, Unresolved},
     plan::Serving,
 };
@@ -56,30 +56,33 @@ impl Core {
         adopted
     }
 
-    /// Backends that new flows go to now: one that is probed for the first time stays in service until probes
-    /// say otherwise.
-    pub(super) fn serving(&self) -> BTreeSet<Target> {
-        let serving = self.plan.serving.iter();
+    /// Backends of those concerned that new flows go to now: one that is probed for the first time stays in service until
+    /// probes say otherwise.
+    pub(super) fn serving(&self, scope: &Scope) -> BTreeSet<Target> {
+        let serving = scope.part(&self.plan.serving);
         let serving = serving.filter(|(_, serving)| matches!(serving, Serving::Slots(_)));
         serving.map(|(target, _)| target.clone()).collect()
     }
 
-    /// Has the probes and next hops of all wanted backends followed.
-    pub(super) fn watch(&mut self, adopted: &BTreeSet<Target>) {
+    /// Has the probes and next hops of the wanted backends of those concerned followed.
+    pub(super) fn watch(&mut self, scope: &Scope, adopted: &BTreeSet<Target>) {
         let mut probes: BTreeMap<Target, Probe> = BTreeMap::new();
-        let mut addresses = BTreeSet::new();
-        for service in self.desired.services.values() {
+        for service in self.desired.within(scope) {
             for backend in service.backends.values() {
-                addresses.insert(backend.address.ip());
                 if let Some(probe) = service.probe_of(backend) {
                     probes.insert(Target::of(service, backend.address), probe);
                 }
             }
         }
-        self.book.set_targets(&probes, adopted);
-        self.edges.prober.watch(&probes);
-        self.edges.resolver.watch(addresses);
-        self.follow_weights();
+        self.book.set_targets(scope, &probes, adopted);
+        self.edges.prober.watch(scope, &probes);
+        let services = self.desired.services.values();
+        let backends = services.flat_map(|service| service.backends.keys());
+        self.edges
+            .resolver
+            .watch(backends.map(SocketAddr::ip).collect());
+        self.restless.follow(&self.desired, scope);
+        self.follow_weights(scope);
         // Who is probed already goes on; which results count may be another question now.
         for target in probes.keys() {
             self.attend(target);
@@ -136,26 +139,28 @@ impl Core {
         first: Event,
         queue: &mut mpsc::Receiver<Event>,
     ) -> Option<Event> {
-        let mut is_changed = false;
+        let mut concerned = Scope::none();
         let mut next = Some(first);
         let mut waiting = queue.len();
-        while let Some(changes) = next.as_ref().and_then(|event| self.note_event(event)) {
-            is_changed |= changes;
+        while let Some((target, changes)) = next.as_ref().and_then(|event| self.note_event(event)) {
+            if changes {
+                concerned.add(&target.service);
+            }
             next = (waiting > 0).then(|| queue.try_recv().ok()).flatten();
             waiting = waiting.saturating_sub(1);
         }
-        if is_changed {
-            self.reconcile();
+        if !concerned.is_none() {
+            self.reconcile(concerned);
         }
         next
     }
 
-    /// Takes note of what a probe or an agent has found; whether something is to be published for it. `None`: it is
-    /// another event.
-    fn note_event(&mut self, event: &Event) -> Option<bool> {
+    /// Takes note of what a probe or an agent has found; of whom, and whether something is to be published for it. `None`:
+    /// it is another event.
+    fn note_event<'e>(&mut self, event: &'e Event) -> Option<(&'e Target, bool)> {
         match event {
-            Event::Observed(observation) => Some(self.note(observation)),
-            Event::Asked(target, answer) => Some(self.asked(target, *answer)),
+            Event::Observed(observation) => Some((&observation.target, self.note(observation))),
+            Event::Asked(target, answer) => Some((target, self.asked(target, *answer))),
             Event::Call(_)
             | Event::NextHops(_)
             | Event::Interfaces(_)
@@ -185,7 +190,7 @@ impl Core {
 
     /// The health that the backends of `desired` would begin with.
     pub(super) fn health_of(&self, desired: &Desired) -> BTreeMap<Target, Health> {
-        let serving = self.serving();
+        let serving = self.serving(&Scope::All);
         let probed = targets(desired).map(|target| {
             let health = match self.book.entry(&target) {
                 Some(machine) => machine.health(),

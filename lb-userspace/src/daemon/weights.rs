@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use crate::{
         agent::{Agent, Answer},
         weight::{Scales, Shift, Standing},
     },
-    model::ServiceName,
+    model::{Scope, Service, ServiceName},
     plan::Scale,
 };
 
@@ -139,8 +140,14 @@ impl Weights {
 }
 
 impl Core {
-    /// Follows what is wanted: weights, and the agents that are asked.
-    pub(super) fn follow_weights(&mut self) {
+    /// Follows what is wanted of those concerned: weights, and the agents that are asked.
+    pub(super) fn follow_weights(&mut self, scope: &Scope) {
+        let is_weighed = |service: &Arc<Service>| {
+            service.dynamic_weights.is_some() || self.weights.services.contains_key(&service.name)
+        };
+        if *scope != Scope::All && !self.desired.within(scope).any(is_weighed) {
+            return;
+        }
         self.weights.follow(&self.desired, Instant::now());
         let mut agents = BTreeMap::new();
         for service in self.desired.services.values() {

@@ -12,7 +12,7 @@ use super::{
     blocklist::blocklist_breaches,
     rules::{Overlap, breaches, overlaps, repeated},
 };
-use crate::model::{AdminState, Algorithm, Backend, Prefix, Service, ServiceName, Vip};
+use crate::model::{AdminState, Algorithm, Backend, Prefix, Scope, Service, ServiceName, Vip};
 
 impl Desired {
     /// Makes `change`, whole or not at all.
@@ -161,10 +161,10 @@ impl Desired {
         Ok(())
     }
 
-    /// The removals whose time has come by `now`, as changes to apply.
+    /// The removals of those concerned whose time has come by `now`, as changes to apply.
     #[must_use]
-    pub fn due(&self, now: SystemTime) -> Vec<Change> {
-        self.removals()
+    pub fn due(&self, scope: &Scope, now: SystemTime) -> Vec<Change> {
+        self.removals(scope)
             .filter(|&(_, _, at)| at <= now)
             .map(|(service, address, _)| Change::RemoveBackend {
                 service: service.clone(),
@@ -174,14 +174,19 @@ impl Desired {
             .collect()
     }
 
-    /// When the next removal is due, if any is under way.
+    /// When the next removal of those concerned is due, if any is under way: of those due later than `after`, if it is
+    /// given.
     #[must_use]
-    pub fn next_due(&self) -> Option<SystemTime> {
-        self.removals().map(|(_, _, at)| at).min()
+    pub fn next_due(&self, scope: &Scope, after: Option<SystemTime>) -> Option<SystemTime> {
+        let due = self.removals(scope).map(|(_, _, at)| at);
+        due.filter(|at| after.is_none_or(|after| *at > after)).min()
     }
 
-    fn removals(&self) -> impl Iterator<Item = (&ServiceName, SocketAddr, SystemTime)> {
-        self.services.values().flat_map(|service| {
+    fn removals<'a>(
+        &'a self,
+        scope: &'a Scope,
+    ) -> impl Iterator<Item = (&'a ServiceName, SocketAddr, SystemTime)> {
+        self.within(scope).flat_map(|service| {
             service.backends.values().filter_map(|backend| {
                 let at = backend.remove_at?;
                 Some((&service.name, backend.address, at))
@@ -224,24 +229,33 @@ impl Desired {
         if let Some(refusal) = invalid(&service).into_iter().next() {
             return Err(refusal);
         }
+        let before = self.services.get(&service.name);
+        if before.is_none_or(|before| before.vips != service.vips) {
+            self.refuse_vips_of(&service)?;
+        }
+        self.services
+            .insert(service.name.clone(), Arc::new(service));
+        Ok(())
+    }
+
+    /// Whether the VIPs of `service` may stand beside those of the others.
+    fn refuse_vips_of(&self, service: &Service) -> Result<(), Refusal> {
         let others = self.services.values().filter(|s| s.name != service.name);
         for other in others {
             if let Some(&vip) = other.vips.intersection(&service.vips).next() {
                 return Err(Refusal::VipTaken {
                     vip,
                     owner: other.name.clone(),
-                    service: service.name,
+                    service: service.name.clone(),
                 });
             }
         }
         let others = self.claims().filter(|(_, owner)| **owner != service.name);
         let own = service.vips.iter().map(|vip| (*vip, &service.name));
-        if let Some(overlap) = overlaps(others.chain(own)).into_iter().next() {
-            return Err(vips_overlap(overlap));
+        match overlaps(others.chain(own)).into_iter().next() {
+            Some(overlap) => Err(vips_overlap(overlap)),
+            None => Ok(()),
         }
-        self.services
-            .insert(service.name.clone(), Arc::new(service));
-        Ok(())
     }
 }
 

@@ -1,10 +1,10 @@
 //! What two wants do not share: found by pointers, so that a change of one service costs no look at the backends of the
 //! others.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 
 use super::Desired;
-use crate::model::{Service, ServiceName};
+use crate::model::{Scope, Service, ServiceName};
 
 impl Desired {
     /// The services that `before` has otherwise, not at all, or alone, in the order of their names: what each is now, or
@@ -35,6 +35,28 @@ impl Desired {
                 }
             }
         })
+    }
+
+    /// Whom the change from `before` concerns: who has other VIPs, or is probed by them, concerns all.
+    #[must_use]
+    pub fn scope_since(&self, before: &Self) -> Scope {
+        if self.blocklist != before.blocklist {
+            return Scope::All;
+        }
+        let is_within = |was: &Service, is: &Service| {
+            was.vips == is.vips && !was.is_probed_via_vip() && !is.is_probed_via_vip()
+        };
+        let concerned = self.changed_services(before).map(|(name, is)| {
+            let was = before.services.get(name)?;
+            is_within(was, is?).then(|| name.clone())
+        });
+        let concerned: Option<BTreeSet<ServiceName>> = concerned.collect();
+        concerned.map_or(Scope::All, Scope::Services)
+    }
+
+    /// The services that are concerned.
+    pub fn within<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<Service>> {
+        scope.part(&self.services).map(|(_, service)| service)
     }
 
     /// Has those services of `before` that are the same here shared by both.

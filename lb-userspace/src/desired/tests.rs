@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::Scope;
 
 mod difference;
 mod leaving;
@@ -302,15 +303,15 @@ fn removed_backends_drain_until_their_time_has_come() {
         .apply(remove("web", "10.0.0.11:80", Some(later)))
         .unwrap();
     assert_eq!(web(&desired).state, AdminState::Drain);
-    assert_eq!(desired.next_due(), Some(later));
-    assert_eq!(desired.due(NOON), []);
-    let due = desired.due(later);
+    assert_eq!(desired.next_due(&Scope::All, None), Some(later));
+    assert_eq!(desired.due(&Scope::All, NOON), []);
+    let due = desired.due(&Scope::All, later);
     assert_eq!(due, [remove("web", "10.0.0.11:80", None)]);
     for change in due {
         desired.apply(change).unwrap();
     }
     assert!(desired.services[&name("web")].backends.is_empty());
-    assert_eq!(desired.next_due(), None);
+    assert_eq!(desired.next_due(&Scope::All, None), None);
 }
 
 #[test]
@@ -326,7 +327,7 @@ fn removals_are_called_off_by_a_new_state_or_by_adding_again() {
             .unwrap();
         desired.apply(revival).unwrap();
         assert_eq!(web(&desired).state, AdminState::Up);
-        assert_eq!(desired.next_due(), None);
+        assert_eq!(desired.next_due(&Scope::All, None), None);
     }
 }
 
@@ -359,4 +360,25 @@ fn services_go_when_drained_or_by_force() {
     }
     assert_eq!(forced, drained);
     assert!(!forced.services.contains_key(&name("web")));
+}
+
+#[test]
+fn removals_that_are_late_put_off_no_others() {
+    let mut desired = Desired::default();
+    let web = service(
+        "web",
+        "192.0.2.10:80/tcp",
+        &["10.0.0.11:80", "10.0.0.12:80"],
+    );
+    desired.apply(Change::AddService(web)).unwrap();
+    let later = NOON + Duration::from_secs(1);
+    let services = desired.services.values_mut().map(Arc::make_mut);
+    let backends = services.flat_map(|service| service.backends.values_mut());
+    for (backend, at) in backends.zip([NOON, later]) {
+        backend.remove_at = Some(at);
+    }
+    let next = |after| desired.next_due(&Scope::All, Some(after));
+    assert_eq!(next(NOON), Some(later));
+    assert_eq!(next(later), None);
+    assert_eq!(desired.next_due(&Scope::none(), None), None);
 }

@@ -6,12 +6,11 @@
 //! `agent` alone.
 
 use std::{
-    fmt,
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::model::{Service, ServiceName};
+pub use crate::model::Target;
 
 pub mod agent;
 pub mod book;
@@ -23,32 +22,6 @@ pub mod probe;
 pub mod schedule;
 pub mod task;
 pub mod weight;
-
-/// What is probed: a backend of a service. Ordered by service, then address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// The service.
-    pub service: ServiceName,
-    /// The backend.
-    pub address: SocketAddr,
-}
-
-impl Target {
-    /// The backend of `service` at `address`.
-    #[must_use]
-    pub fn of(service: &Service, address: SocketAddr) -> Self {
-        Self {
-            service: service.name.clone(),
-            address,
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.address, self.service)
-    }
-}
 
 /// Where a probe connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::{
     probe::{self, ExecUser, Failure},
     schedule,
 };
-use crate::model::{Probe, Via};
+use crate::model::{Probe, Scope, Via};
 
 /// Probes a set of targets for as long as it lives, and sends the results that matter. When this host itself could
 /// not probe there is none, only a line in the log.
@@ -64,22 +64,24 @@ impl Prober {
         }
     }
 
-    /// Probes `targets` from now on, and nothing else. Targets whose probe is the same go on undisturbed;
-    /// the first probe of the others follows within a second. Must be called within a Tokio runtime.
-    pub fn watch(&mut self, targets: &BTreeMap<Target, Probe>) {
-        self.watched.retain(|target, watched| {
-            let stays = targets.get(target) == Some(&watched.probe);
-            if !stays {
-                watched.task.abort();
-            }
-            stays
-        });
+    /// Of those that are concerned, probes `targets` from now on, and nothing else. Targets whose probe is the same go on
+    /// undisturbed; the first probe of the others follows within a second. Must be called within a Tokio runtime.
+    pub fn watch(&mut self, scope: &Scope, targets: &BTreeMap<Target, Probe>) {
+        let mut before = scope.take_part(&mut self.watched);
         for (target, probe) in targets {
-            if !self.watched.contains_key(target) {
-                let watched = self.start(target.clone(), probe.clone());
-                self.watched.insert(target.clone(), watched);
-            }
+            let same = before.remove_entry(target);
+            let same = match same {
+                Some((_, watched)) if watched.probe == *probe => Some(watched),
+                Some((_, other)) => {
+                    other.task.abort();
+                    None
+                }
+                None => None,
+            };
+            let watched = same.unwrap_or_else(|| self.start(target.clone(), probe.clone()));
+            self.watched.insert(target.clone(), watched);
         }
+        before.into_values().for_each(|gone| gone.task.abort());
         // Without this the set would keep a trace of every task there ever was.
         while self.tasks.try_join_next().is_some() {}
     }

@@ -20,6 +20,12 @@ pub struct ServerId {
 }
 
 impl ServerId {
+    /// The first in their order.
+    pub const FIRST: Self = Self {
+        length: 1,
+        bytes: [0; LONGEST],
+    };
+
     /// The id that `bytes` are; `None` if they are not 1 to 15.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {

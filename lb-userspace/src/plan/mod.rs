@@ -6,12 +6,14 @@
 
 mod emergency;
 pub mod impact;
+mod index;
 mod numbers;
 mod order;
 mod paths;
 mod planner;
 mod regions;
 mod rotation;
+mod scope;
 mod servers;
 mod service;
 mod tables;
@@ -29,14 +31,13 @@ use crate::{
     dataplane::{Actual, Capacity, Features, Step},
     desired::Desired,
     health::{Endpoint, Target},
-    model::{ChosenSources, Health, Mode, Prefix, ProbeWay, ServiceName},
+    model::{ChosenSources, Health, Mode, Prefix, ProbeWay, Scope, ServiceName},
     neighbor::{NextHops, Unresolved},
 };
 
-pub use self::emergency::Emergency;
-use self::planner::Planner;
-pub use self::tables::Tables;
 pub use self::tracking::{Knowledge, Moving, Scale, Strays};
+pub use self::{emergency::Emergency, index::Index, scope::plan_services, tables::Tables};
+use self::{planner::Planner, vips::Vips};
 
 /// What the daemon knows of the world outside the data plane.
 #[derive(Clone, Copy)]
@@ -73,6 +74,8 @@ pub struct Input<'a> {
 /// What to do, and what will then be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
+    /// Whom it is for: of others it says nothing.
+    pub scope: Scope,
     /// The publication's number: a new one if anything is published, else that of the last.
     pub generation: u32,
     /// The steps that bring what is wanted, in order.
@@ -277,16 +280,16 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// What the program must do for `desired`, whatever the health of its backends.
+/// What the program must do for those of `desired` that are concerned, whatever the health of their backends.
 #[must_use]
-pub fn features(desired: &Desired) -> Features {
-    let services = || desired.services.values();
+pub fn features(desired: &Desired, scope: &Scope) -> Features {
+    let services = || desired.within(scope);
     let vips = services().flat_map(|service| &service.vips);
     let backends = services().flat_map(|service| service.backends.values());
     let modes = backends.map(|backend| backend.mode);
     let algorithms = services().map(|service| service.algorithm);
     let features = Features::of(vips, modes, algorithms, &desired.blocklist);
-    if needs_probe_interface(desired) {
+    if services().any(|service| service.is_probed_via_vip()) {
         features.with(Features::REPLIES)
     } else {
         features
@@ -304,18 +307,26 @@ pub fn needs_probe_interface(desired: &Desired) -> bool {
 /// `tables` remembers tables already computed; it changes how long this takes, never the answer.
 #[must_use]
 pub fn plan(input: Input<'_>, tables: &mut Tables) -> Plan {
-    let mut planner = Planner::new(input);
-    let numbers = numbers::numbers(input.desired, input.actual);
+    plan_all(input, tables).0
+}
+
+/// As [`plan`]; and the index that it has made, of what the kernel holds before any of the steps.
+#[must_use]
+pub fn plan_all(input: Input<'_>, tables: &mut Tables) -> (Plan, Index) {
+    let index = Index::of(input.desired, input.actual);
+    let vips = Vips::new(input.desired, input.actual, input.capacity.vips);
+    let mut planner = Planner::new(input, &index, vips);
     for (name, service) in &input.desired.services {
-        if let Some(&id) = numbers.get(name) {
+        if let Some(&id) = index.numbers.get(name) {
             planner.service(id, service, tables);
         }
     }
-    tables.retain(numbers.values().copied());
+    tables.retain(index.numbers.values().copied());
     planner.backend_room();
-    planner.service_room(numbers.len());
+    planner.service_room(index.numbers.len());
     planner.path_shortages();
-    planner.finish()
+    let plan = planner.finish();
+    (plan, index)
 }
 
 #[cfg(test)]

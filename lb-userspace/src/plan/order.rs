@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::vlan::VlanDevice;
+use lb_common::{backend::BackendId, vlan::VlanDevice};
 
 use super::{Plan, planner::Planner};
 use crate::{
@@ -29,7 +29,8 @@ impl Planner<'_> {
 
     pub(super) fn finish(mut self) -> Plan {
         self.plan.shortages.append(&mut self.vips.shortages);
-        let mut clean = self.remove_backends();
+        let all = self.input.actual.backends.keys().copied();
+        let mut clean = self.remove_backends(all);
         let Ways {
             put: put_ways,
             remove: remove_ways,
@@ -89,18 +90,20 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// Silences backends that nobody wants any more; the steps that free their numbers.
-    fn remove_backends(&mut self) -> Vec<Step> {
+    /// Silences those of `held`, backends that the kernel holds, that nobody wants any more; the steps that free their
+    /// numbers.
+    pub(super) fn remove_backends(&mut self, held: impl Iterator<Item = BackendId>) -> Vec<Step> {
         let mut free = Vec::new();
-        for (id, entry) in &self.input.actual.backends {
-            if self.backends.contains(id) {
+        for id in held {
+            if self.backends.contains(&id) {
                 continue;
             }
-            if entry.active {
+            let entry = self.input.actual.backends.get(&id);
+            if let Some(entry) = entry.filter(|entry| entry.active) {
                 let active = false;
-                self.write_backend(*id, BackendEntry { active, ..*entry });
+                self.write_backend(id, BackendEntry { active, ..*entry });
             }
-            free.push(Step::RemoveBackend(*id));
+            free.push(Step::RemoveBackend(id));
         }
         free
     }

@@ -1,15 +1,13 @@
 //! A plan in the making: one pass over services and backends, collecting steps by their place in the order.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::collections::BTreeSet;
 
 use lb_common::backend::BackendId;
 
 use super::{
     Emergency, Input, NotServing, Plan, Shortage,
     emergency::{Candidate, emergency},
+    index::Index,
     paths::{Numbered, Paths},
     regions::Regions,
     servers::Servers,
@@ -41,8 +39,8 @@ pub(super) struct Planner<'a> {
     pub(super) input: Input<'a>,
     /// The number that new publications and new backends get.
     pub(super) next: u32,
-    /// Numbers of backends in the kernel by what they are.
-    known: BTreeMap<(ServiceId, SocketAddr, Mode), BackendId>,
+    /// Finds things in `input.actual`.
+    pub(super) index: &'a Index,
     /// Numbers of wanted backends.
     pub(super) backends: BTreeSet<BackendId>,
     /// Backend numbers below this one are in use.
@@ -61,21 +59,18 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(input: Input<'a>) -> Self {
-        let backends = input.actual.backends.iter();
+    pub(super) fn new(input: Input<'a>, index: &'a Index, vips: Vips) -> Self {
         Self {
             input,
             next: input.actual.generation + 1,
-            known: backends
-                .map(|(id, entry)| ((entry.service, entry.address, entry.mode), *id))
-                .collect(),
+            index,
             backends: BTreeSet::new(),
-            lowest_free: 1,
+            lowest_free: index.lowest_free,
             interfaces: BTreeSet::new(),
             servers: Servers::default(),
             paths: Paths::default(),
-            regions: Regions::new(input.actual, input.capacity.slots),
-            vips: Vips::new(input.desired, input.actual, input.capacity.vips),
+            regions: Regions::new(index.regions(), input.actual, input.capacity.slots),
+            vips,
             write_backends: Vec::new(),
             write_tables: Vec::new(),
             write_vips: Vec::new(),
@@ -190,8 +185,7 @@ impl<'a> Planner<'a> {
         service: ServiceId,
         backend: &Backend,
     ) -> (Option<BackendId>, Option<BackendEntry>) {
-        let key = (service, backend.address, backend.mode);
-        let number = self.known.get(&key).copied();
+        let number = self.index.backend(service, backend.address, backend.mode);
         let entry = number.and_then(|number| self.input.actual.backends.get(&number));
         (number, entry.copied())
     }

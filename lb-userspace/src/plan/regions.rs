@@ -14,10 +14,10 @@ pub(super) struct Regions {
 }
 
 impl Regions {
-    pub(super) fn new(actual: &Actual, slots: u32) -> Self {
-        let published = actual.vips.values().map(|entry| entry.region);
+    /// `published` are those that VIPs point to, and `slots` the arena's.
+    pub(super) fn new(published: BTreeSet<Region>, actual: &Actual, slots: u32) -> Self {
         Self {
-            used: published.filter(|region| region.slots > 0).collect(),
+            used: published,
             retired: actual.retired.clone(),
             slots,
         }
@@ -87,6 +87,11 @@ mod tests {
         }
     }
 
+    fn regions(actual: &Actual) -> Regions {
+        let published = actual.vips.values().map(|entry| entry.region);
+        Regions::new(published.collect(), actual, 1_024)
+    }
+
     const fn region(offset: u32, slots: u32) -> Region {
         Region { offset, slots }
     }
@@ -94,7 +99,7 @@ mod tests {
     #[test]
     fn the_first_gap_that_is_large_enough_is_taken() {
         let actual = actual(&[region(0, 100), region(160, 100)], &[]);
-        let mut regions = Regions::new(&actual, 1_024);
+        let mut regions = regions(&actual);
         let mut steps = Vec::new();
         assert_eq!(regions.take(48, &mut steps), Some(region(112, 48)));
         assert_eq!(regions.take(48, &mut steps), Some(region(272, 48)));
@@ -106,7 +111,7 @@ mod tests {
     #[test]
     fn a_retired_region_is_used_again_only_after_a_grace_period() {
         let actual = actual(&[region(0, 512)], &[region(512, 512)]);
-        let mut regions = Regions::new(&actual, 1_024);
+        let mut regions = regions(&actual);
         let mut steps = Vec::new();
         assert_eq!(regions.take(512, &mut steps), Some(region(512, 512)));
         assert_eq!(steps, [Step::Grace]);

@@ -1,9 +1,12 @@
 //! Who is to have which QUIC server id, and the steps from who has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Shortage;
-use crate::dataplane::{ServerEntry, ServerKey, Step};
+use crate::{
+    dataplane::{ServerEntry, ServerKey, ServiceId, Step},
+    model::ServerId,
+};
 
 /// The server ids that are wanted.
 #[derive(Debug, Default)]
@@ -29,6 +32,30 @@ impl Servers {
         self.wanted.insert(key, entry);
     }
 
+    /// The steps from `actual` for these services, which are all whose ids are wanted here; `None` if there may be no room.
+    pub(super) fn steps_of(
+        &self,
+        services: &BTreeSet<ServiceId>,
+        actual: &BTreeMap<ServerKey, ServerEntry>,
+        capacity: u32,
+    ) -> Option<ServerSteps> {
+        if actual.len() + self.wanted.len() > capacity as usize {
+            return None;
+        }
+        let theirs = |service: &ServiceId| {
+            let service = *service;
+            let id = ServerId::FIRST;
+            let held = actual.range(ServerKey { service, id }..);
+            held.take_while(move |(key, _)| key.service == service)
+        };
+        let held: BTreeMap<ServerKey, ServerEntry> = services
+            .iter()
+            .flat_map(theirs)
+            .map(|(key, entry)| (*key, *entry))
+            .collect();
+        Some(self.differences(&held))
+    }
+
     /// The steps from `actual`, in a map of `capacity` entries.
     pub(super) fn steps(
         mut self,
@@ -48,21 +75,27 @@ impl Servers {
                 fits
             });
         }
-        let changed = |(key, entry): &(&ServerKey, &ServerEntry)| actual.get(key) != Some(entry);
+        let mut steps = ServerSteps {
+            shortage,
+            ..self.differences(actual)
+        };
+        if self.wanted.len() + steps.remove.len() > room {
+            steps.make_room = std::mem::take(&mut steps.remove);
+        }
+        steps
+    }
+
+    /// What is wanted otherwise than it is held, and what is held and not wanted.
+    fn differences(&self, held: &BTreeMap<ServerKey, ServerEntry>) -> ServerSteps {
+        let changed = |(key, entry): &(&ServerKey, &ServerEntry)| held.get(key) != Some(entry);
         let changed = self.wanted.iter().filter(changed);
         let put = changed.map(|(key, entry)| Step::PutServer(*key, *entry));
-        let unwanted = actual.keys().filter(|key| !self.wanted.contains_key(key));
-        let remove: Vec<Step> = unwanted.map(|key| Step::RemoveServer(*key)).collect();
-        let (make_room, remove) = if self.wanted.len() + remove.len() > room {
-            (remove, Vec::new())
-        } else {
-            (Vec::new(), remove)
-        };
+        let unwanted = held.keys().filter(|key| !self.wanted.contains_key(key));
+        let remove = unwanted.map(|key| Step::RemoveServer(*key));
         ServerSteps {
-            make_room,
             put: put.collect(),
-            remove,
-            shortage,
+            remove: remove.collect(),
+            ..ServerSteps::default()
         }
     }
 }

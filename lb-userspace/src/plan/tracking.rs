@@ -34,7 +34,7 @@ pub struct Knowledge {
     /// The batches that have learnt for long enough.
     pub learnt: BTreeSet<(ServiceId, u8)>,
     /// Of services whose flows were looked at: the slots that have strays.
-    pub strays: BTreeMap<ServiceId, Strays>,
+    pub strays: Arc<BTreeMap<ServiceId, Strays>>,
     /// How much of their share those have that began to serve not long ago, in thousandths.
     pub grown: BTreeMap<Target, u32>,
     /// How much of their weight backends have at present whose weights are dynamic; all, if they are not here.
@@ -60,14 +60,13 @@ impl Scale {
 
 impl Knowledge {
     /// As if all flows were remembered, and all shares had grown.
-    pub const COMPLETE: Self = Self {
-        is_complete: true,
-        is_beginning: false,
-        learnt: BTreeSet::new(),
-        strays: BTreeMap::new(),
-        grown: BTreeMap::new(),
-        scales: BTreeMap::new(),
-    };
+    #[must_use]
+    pub fn complete() -> Self {
+        Self {
+            is_complete: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// The flows of a service that are remembered to be elsewhere than their slot says.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Shortage;
 use crate::{
-    dataplane::Actual,
+    dataplane::{Actual, ServiceId},
     desired::Desired,
-    model::{Prefix, Vip},
+    model::{Prefix, Service, Vip},
 };
 
 /// The wanted VIPs that fit, and what follows from that.
@@ -20,6 +20,27 @@ pub(super) struct Vips {
 }
 
 impl Vips {
+    /// The VIPs of these services, if all of them are published and need no new room.
+    pub(super) fn published<'s>(
+        services: impl Iterator<Item = (&'s Service, ServiceId)>,
+        actual: &Actual,
+    ) -> Option<Self> {
+        let mut fitting = BTreeSet::new();
+        for (service, id) in services {
+            for vip in &service.vips {
+                let entry = actual.vips.get(vip)?;
+                if entry.service != id || !actual.addresses.contains(&vip.addresses) {
+                    return None;
+                }
+            }
+            fitting.extend(service.vips.iter().copied());
+        }
+        Some(Self {
+            fitting,
+            ..Self::default()
+        })
+    }
+
     /// Looks at each IP version's map, of `capacity` entries.
     pub(super) fn new(desired: &Desired, actual: &Actual, capacity: u32) -> Self {
         let mut vips = Self::default();

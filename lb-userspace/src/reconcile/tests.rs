@@ -1,10 +1,15 @@
 //! Publication over a data plane in memory: whole or not at all, and what comes after a failure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use lb_common::vlan::{Vlan, VlanDevice};
 
 use super::*;
+
+mod scope;
 use crate::{
     dataplane::{Capacity, Step, memory::Memory},
     health::Target,
@@ -17,7 +22,7 @@ use crate::{
 };
 
 /// Whether flows are remembered is not at stake here.
-static COMPLETE: Knowledge = Knowledge::COMPLETE;
+static COMPLETE: LazyLock<Knowledge> = LazyLock::new(Knowledge::complete);
 
 const VIPS: [&str; 2] = ["192.0.2.1:80/tcp", "192.0.2.1:443/tcp"];
 const ONE: &str = "10.0.0.1:80";
@@ -64,17 +69,17 @@ impl Lab {
 
     fn publish(&mut self) -> Result<Plan, PublishError> {
         let (desired, world, reconciler) = self.parts();
-        reconciler.publish(desired, world)
+        reconciler.publish(desired, world, &Scope::All)
     }
 
     fn publish_what_fits(&mut self) -> Result<Plan, PublishError> {
         let (desired, world, reconciler) = self.parts();
-        reconciler.publish_what_fits(desired, world)
+        reconciler.publish_what_fits(desired, world, &Scope::All)
     }
 
     fn plan(&mut self) -> Plan {
         let (desired, world, reconciler) = self.parts();
-        reconciler.plan(desired, world)
+        reconciler.plan(desired, world, &Scope::All)
     }
 
     fn parts(&mut self) -> (&Desired, World<'_>, &mut Reconciler<Memory>) {

@@ -13,6 +13,7 @@ use super::*;
 use crate::{
     config::{Host, spec::ConfigSpec, validate},
     desired::Change,
+    model::Scope,
 };
 
 /// Where the next file is written before it takes the name of the present one.
@@ -66,7 +67,7 @@ fn what_was_saved_last_is_read_back_with_removals_under_way() {
     let directory = root.path().join("lb");
     for generation in [1, 2] {
         let saved = saved(generation);
-        assert!(saved.desired.next_due().is_some());
+        assert!(saved.desired.next_due(&Scope::All, None).is_some());
         save(&directory, &saved).unwrap();
         assert_eq!(load(&directory).unwrap(), Some(saved));
     }

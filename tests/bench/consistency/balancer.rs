@@ -170,7 +170,7 @@ impl Balancer {
         if is_worth_a_look && self.next_look <= now {
             self.next_look = now + learn_for(wanted).clamp(seconds(1), seconds(30));
             self.look();
-            if self.strays != self.used.strays {
+            if self.strays != *self.used.strays {
                 self.reconcile(wanted, tables, now)?;
             }
         }
@@ -179,11 +179,11 @@ impl Balancer {
 
     fn knowledge(&self, wanted: &Wanted, now: Tick) -> Knowledge {
         if self.foresees {
-            return Knowledge::COMPLETE;
+            return Knowledge::complete();
         }
         Knowledge {
             learnt: self.learnt(wanted, now),
-            strays: self.strays.clone(),
+            strays: Arc::new(self.strays.clone()),
             ..Knowledge::default()
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::*;
-use crate::model::ProbeKind;
+use crate::model::{ProbeKind, Scope};
 
 fn target(port: u16) -> Target {
     Target {
@@ -27,7 +27,11 @@ fn set(book: &mut Book, targets: &[(u16, Probe)], adopted: &[u16]) {
         .iter()
         .map(|(port, probe)| (target(*port), probe.clone()))
         .collect();
-    book.set_targets(&targets, &adopted.iter().copied().map(target).collect());
+    book.set_targets(
+        &Scope::All,
+        &targets,
+        &adopted.iter().copied().map(target).collect(),
+    );
 }
 
 fn observe(book: &mut Book, port: u16, success: bool) -> Option<Transition> {

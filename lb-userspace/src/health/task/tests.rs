@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
 
 use super::*;
-use crate::model::ProbeKind;
+use crate::model::{ProbeKind, Scope};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -55,6 +55,7 @@ async fn every_target_is_probed_again_and_again() {
     let mut prober = Prober::new(sender, None);
     let interval = Duration::from_millis(20);
     prober.watch(
+        &Scope::All,
         &[up, down]
             .map(|address| (target(address), probe(interval)))
             .into(),
@@ -77,6 +78,7 @@ async fn a_target_that_hangs_delays_no_other() {
         ..probe(Duration::from_hours(1))
     };
     prober.watch(
+        &Scope::All,
         &[
             (target(silent), hanging),
             (target(up), probe(Duration::from_millis(10))),
@@ -97,13 +99,14 @@ async fn targets_that_are_watched_no_more_are_left_alone() {
     let mut prober = Prober::new(sender, None);
     let interval = Duration::from_millis(10);
     prober.watch(
+        &Scope::All,
         &[first, second]
             .map(|address| (target(address), probe(interval)))
             .into(),
     );
     result(&mut results, first).await;
     let second_alone = [(target(second), probe(interval))].into();
-    prober.watch(&second_alone);
+    prober.watch(&Scope::All, &second_alone);
     // One result may have been on its way.
     let mut late = 0;
     for _ in 0..50 {
@@ -111,7 +114,7 @@ async fn targets_that_are_watched_no_more_are_left_alone() {
         late += usize::from(observation.target.address == first);
     }
     assert!(late <= 1, "{late} results after the end");
-    prober.watch(&second_alone);
+    prober.watch(&Scope::All, &second_alone);
     assert_eq!(prober.tasks.len(), 1, "no trace is left of the other");
 }
 
@@ -120,9 +123,15 @@ async fn a_changed_probe_takes_effect_without_waiting_for_the_old_interval() {
     let (_listener, address) = listener().await;
     let (sender, mut results) = mpsc::channel(1);
     let mut prober = Prober::new(sender, None);
-    prober.watch(&[(target(address), probe(Duration::from_hours(1)))].into());
+    prober.watch(
+        &Scope::All,
+        &[(target(address), probe(Duration::from_hours(1)))].into(),
+    );
     result(&mut results, address).await;
-    prober.watch(&[(target(address), probe(Duration::from_millis(10)))].into());
+    prober.watch(
+        &Scope::All,
+        &[(target(address), probe(Duration::from_millis(10)))].into(),
+    );
     for _ in 0..3 {
         result(&mut results, address).await;
     }
@@ -134,9 +143,9 @@ async fn watching_the_same_targets_again_disturbs_nothing() {
     let (sender, _results) = mpsc::channel(1);
     let mut prober = Prober::new(sender, None);
     let targets = [(target(address), probe(Duration::from_hours(1)))].into();
-    prober.watch(&targets);
+    prober.watch(&Scope::All, &targets);
     let before = prober.watched[&target(address)].task.id();
-    prober.watch(&targets);
+    prober.watch(&Scope::All, &targets);
     assert_eq!(prober.watched[&target(address)].task.id(), before);
 }
 
@@ -159,7 +168,10 @@ async fn dropping_the_prober_ends_all_tasks() {
     let (_listener, address) = listener().await;
     let (sender, mut results) = mpsc::channel(1);
     let mut prober = Prober::new(sender, None);
-    prober.watch(&[(target(address), probe(Duration::from_millis(10)))].into());
+    prober.watch(
+        &Scope::All,
+        &[(target(address), probe(Duration::from_millis(10)))].into(),
+    );
     result(&mut results, address).await;
     drop(prober);
     let closed = async { while results.recv().await.is_some() {} };
@@ -173,7 +185,10 @@ async fn only_failures_are_told_of_a_target_whose_successes_do_not_matter() {
     let (up_listener, up) = listener().await;
     let (sender, mut results) = mpsc::channel(1);
     let mut prober = Prober::new(sender, None);
-    prober.watch(&[(target(up), probe(Duration::from_millis(10)))].into());
+    prober.watch(
+        &Scope::All,
+        &[(target(up), probe(Duration::from_millis(10)))].into(),
+    );
     assert!(result(&mut results, up).await.attempt.is_ok());
     prober.attend(&target(up), Interest::Failures);
     // Successes may have been on their way: many more probes are made than are told of.
@@ -211,7 +226,10 @@ async fn a_target_that_is_probed_by_its_vip_waits_for_the_way_and_takes_it() {
         via: Via::Vip,
         ..direct.clone()
     };
-    prober.watch(&[(target(own), by_vip), (target(up), direct)].into());
+    prober.watch(
+        &Scope::All,
+        &[(target(own), by_vip), (target(up), direct)].into(),
+    );
     for _ in 0..100 {
         let observation = timeout(DEADLINE, results.recv()).await.unwrap().unwrap();
         assert_eq!(observation.target.address, up);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     dataplane::Features,
-    model::{Algorithm, Health, Moves, Weight},
+    model::{Algorithm, Health, Moves, Scope, Weight},
 };
 
 const VIP: &str = "192.0.2.1:80/tcp";
@@ -87,7 +87,7 @@ fn chance_and_sources_have_the_tables_of_maglev() {
 fn features_follow_the_algorithms() {
     for algorithm in Algorithm::ALL {
         let lab = lab(algorithm);
-        let needed = features(&lab.desired);
+        let needed = features(&lab.desired, &Scope::All);
         assert_eq!(needed.has(Features::ALGORITHMS), !algorithm.is_default());
         assert_eq!(lab.memory.actual.features(), needed, "{algorithm}");
     }

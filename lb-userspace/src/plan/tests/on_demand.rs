@@ -3,7 +3,10 @@
 //! The watch beside the planner sees nothing but the slots that are published, and when: it knows of each since when its
 //! flows are remembered, and believes nothing that the planner says of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use lb_common::{backend::BackendId, table::Slot};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -181,7 +184,7 @@ impl Watch {
                 .filter(|it| every > 0 && it % every == 0)
                 .collect(),
         };
-        self.lab.knowledge.strays = [(self.service(), found)].into();
+        self.lab.knowledge.strays = Arc::new([(self.service(), found)].into());
     }
 
     /// What a daemon takes note of after a publication.
@@ -214,7 +217,7 @@ impl Watch {
     fn due(&mut self) -> Vec<Slot> {
         let complete = Knowledge {
             scales: self.lab.knowledge.scales.clone(),
-            ..Knowledge::COMPLETE
+            ..Knowledge::complete()
         };
         let knowledge = std::mem::replace(&mut self.lab.knowledge, complete);
         let plan = self.lab.plan();

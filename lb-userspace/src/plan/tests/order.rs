@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     dataplane::{Features, Region, Step},
-    model::{AdminState, Health, Mode},
+    model::{AdminState, Health, Mode, Scope},
 };
 
 const VIP: &str = "192.0.2.1:80/tcp";
@@ -271,13 +271,13 @@ fn a_prefix_is_announced_with_its_first_vip_and_until_its_last() {
 #[test]
 fn a_wanted_feature_is_wanted_whatever_the_health() {
     let mut lab = Lab::new([web()]);
-    assert_eq!(features(&lab.desired), Features::NONE);
+    assert_eq!(features(&lab.desired, &Scope::All), Features::NONE);
     lab.want(service("range", &["203.0.113.0/28:80/tcp"], &[]));
-    assert_eq!(features(&lab.desired), Features::PREFIX_VIPS);
+    assert_eq!(features(&lab.desired, &Scope::All), Features::PREFIX_VIPS);
     lab.backend_mut("web", ONE).mode = Mode::Nat;
     lab.backend_mut("web", ONE).state = AdminState::Down;
     let both = Features::PREFIX_VIPS.with(Features::REPLIES);
-    assert_eq!(features(&lab.desired), both);
+    assert_eq!(features(&lab.desired, &Scope::All), both);
     lab.settle();
     assert!(both.has(lab.memory.actual.features()));
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     dataplane::{Capacity, Features, PathEntry, Step},
     health::Endpoint,
-    model::{Aliases, Health, Mode, Probe, ProbeKind, ProbeWay, Service, Via},
+    model::{Aliases, Health, Mode, Probe, ProbeKind, ProbeWay, Scope, Service, Via},
 };
 
 const VIP: &str = "192.0.2.1:443/tcp";
@@ -184,11 +184,11 @@ fn what_does_not_go_with_the_aliases_is_told_before_anything_is_done() {
 #[test]
 fn replies_are_looked_up_as_long_as_an_alias_stands_for_something() {
     let mut lab = lab([web(&[ONE])]);
-    assert!(features(&lab.desired).has(Features::REPLIES));
+    assert!(features(&lab.desired, &Scope::All).has(Features::REPLIES));
     lab.settle();
     assert!(lab.memory.actual.features().has(Features::REPLIES));
     lab.service_mut("web").probe = None;
-    assert!(!features(&lab.desired).has(Features::REPLIES));
+    assert!(!features(&lab.desired, &Scope::All).has(Features::REPLIES));
     let steps = lab.settle().publish;
     assert!(
         matches!(steps.as_slice(), [Step::RemovePath(_)]),

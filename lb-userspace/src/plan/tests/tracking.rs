@@ -45,7 +45,7 @@ fn look(lab: &mut Lab, strays: &[u32]) {
         slots: strays.iter().copied().collect(),
     };
     let service = lab.vip(VIP).service;
-    lab.knowledge.strays.insert(service, found);
+    std::sync::Arc::make_mut(&mut lab.knowledge.strays).insert(service, found);
 }
 
 /// Steps until nothing is published any more; each learns, and what it publishes is looked at.
