@@ -81,7 +81,9 @@ impl Prober {
             let watched = same.unwrap_or_else(|| self.start(target.clone(), probe.clone()));
             self.watched.insert(target.clone(), watched);
         }
-        before.into_values().for_each(|gone| gone.task.abort());
+        for gone in before.into_values() {
+            gone.task.abort();
+        }
         // Without this the set would keep a trace of every task there ever was.
         while self.tasks.try_join_next().is_some() {}
     }
