@@ -129,7 +129,7 @@ fn damaged_journals_are_read_or_refused_in_words() {
     let journals = configurations().into_iter().map(|toml| {
         let toml = String::from_utf8(toml).expect("text");
         let config = text::load(&toml, &Host::default()).expect("an example");
-        let [one, other] = ["203.0.113.0/24", "2001:db8:bad::/48"].map(|it| it.parse());
+        let [one, other] = ["203.0.113.0/24", "2001:db8:bad::/48"].map(str::parse);
         let begun = Difference {
             sequence: 1,
             generation: 7,
