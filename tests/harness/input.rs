@@ -1,4 +1,5 @@
-//! What must hold for whatever bytes reach the daemon: configurations, requests, saved states.
+//! What must hold for whatever bytes reach the daemon: configurations, requests, saved states and
+//! their journals.
 //!
 //! Each function takes any bytes and panics if something is wrong. The suite `inputs` calls them with damaged examples,
 //! and `cargo fuzz` with what it finds out.
@@ -9,7 +10,7 @@ use lb_userspace::{
         Call, MAX_LINE_BYTES, RpcError,
         wire::{Id, Message, Response, request_line},
     },
-    state::{self, Saved},
+    state::{self, Saved, Unusable, journal},
 };
 use serde_json::Value;
 
@@ -111,11 +112,11 @@ fn assert_sent_as_read(call: &Call) {
 pub fn state(bytes: &[u8]) -> bool {
     let saved: Saved = match state::parse(bytes) {
         Ok(saved) => saved,
-        Err(state::Unusable::Corrupt(reason)) => {
+        Err(Unusable::Corrupt(reason)) => {
             assert!(!reason.is_empty(), "refused without a reason");
             return false;
         }
-        Err(state::Unusable::Newer(version)) => {
+        Err(Unusable::Newer(version)) => {
             assert!(version > state::VERSION, "{version}");
             return false;
         }
@@ -131,4 +132,49 @@ pub fn state(bytes: &[u8]) -> bool {
         "{whole}"
     );
     true
+}
+
+/// A journal is read, or is refused in words; one that is read is written and read back alike. Its lines are given
+/// without checksums, which would keep most damage out, and then once more as they are. Answers whether it is read.
+#[must_use]
+pub fn journal(bytes: &[u8]) -> bool {
+    const SNAPSHOT: u64 = 7;
+    if let Ok((snapshot, lines)) = journal::begin(bytes) {
+        let _ = differences(lines, snapshot);
+    }
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    let sealed = lines.flat_map(|line| match line.strip_suffix(b"\n") {
+        Some(change) => journal::sealed(change, SNAPSHOT),
+        // What a crash leaves of a line.
+        None => line.to_vec(),
+    });
+    let first = journal::first_line(SNAPSHOT).expect("a first line");
+    let text: Vec<u8> = first.into_iter().chain(sealed).collect();
+    let (snapshot, lines) = journal::begin(&text).expect("a whole first line");
+    assert_eq!(snapshot, SNAPSHOT);
+    let Some(differences) = differences(lines, SNAPSHOT) else {
+        return false;
+    };
+    let written = differences.iter().flat_map(|it| {
+        let line = journal::line(it, SNAPSHOT);
+        line.expect("a change can be written")
+    });
+    let written: Vec<u8> = written.collect();
+    let again = self::differences(&written, SNAPSHOT);
+    assert_eq!(again.as_ref(), Some(&differences));
+    true
+}
+
+fn differences(lines: &[u8], snapshot: u64) -> Option<Vec<journal::Difference>> {
+    match journal::read(lines, snapshot) {
+        Ok(read) => {
+            assert!(read.torn <= lines.len(), "{read:?}");
+            Some(read.differences)
+        }
+        Err(Unusable::Corrupt(reason)) => {
+            assert!(reason.starts_with("line "), "{reason}");
+            None
+        }
+        Err(Unusable::Newer(version)) => panic!("the first line alone has a version: {version}"),
+    }
 }

@@ -1,4 +1,4 @@
-//! Damaged configurations, requests and saved states: whatever they hold, they are read or refused in words.
+//! Damaged configurations, requests, saved states and journals: whatever they hold, they are read or refused in words.
 //!
 //! `LB_FUZZ_SEED` and `LB_FUZZ_SECONDS` choose another run than the one that is always the same.
 #![expect(
@@ -17,7 +17,7 @@ use std::{
 use lb_tests::{input, random::Random};
 use lb_userspace::{
     config::{Host, text},
-    state::Saved,
+    state::{Saved, journal::Difference},
 };
 
 use damage::damaged;
@@ -122,4 +122,30 @@ fn damaged_states_are_read_or_refused_in_words() {
         serde_json::to_vec(&saved).expect("a state")
     });
     feed(&saved.collect::<Vec<_>>(), input::state);
+}
+
+#[test]
+fn damaged_journals_are_read_or_refused_in_words() {
+    let journals = configurations().into_iter().map(|toml| {
+        let toml = String::from_utf8(toml).expect("text");
+        let config = text::load(&toml, &Host::default()).expect("an example");
+        let [one, other] = ["203.0.113.0/24", "2001:db8:bad::/48"].map(str::parse);
+        let begun = Difference {
+            sequence: 1,
+            generation: 7,
+            file_digest: Some("0123456789abcdef".to_owned()),
+            gone: config.desired.services.keys().cloned().collect(),
+            services: config.desired.services,
+            blocked: [one.expect("a prefix")].into(),
+            unblocked: [other.expect("a prefix")].into(),
+        };
+        let ended = Difference {
+            sequence: 2,
+            file_digest: None,
+            ..begun.clone()
+        };
+        let lines = [begun, ended].map(|it| serde_json::to_string(&it).expect("a change") + "\n");
+        lines.concat().into_bytes()
+    });
+    feed(&journals.collect::<Vec<_>>(), input::journal);
 }

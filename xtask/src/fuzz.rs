@@ -42,6 +42,8 @@ enum Target {
     Protocol,
     /// The reader of saved states
     State,
+    /// The reader of their journals
+    Journal,
 }
 
 impl Target {
@@ -52,6 +54,7 @@ impl Target {
             Self::Config => Some("damaged_configurations"),
             Self::Protocol => Some("damaged_requests"),
             Self::State => Some("damaged_states"),
+            Self::Journal => Some("damaged_journals"),
         }
     }
 }

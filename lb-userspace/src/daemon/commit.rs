@@ -12,7 +12,6 @@ use tracing::{error, info, warn};
 use super::{
     answers::{faulty, refused},
     core::{Core, Failed},
-    saved,
 };
 use crate::{
     config::validate::EXEC_NOT_ALLOWED,
@@ -234,14 +233,10 @@ impl Core {
             .collect()
     }
 
-    pub(super) fn save(&self) -> Result<(), StateError> {
+    pub(super) fn save(&mut self) -> Result<(), StateError> {
         let generation = self.reconciler.dataplane().actual().generation + 1;
-        saved::keep(
-            &self.edges.state_dir,
-            generation,
-            self.digest.as_deref(),
-            &self.desired,
-        )
+        let digest = self.digest.as_deref();
+        self.keeper.keep(generation, digest, &self.desired)
     }
 }
 

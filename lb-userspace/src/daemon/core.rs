@@ -41,7 +41,7 @@ use crate::{
     neighbor::{self, Link, NextHops, ResolverHandle},
     plan::{self, Knowledge, Plan, World},
     reconcile::Reconciler,
-    state::{self, history::History},
+    state::{self, Keeper, history::History},
 };
 
 /// A full pass reads everything from the kernel and heals what somebody else has changed.
@@ -110,6 +110,8 @@ pub(super) struct Core {
     /// When everything is looked at anew.
     pub(super) next_full_pass: Instant,
     pub(super) started: Instant,
+    /// Keeps what is wanted for the next start.
+    pub(super) keeper: Keeper,
     /// The configurations that were applied.
     pub(super) history: History,
     pub(super) readings: Readings,
@@ -144,6 +146,7 @@ impl Core {
     pub(super) fn new(edges: Edges, reconciler: Reconciler<Kernel>) -> Self {
         let now = Instant::now();
         let history = History::open(&edges.state_dir);
+        let keeper = Keeper::new(&edges.state_dir);
         Self {
             edges,
             reconciler,
@@ -160,6 +163,7 @@ impl Core {
             failed: None,
             next_full_pass: now + FULL_PASS,
             started: now,
+            keeper,
             history,
             readings: Readings::default(),
             restless: Restless::default(),
@@ -181,6 +185,7 @@ impl Core {
             Some(before) => self.and_those_left_out(beginning.desired, before, DRAIN_TIMEOUT),
             None => beginning.desired,
         };
+        self.keeper = beginning.keeper;
         self.settings = beginning.settings;
         self.digest = beginning.digest;
         let adopted = self.adopted();

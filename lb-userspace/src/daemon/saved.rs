@@ -12,11 +12,13 @@ use super::{
 use crate::{
     config::{Config, DaemonSettings, text},
     desired::Desired,
-    state::{self, Saved},
+    state::{self, Keeper},
 };
 
 /// What to start with.
 pub(super) struct Beginning {
+    /// Where what is wanted is kept.
+    pub(super) keeper: Keeper,
     pub(super) settings: DaemonSettings,
     pub(super) desired: Desired,
     /// The last generation that was saved.
@@ -35,7 +37,7 @@ pub(super) fn beginning(
     state_dir: &Path,
 ) -> Result<Beginning, Failure> {
     let file = read(config, must_exist)?;
-    let saved = state::load(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
+    let (keeper, saved) = Keeper::open(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
     let digest = file.as_ref().map(|(text, _)| state::digest(text));
     let (settings, from_file) = match file {
         Some((_, config)) => (config.daemon, Some(config.desired)),
@@ -56,6 +58,7 @@ pub(super) fn beginning(
         (None, None) => (Desired::default(), None),
     };
     Ok(Beginning {
+        keeper,
         settings,
         desired,
         generation,
@@ -85,17 +88,4 @@ fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failu
         .with_context(|| format!("the configuration {} has faults", path.display()))
         .map_err(|error| Failure::new(ExitCode::InvalidConfig, error))?;
     Ok(Some((text, config)))
-}
-
-/// Keeps what is wanted for the next start.
-pub(super) fn keep(
-    dir: &Path,
-    generation: u32,
-    digest: Option<&str>,
-    desired: &Desired,
-) -> Result<(), state::StateError> {
-    state::save(
-        dir,
-        &Saved::new(generation, digest.map(str::to_owned), desired.clone()),
-    )
 }

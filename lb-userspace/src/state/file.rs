@@ -1,9 +1,9 @@
-//! Files that are replaced whole: a crash at any moment leaves the old one or the new one.
+//! Files that are replaced whole, of which a crash at any moment leaves the old one or the new one; and files that grow.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, Permissions},
+    fs::{DirBuilder, File, Metadata, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -13,11 +13,12 @@ const FILE_MODE: u32 = 0o640;
 /// The mode of the state directory: its files tell who is served by what.
 pub(crate) const DIRECTORY_MODE: u32 = 0o750;
 
-/// Replaces the file `name` in `directory`, which is made if it is not there, by `text`. On return it is on the disk.
+/// Replaces the file `name` in `directory`, which is made if it is not there, by `text`. On return it is on the disk;
+/// the answer is the new file, open to be written on.
 ///
 /// # Errors
 /// The file system refused; what was there before is still there.
-pub(super) fn replace(directory: &Path, name: &str, text: &[u8]) -> Result<(), StateError> {
+pub(super) fn replace(directory: &Path, name: &str, text: &[u8]) -> Result<File, StateError> {
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
@@ -25,16 +26,17 @@ pub(super) fn replace(directory: &Path, name: &str, text: &[u8]) -> Result<(), S
         .map_err(refused("make the state directory", directory))?;
     let path = directory.join(name);
     let next = directory.join(format!(".{name}.next"));
-    write_synced(&next, text).map_err(refused("write", &next))?;
+    let file = write_synced(&next, text).map_err(refused("write", &next))?;
     std::fs::rename(&next, &path).map_err(refused("replace", &path))?;
     // The new name itself is on the disk only when the directory is.
     File::open(directory)
         .and_then(|directory| directory.sync_all())
-        .map_err(refused("sync", directory))
+        .map_err(refused("sync", directory))?;
+    Ok(file)
 }
 
 /// Writes a file of its own: one left by a crash is taken away, never written through.
-fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, text: &[u8]) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -47,7 +49,113 @@ fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
     // The mode above is subject to the umask; this one is not.
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     file.write_all(text)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// That of an open file.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        file.metadata().map(Self::from)
+    }
+
+    /// That of what stands at `path`, if anything does.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(metadata.into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<Metadata> for Identity {
+    fn from(metadata: Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// A file that grows by whole texts.
+#[derive(Debug)]
+pub(super) struct Appendable {
+    file: File,
+    identity: Identity,
+    length: u64,
+    /// Whether the system has failed to bring it to the disk: what of it is there, nobody knows.
+    is_uncertain: bool,
+}
+
+impl Appendable {
+    /// Goes on at the end of a file of `length` bytes.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub(super) fn new(file: File, length: u64) -> io::Result<Self> {
+        Ok(Self {
+            identity: Identity::of(&file)?,
+            file,
+            length,
+            is_uncertain: false,
+        })
+    }
+
+    /// How many bytes were appended, and were there before.
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) const fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Appends `text`. On return it is on the disk.
+    ///
+    /// # Errors
+    /// The file system refused; a part of the text may be there until it is [taken back](Self::take_back).
+    pub(super) fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(text, self.length)?;
+        self.file
+            .sync_data()
+            .inspect_err(|_| self.is_uncertain = true)?;
+        self.length += text.len() as u64;
+        Ok(())
+    }
+
+    /// Writes to `file` from now on; answers what it wrote to.
+    #[cfg(test)]
+    pub(super) fn exchange(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
+    /// Makes the file what it was before an [`append`](Self::append) that failed.
+    ///
+    /// # Errors
+    /// It cannot be known that it is.
+    pub(super) fn take_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.sync_data()?;
+        // A later success says nothing of what an earlier failure has lost.
+        if self.is_uncertain {
+            return Err(io::Error::other("it may not be on the disk as it was"));
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {

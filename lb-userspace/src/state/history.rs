@@ -89,7 +89,7 @@ impl History {
             path: self.path(entry.number),
             reason: error.to_string(),
         })?;
-        file::replace(&self.directory, &name(entry.number), text.as_bytes())?;
+        let _written = file::replace(&self.directory, &name(entry.number), text.as_bytes())?;
         self.last = self.last.max(entry.number);
         self.entries.insert(entry.number, entry);
         while self.entries.len() > KEPT

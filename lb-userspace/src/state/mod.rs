@@ -1,4 +1,5 @@
-//! What must survive a restart, on disk: one JSON file that is replaced whole, and the [`history`] of configurations.
+//! What must survive a restart, on disk: a snapshot, which is a JSON file that is replaced whole; the [`journal`] of what
+//! was changed since; and the [`history`] of configurations.
 //!
 //! A state that cannot be read is never overwritten: the daemon stops and says what to do with it.
 
@@ -9,6 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::info;
 
 pub(crate) use self::file::DIRECTORY_MODE;
 use self::file::refused;
@@ -16,12 +18,19 @@ use crate::{desired::Desired, maglev::stable_hash};
 
 mod file;
 pub mod history;
+pub mod journal;
+mod keeper;
 
-/// The version of the file's layout: raised when an older daemon could not read it rightly.
-pub const VERSION: u32 = 2;
+pub use keeper::Keeper;
 
-/// The file's name in the state directory.
+/// The version of the layout of both files: raised when an older daemon could not read them rightly.
+pub const VERSION: u32 = 3;
+
+/// The snapshot's name in the state directory.
 pub const FILE: &str = "state.json";
+
+/// The journal's name in the state directory. It is there if anything was changed since the snapshot.
+pub const JOURNAL: &str = "state.journal";
 
 /// What survives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +38,10 @@ pub const FILE: &str = "state.json";
 pub struct Saved {
     /// [`VERSION`] of the daemon that wrote it.
     pub version: u32,
+    /// Which snapshot it is: higher than those before in the same directory, in milliseconds since 1970 if the clock
+    /// allows. 0 of versions that had no journal.
+    #[serde(default)]
+    pub snapshot: u64,
     /// The last publication.
     pub generation: u32,
     /// [`digest`] of the configuration file that was applied last, if one was: as long as the file is
@@ -45,6 +58,7 @@ impl Saved {
     pub const fn new(generation: u32, file_digest: Option<String>, desired: Desired) -> Self {
         Self {
             version: VERSION,
+            snapshot: 0,
             generation,
             file_digest,
             desired,
@@ -67,10 +81,21 @@ pub enum StateError {
     },
     /// The file is not one that this daemon wrote.
     #[error(
-        "the saved state {} cannot be used: {reason}; move the file away to start from the configuration file alone",
+        "the saved state {} cannot be used: {reason}; move the file away, and {JOURNAL} if it is there, to start from the configuration file alone",
         path.display()
     )]
     Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The journal is not one that this daemon wrote, or continues another snapshot.
+    #[error(
+        "the journal {} of the saved state cannot be used: {reason}; move the file away to start without the changes that were made since {FILE} was written, or both to start from the configuration file alone",
+        path.display()
+    )]
+    Journal {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -86,7 +111,7 @@ pub enum StateError {
     },
     /// A newer daemon wrote the file.
     #[error(
-        "the saved state {} has version {found}, this daemon knows versions up to {VERSION}: start the newer daemon, or move the file away to start from the configuration file alone",
+        "the saved state {} has version {found}, this daemon knows versions up to {VERSION}: start the newer daemon, or move the file away, and {JOURNAL} if it is there, to start from the configuration file alone",
         path.display()
     )]
     Newer {
@@ -107,18 +132,63 @@ pub fn digest(text: &str) -> String {
 /// Reads what was saved in `directory`; `None` if nothing was.
 ///
 /// # Errors
-/// The file cannot be read, is not a saved state, or holds what cannot be wanted. It is left as it is.
+/// A file cannot be read, is not of a saved state, or holds what cannot be wanted. All is left as it is.
 pub fn load(directory: &Path) -> Result<Option<Saved>, StateError> {
     let path = directory.join(FILE);
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(refused("read", &path)(source)),
+    let snapshot = content(&path)?.map(|text| parse(&text));
+    let snapshot = snapshot.transpose().map_err(|unusable| match unusable {
+        Unusable::Corrupt(reason) => StateError::Corrupt { path, reason },
+        Unusable::Newer(found) => StateError::Newer { path, found },
+    })?;
+    let path = directory.join(JOURNAL);
+    let Some(text) = content(&path)? else {
+        return Ok(snapshot);
     };
-    match parse(&text) {
-        Ok(saved) => Ok(Some(saved)),
-        Err(Unusable::Corrupt(reason)) => Err(StateError::Corrupt { path, reason }),
-        Err(Unusable::Newer(found)) => Err(StateError::Newer { path, found }),
+    let continued = continued(snapshot, &text).map_err(|unusable| match unusable {
+        Unusable::Corrupt(reason) => StateError::Journal { path, reason },
+        Unusable::Newer(found) => StateError::Newer { path, found },
+    })?;
+    Ok(Some(continued))
+}
+
+/// What stands in the file, if there is one.
+fn content(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    match std::fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(refused("read", path)(source)),
+    }
+}
+
+/// The snapshot with what the journal, whose text is `text`, says of changes since.
+fn continued(snapshot: Option<Saved>, text: &[u8]) -> Result<Saved, Unusable> {
+    let (number, lines) = journal::begin(text)?;
+    let Some(mut saved) = snapshot else {
+        let reason = format!("it continues a {FILE} that is not there");
+        return Err(Unusable::Corrupt(reason));
+    };
+    if number < saved.snapshot {
+        info!("what the journal has is in the snapshot: a crash has left both");
+        return Ok(saved);
+    }
+    if number > saved.snapshot {
+        let reason = format!("it does not continue the {FILE} beside it, but a later one");
+        return Err(Unusable::Corrupt(reason));
+    }
+    let read = journal::read(lines, number)?;
+    if read.torn > 0 {
+        info!(
+            bytes = read.torn,
+            "the journal ends in a change that was not saved to its end: it is left out"
+        );
+    }
+    let changes = read.differences.len();
+    for difference in read.differences {
+        difference.apply(&mut saved);
+    }
+    match saved.desired.check().first().filter(|_| changes > 0) {
+        Some(refusal) => Err(Unusable::Corrupt(refusal.to_string())),
+        None => Ok(saved),
     }
 }
 
@@ -151,7 +221,8 @@ pub fn parse(text: &[u8]) -> Result<Saved, Unusable> {
     if found == 1 {
         upgrade_1(&mut saved);
     }
-    let saved: Saved = serde_json::from_value(saved).map_err(corrupt)?;
+    let mut saved: Saved = serde_json::from_value(saved).map_err(corrupt)?;
+    saved.version = VERSION;
     match saved.desired.check().first() {
         Some(refusal) => Err(Unusable::Corrupt(refusal.to_string())),
         None => Ok(saved),
@@ -162,19 +233,7 @@ pub fn parse(text: &[u8]) -> Result<Saved, Unusable> {
 fn upgrade_1(saved: &mut Value) {
     if let Some(services) = saved.get_mut("desired").map(Value::take) {
         saved["desired"] = json!({ "services": services });
-        saved["version"] = VERSION.into();
     }
-}
-
-/// Saves in `directory`, which is made if it is not there. On return the state is on the disk.
-///
-/// # Errors
-/// The file system refused; what was saved before is still there.
-pub fn save(directory: &Path, saved: &Saved) -> Result<(), StateError> {
-    let text = serde_json::to_vec_pretty(saved).map_err(io::Error::from);
-    let mut text = text.map_err(refused("write", &directory.join(FILE)))?;
-    text.push(b'\n');
-    file::replace(directory, FILE, &text)
 }
 
 #[cfg(test)]

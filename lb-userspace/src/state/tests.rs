@@ -50,6 +50,21 @@ fn saved(generation: u32) -> Saved {
     Saved::new(generation, Some(digest("text")), desired)
 }
 
+/// Saves as a daemon does that has just started.
+fn save(directory: &Path, saved: &Saved) -> Result<(), StateError> {
+    let digest = saved.file_digest.as_deref();
+    Keeper::new(directory).keep(saved.generation, digest, &saved.desired)
+}
+
+/// What is read back, but for the number of the snapshot.
+fn read_back(directory: &Path) -> Option<Saved> {
+    let saved = load(directory).unwrap()?;
+    Some(Saved {
+        snapshot: 0,
+        ..saved
+    })
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -69,7 +84,7 @@ fn what_was_saved_last_is_read_back_with_removals_under_way() {
         let saved = saved(generation);
         assert!(saved.desired.next_due(&Scope::All, None).is_some());
         save(&directory, &saved).unwrap();
-        assert_eq!(load(&directory).unwrap(), Some(saved));
+        assert_eq!(read_back(&directory), Some(saved));
     }
     assert_eq!(mode(&directory), 0o750);
     assert_eq!(mode(&directory.join(FILE)), 0o640);
@@ -81,10 +96,10 @@ fn crashes_while_writing_leave_what_was_saved_before() {
     let before = saved(1);
     save(directory.path(), &before).unwrap();
     fs::write(directory.path().join(NEXT_FILE), "{\"version\": 1, \"gen").unwrap();
-    assert_eq!(load(directory.path()).unwrap(), Some(before));
+    assert_eq!(read_back(directory.path()), Some(before));
     let after = saved(2);
     save(directory.path(), &after).unwrap();
-    assert_eq!(load(directory.path()).unwrap(), Some(after));
+    assert_eq!(read_back(directory.path()), Some(after));
     assert!(!directory.path().join(NEXT_FILE).exists());
 }
 
@@ -95,8 +110,20 @@ fn what_the_first_version_saved_is_read_and_blocks_nobody() {
     saved.desired.blocklist.clear();
     let mut first = serde_json::to_value(&saved).unwrap();
     first["version"] = 1.into();
+    first.as_object_mut().unwrap().remove("snapshot");
     first["desired"] = first["desired"]["services"].take();
     fs::write(directory.path().join(FILE), first.to_string()).unwrap();
+    assert_eq!(read_back(directory.path()), Some(saved));
+}
+
+#[test]
+fn what_the_second_version_saved_is_read() {
+    let directory = TempDir::new().unwrap();
+    let saved = saved(1);
+    let mut second = serde_json::to_value(&saved).unwrap();
+    second["version"] = 2.into();
+    second.as_object_mut().unwrap().remove("snapshot");
+    fs::write(directory.path().join(FILE), second.to_string()).unwrap();
     assert_eq!(load(directory.path()).unwrap(), Some(saved));
 }
 
@@ -122,8 +149,8 @@ fn files_that_are_not_ours_are_refused_with_what_to_do_and_left_alone() {
             "unknown field `generations`",
         ),
         (
-            good.replace("\"version\":2", "\"version\":3"),
-            "has version 3, this daemon knows versions up to 2",
+            good.replace("\"version\":3", "\"version\":4"),
+            "has version 4, this daemon knows versions up to 3",
         ),
         (
             good.replace("192.0.2.10:53/udp", "192.0.2.10:80/tcp"),
@@ -170,7 +197,7 @@ fn file_systems_that_refuse_are_named_and_lose_nothing() {
     fs::create_dir(directory.join(NEXT_FILE)).unwrap();
     let error = save(&directory, &saved(2)).unwrap_err().to_string();
     assert!(error.starts_with("cannot write"), "{error}");
-    assert_eq!(load(&directory).unwrap(), Some(before));
+    assert_eq!(read_back(&directory), Some(before));
 }
 
 #[test]
