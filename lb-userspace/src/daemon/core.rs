@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::IpAddr,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -36,7 +37,7 @@ use crate::{
     desired::Desired,
     health::{Target, agent::Agents, book::Book, task::Prober},
     model::{ChosenSources, Health},
-    neighbor::{self, Link, NextHops, ResolverHandle},
+    neighbor::{self, Link, NextHopChanges, NextHops, ResolverHandle},
     plan::{self, Knowledge, Plan, World},
     reconcile::Reconciler,
     state::{self, history::History},
@@ -55,8 +56,8 @@ pub(super) struct Edges {
     pub(super) prober: Prober,
     pub(super) agents: Agents,
     pub(super) resolver: ResolverHandle,
-    /// What the resolver finds.
-    pub(super) next_hop_updates: mpsc::Receiver<NextHops>,
+    /// What becomes of what the resolver finds.
+    pub(super) next_hop_updates: mpsc::Receiver<NextHopChanges>,
     /// The configuration file, for a reload.
     pub(super) file: PathBuf,
     pub(super) state_dir: PathBuf,
@@ -101,6 +102,8 @@ pub(super) struct Core {
     /// How much of their weights backends have, where weights are dynamic.
     pub(super) weights: Weights,
     pub(super) next_hops: NextHops,
+    /// The destinations that the resolver was told of.
+    pub(super) destinations: BTreeSet<IpAddr>,
     /// The last plan: what is in the kernel, and who serves.
     pub(super) plan: Plan,
     /// What could not be applied and is being tried again.
@@ -152,6 +155,7 @@ impl Core {
             reacting_since: None,
             weights: Weights::default(),
             next_hops: NextHops::new(),
+            destinations: BTreeSet::new(),
             plan: Plan::default(),
             failed: None,
             next_full_pass: now + FULL_PASS,
@@ -230,7 +234,7 @@ impl Core {
                 let wake = self.wake();
                 tokio::select! {
                     Some(event) = queue.recv() => event,
-                    Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
+                    Some(changes) = self.edges.next_hop_updates.recv() => Event::NextHops(changes),
                     findings = self.learning.look.findings() => Event::Looked(findings),
                     () = sleep_until(wake) => Event::Tick,
                 }
@@ -256,8 +260,8 @@ impl Core {
                 heard @ (Event::Observed(_) | Event::Asked(..)) => {
                     next = self.hear(heard, &mut queue);
                 }
-                Event::NextHops(next_hops) => {
-                    self.next_hops = next_hops;
+                Event::NextHops(changes) => {
+                    self.edges.resolver.take_over(changes, &mut self.next_hops);
                     self.reconcile();
                 }
                 Event::Interfaces(links) => {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     desired::Desired,
     health::{Interest, Observation, Target, machine::Machine},
     model::{Health, Probe},
-    neighbor::{NextHops, Unresolved},
+    neighbor::Unresolved,
     plan::Serving,
 };
 
@@ -78,7 +78,10 @@ impl Core {
         }
         self.book.set_targets(&probes, adopted);
         self.edges.prober.watch(&probes);
-        self.edges.resolver.watch(addresses);
+        let before = std::mem::replace(&mut self.destinations, addresses);
+        let added = self.destinations.difference(&before).copied();
+        let removed = before.difference(&self.destinations).copied();
+        self.edges.resolver.change(added, removed);
         self.follow_weights();
         // Who is probed already goes on; which results count may be another question now.
         for target in probes.keys() {
@@ -102,31 +105,30 @@ impl Core {
         })
     }
 
-    /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not
-    /// answer are left out of the tables until they do.
-    pub(super) async fn await_next_hops(&mut self) {
+    /// Waits until the resolver has an answer for the backends that are new, but not for long: those that do not
+    /// answer are left out of the tables until they do. Returns the destinations whose next hops have changed meanwhile.
+    pub(super) async fn await_next_hops(&mut self) -> BTreeSet<IpAddr> {
         let deadline = Instant::now() + NEXT_HOP_PATIENCE;
-        let known: BTreeSet<IpAddr> = self.next_hops.keys().copied().collect();
-        let is_open = |address: &IpAddr, next_hops: &NextHops| match next_hops.get(address) {
-            None => true,
-            Some(Err(Unresolved::NoNeighbor { .. })) => !known.contains(address),
-            Some(Ok(_) | Err(_)) => false,
-        };
-        let backends = self
-            .desired
-            .services
-            .values()
-            .flat_map(|service| service.backends.keys());
-        let addresses: BTreeSet<IpAddr> = backends.map(SocketAddr::ip).collect();
-        while addresses
-            .iter()
-            .any(|address| is_open(address, &self.next_hops))
-        {
+        let new = self.edges.resolver.unanswered().clone();
+        let mut concerned = BTreeSet::new();
+        while new.iter().any(|address| self.is_open(address)) {
             match timeout_at(deadline, self.edges.next_hop_updates.recv()).await {
-                Ok(Some(next_hops)) => self.next_hops = next_hops,
-                Ok(None) | Err(_) => return,
+                Ok(Some(changes)) => {
+                    concerned.extend(changes.destinations());
+                    self.edges.resolver.take_over(changes, &mut self.next_hops);
+                }
+                Ok(None) | Err(_) => break,
             }
         }
+        concerned
+    }
+
+    /// Whether the next hop of this destination may yet be found: nothing has been heard of it, or only that its
+    /// neighbour is being asked for.
+    fn is_open(&self, destination: &IpAddr) -> bool {
+        let next_hop = self.next_hops.get(destination);
+        self.edges.resolver.unanswered().contains(destination)
+            || matches!(next_hop, Some(Err(Unresolved::NoNeighbor { .. })))
     }
 
     /// Takes over what probes have found and agents said: all that waits in the queue, so that what fails together moves
