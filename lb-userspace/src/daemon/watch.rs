@@ -106,7 +106,8 @@ impl Core {
     }
 
     /// Waits until the resolver has an answer for the backends that are new, but not for long: those that do not
-    /// answer are left out of the tables until they do. Returns the destinations whose next hops have changed meanwhile.
+    /// answer are left out of the tables until they do. Returns the destinations whose next hops have changed
+    /// meanwhile.
     pub(super) async fn await_next_hops(&mut self) -> BTreeSet<IpAddr> {
         let deadline = Instant::now() + NEXT_HOP_PATIENCE;
         let new = self.edges.resolver.unanswered().clone();

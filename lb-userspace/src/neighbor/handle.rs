@@ -38,8 +38,9 @@ impl ResolverHandle {
         (handle, told)
     }
 
-    /// Has `added` resolved from now on, and `removed` no longer. Backends may share an address: it is resolved until it
-    /// has been removed as often as it was added. The price is that of the change, however many others are wanted.
+    /// Has `added` resolved from now on, and `removed` no longer. Backends may share an address: it is resolved
+    /// until it has been removed as often as it was added. The price is that of the change, however many others
+    /// are wanted.
     pub fn change(
         &mut self,
         added: impl IntoIterator<Item = IpAddr>,
