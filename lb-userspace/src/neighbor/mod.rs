@@ -12,6 +12,7 @@ use std::{
 use lb_common::vlan::Vlan;
 
 mod handle;
+mod kernel;
 pub mod link;
 mod needs;
 mod netlink;

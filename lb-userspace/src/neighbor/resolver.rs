@@ -7,18 +7,18 @@
 
 use std::{collections::BTreeSet, mem, net::IpAddr, time::Duration};
 
-use rtnetlink::MulticastGroup;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{
     NeighborError, NextHopChanges, NextHops, ResolverHandle,
     handle::Wishes,
+    kernel::Kernel,
     needs::Needs,
-    netlink::{Change, Events, Netlink},
+    netlink::Change,
     resolve::{Links, NeighborKey, Neighbors, Route, neighbor_needed, resolve},
 };
 
@@ -45,17 +45,6 @@ const MANY: usize = 1_024;
 /// So many questions a look at everything asks before it sees to what must not wait: about a millisecond's.
 const SLICE: usize = 32;
 
-const GROUPS: &[MulticastGroup] = &[
-    MulticastGroup::Link,
-    MulticastGroup::Neigh,
-    MulticastGroup::Ipv4Ifaddr,
-    MulticastGroup::Ipv4Route,
-    MulticastGroup::Ipv4Rule,
-    MulticastGroup::Ipv6Ifaddr,
-    MulticastGroup::Ipv6Route,
-    MulticastGroup::Ipv6Rule,
-];
-
 /// The task; see [`Resolver::spawn`].
 #[derive(Debug)]
 pub struct Resolver {
@@ -69,7 +58,9 @@ pub struct Resolver {
     needs: Needs,
     /// Destinations that are to be looked at, whether or not everything is.
     due: BTreeSet<IpAddr>,
-    /// From when on those of them may be looked at that are not new.
+    /// Those that have been looked at by themselves since a look at everything has its neighbours.
+    ahead: BTreeSet<IpAddr>,
+    /// From when on those that are due and not new may be looked at.
     rested: Instant,
     /// Whether something has changed since the last look at everything that may matter to any destination.
     is_all_due: bool,
@@ -96,6 +87,7 @@ impl Resolver {
             gone: BTreeSet::new(),
             needs: Needs::default(),
             due: BTreeSet::new(),
+            ahead: BTreeSet::new(),
             rested: Instant::now(),
             is_all_due: false,
         };
@@ -135,7 +127,7 @@ impl Resolver {
                 wishes = self.wishes.recv() => match wishes {
                     Some(wishes) => {
                         self.take(wishes);
-                        self.look_at_due(&kernel.netlink).await?;
+                        self.look_at_due(kernel).await?;
                     }
                     None => return Ok(()),
                 },
@@ -148,7 +140,7 @@ impl Resolver {
                     }
                 }
                 () = sleep_until(self.rested), if !self.due.is_empty() => {
-                    self.look_at_due(&kernel.netlink).await?;
+                    self.look_at_due(kernel).await?;
                 }
                 () = sleep_until(next_full) => {
                     let begin = Instant::now();
@@ -227,7 +219,7 @@ impl Resolver {
     }
 
     /// Looks at the destinations that are due by themselves, and at nothing that others alone depend on.
-    async fn look_at_due(&mut self, netlink: &Netlink) -> Result<(), NeighborError> {
+    async fn look_at_due(&mut self, kernel: &Kernel) -> Result<(), NeighborError> {
         if self.is_most_due() || !self.has_room().await {
             return Ok(());
         }
@@ -235,21 +227,24 @@ impl Resolver {
         self.take_waiting();
         let mut routes = Vec::with_capacity(self.due.len());
         for destination in mem::take(&mut self.due) {
-            routes.push((destination, netlink.route(destination).await?));
+            routes.push((destination, kernel.netlink.route(destination).await?));
         }
         let links = match routes.as_slice() {
             [] => Links::new(),
-            [..] => links(netlink).await?,
+            [..] => kernel.links().await?,
         };
         let neighbors = self.depend(&routes, &links);
         let mut known = Neighbors::new();
         for key in &neighbors {
-            let neighbor = netlink.neighbor(*key).await?;
+            let neighbor = kernel.netlink.neighbor(*key).await?;
             known.extend(neighbor.map(|neighbor| (*key, neighbor)));
         }
-        self.tell(&routes, &links, &known);
+        let news = self.news(&routes, &links, &known);
+        self.tell(news);
+        let destinations = routes.iter().map(|(destination, _)| *destination);
+        self.ahead.extend(destinations);
         let silent = self.silent(neighbors, &known);
-        solicit(netlink, &silent).await;
+        kernel.solicit(&silent).await;
         let end = Instant::now();
         self.rested = end + (end - begin) * REST_FACTOR;
         Ok(())
@@ -274,22 +269,34 @@ impl Resolver {
                 }
                 self.attend(kernel).await?;
             }
-            // From here on nothing else is looked at until this is told: it is the newest that is known of each.
-            let links = links(&kernel.netlink).await?;
+            // What is looked at by itself from here on is newer than this.
+            self.ahead.clear();
+            let links = kernel.links().await?;
             let known = kernel.netlink.neighbors().await?;
+            let mut neighbors = BTreeSet::new();
+            let mut news = NextHops::new();
+            for slice in routes.chunks(MANY) {
+                let current: Vec<_> = slice
+                    .iter()
+                    .filter(|(destination, _)| self.is_current(destination))
+                    .copied()
+                    .collect();
+                neighbors.append(&mut self.depend(&current, &links));
+                news.append(&mut self.news(&current, &links, &known));
+                self.attend(kernel).await?;
+            }
             let room = self.updates.try_reserve();
             if matches!(room, Err(mpsc::error::TrySendError::Full(()))) {
                 continue;
             }
             drop(room);
-            routes.retain(|(destination, _)| self.wanted.contains(destination));
-            let neighbors = self.depend(&routes, &links);
-            self.tell(&routes, &links, &known);
+            news.retain(|destination, _| self.is_current(destination));
+            self.tell(news);
             break (neighbors, known);
         };
         let silent = self.silent(neighbors, &known);
         for slice in silent.chunks(SLICE) {
-            solicit(&kernel.netlink, slice).await;
+            kernel.solicit(slice).await;
             self.attend(kernel).await?;
         }
         Ok(())
@@ -302,7 +309,7 @@ impl Resolver {
         }
         let is_new = self.take_waiting();
         if is_new || (!self.due.is_empty() && self.rested <= Instant::now()) {
-            self.look_at_due(&kernel.netlink).await?;
+            self.look_at_due(kernel).await?;
         }
         Ok(())
     }
@@ -318,23 +325,33 @@ impl Resolver {
         neighbors
     }
 
-    /// Resolves destinations, and sends what came of it if it is news. There is room for it.
-    fn tell(&mut self, routes: &[(IpAddr, Route)], links: &Links, known: &Neighbors) {
+    /// Whether a look at everything tells the newest of this destination.
+    fn is_current(&self, destination: &IpAddr) -> bool {
+        self.wanted.contains(destination) && !self.ahead.contains(destination)
+    }
+
+    /// Resolves destinations; those whose next hops are others than was sent.
+    fn news(&self, routes: &[(IpAddr, Route)], links: &Links, known: &Neighbors) -> NextHops {
+        let next_hops = routes.iter().map(|(destination, route)| {
+            let next_hop = resolve(*destination, *route, links, known);
+            (*destination, next_hop)
+        });
+        let news = next_hops.filter(|(to, next_hop)| self.sent.get(to) != Some(next_hop));
+        news.collect()
+    }
+
+    /// Sends what is news, if there is any. There is room for it.
+    fn tell(&mut self, news: NextHops) {
         let Ok(permit) = self.updates.try_reserve() else {
             return;
         };
-        let mut changes = NextHopChanges {
-            changed: NextHops::new(),
-            gone: mem::take(&mut self.gone),
+        let gone = mem::take(&mut self.gone);
+        let changes = NextHopChanges {
+            changed: news,
+            gone,
         };
-        for (destination, route) in routes {
-            let next_hop = resolve(*destination, *route, links, known);
-            if self.sent.get(destination) != Some(&next_hop) {
-                self.sent.insert(*destination, next_hop.clone());
-                changes.changed.insert(*destination, next_hop);
-            }
-        }
         if !changes.is_empty() {
+            self.sent.extend(changes.changed.clone());
             permit.send(changes);
         }
     }
@@ -346,35 +363,5 @@ impl Resolver {
         let neighbors = neighbors.into_iter();
         let silent = neighbors.filter(|key| !is_fresh(key) && self.needs.ask(*key, now));
         silent.collect()
-    }
-}
-
-async fn links(netlink: &Netlink) -> Result<Links, NeighborError> {
-    let links = netlink.links().await?;
-    Ok(links.into_iter().map(|link| (link.index, link)).collect())
-}
-
-/// Has the kernel look for neighbours.
-async fn solicit(netlink: &Netlink, neighbors: &[NeighborKey]) {
-    for neighbor in neighbors {
-        // One neighbour that cannot be looked for must not hold up the others.
-        if let Err(error) = netlink.solicit(*neighbor).await {
-            debug!("{error}");
-        }
-    }
-}
-
-/// The two sockets: events could crowd out answers if they shared one.
-struct Kernel {
-    netlink: Netlink,
-    events: Events,
-}
-
-impl Kernel {
-    fn open() -> Result<Self, NeighborError> {
-        // Events first: nothing can change unseen after the first look.
-        let events = Events::listen(GROUPS)?;
-        let netlink = Netlink::open()?;
-        Ok(Self { netlink, events })
     }
 }
