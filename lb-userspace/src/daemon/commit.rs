@@ -69,12 +69,17 @@ impl Core {
             std::mem::replace(&mut self.digest, digest),
             self.weights.clone(),
         );
-        self.watch(&scope, &self.serving(&scope));
-        self.await_next_hops().await;
+        let open = self.edges.resolver.unanswered().clone();
+        self.watch(&scope, &before.0, &self.serving(&scope));
+        let concerned = if self.await_next_hops(&open).await {
+            Scope::All
+        } else {
+            scope.clone()
+        };
         let opened = self.open_paths().await;
         let published = match (opened, self.save()) {
             (Ok(()), Ok(())) => self
-                .publish(scope.clone())
+                .publish(concerned)
                 .map_err(|error| (ErrorCode::Kernel, describe(&error))),
             (Err(error), _) => Err((ErrorCode::Kernel, format!("{error:#}"))),
             (_, Err(error)) => Err((ErrorCode::Internal, describe(&error))),
@@ -86,9 +91,10 @@ impl Core {
                 Ok(())
             }
             Err((code, why)) => {
-                (self.desired, self.digest, self.weights) = before;
+                let refused = std::mem::replace(&mut self.desired, before.0);
+                (self.digest, self.weights) = (before.1, before.2);
                 self.book.turn_back(&scope, page);
-                self.watch(&scope, &BTreeSet::new());
+                self.watch(&scope, &refused, &BTreeSet::new());
                 if let Err(error) = self.save() {
                     error!(error = describe(&error), "cannot save the state");
                 }

@@ -38,7 +38,7 @@ use crate::{
     desired::Desired,
     health::{Target, agent::Agents, book::Book, task::Prober},
     model::{ChosenSources, Health, Scope},
-    neighbor::{self, Link, NextHops, ResolverHandle},
+    neighbor::{self, Link, NextHopChanges, NextHops, ResolverHandle},
     plan::{self, Knowledge, Plan, World},
     reconcile::Reconciler,
     state::{self, Keeper, history::History},
@@ -57,8 +57,8 @@ pub(super) struct Edges {
     pub(super) prober: Prober,
     pub(super) agents: Agents,
     pub(super) resolver: ResolverHandle,
-    /// What the resolver finds.
-    pub(super) next_hop_updates: mpsc::Receiver<NextHops>,
+    /// What becomes of what the resolver finds.
+    pub(super) next_hop_updates: mpsc::Receiver<NextHopChanges>,
     /// The configuration file, for a reload.
     pub(super) file: PathBuf,
     pub(super) state_dir: PathBuf,
@@ -189,9 +189,9 @@ impl Core {
         self.settings = beginning.settings;
         self.digest = beginning.digest;
         let adopted = self.adopted();
-        self.watch(&Scope::All, &adopted);
+        self.watch(&Scope::All, &Desired::default(), &adopted);
         self.weights.begin(&self.desired, &adopted);
-        self.await_next_hops().await;
+        self.await_next_hops(&BTreeSet::new()).await;
         self.open_paths().await?;
         self.edges.interfaces.look_at_vlans(links);
         let (present, knowledge) = (self.edges.interfaces.present(links), self.knowledge());
@@ -240,7 +240,7 @@ impl Core {
                 let wake = self.wake();
                 tokio::select! {
                     Some(event) = queue.recv() => event,
-                    Some(next_hops) = self.edges.next_hop_updates.recv() => Event::NextHops(next_hops),
+                    Some(changes) = self.edges.next_hop_updates.recv() => Event::NextHops(changes),
                     findings = self.learning.look.findings() => Event::Looked(findings),
                     waited = self.wait.over() => Event::Waited(waited),
                     () = sleep_until(wake) => Event::Tick,
@@ -267,8 +267,8 @@ impl Core {
                 heard @ (Event::Observed(_) | Event::Asked(..)) => {
                     next = self.hear(heard, &mut queue);
                 }
-                Event::NextHops(next_hops) => {
-                    self.next_hops = next_hops;
+                Event::NextHops(changes) => {
+                    self.edges.resolver.take_over(changes, &mut self.next_hops);
                     self.reconcile(Scope::All);
                 }
                 Event::Interfaces(links) => {

@@ -6,7 +6,7 @@ use super::strays::Findings;
 use crate::{
     control::server::Request,
     health::{Observation, Target, agent::Answer},
-    neighbor::{Link, NextHops},
+    neighbor::{Link, NextHopChanges},
 };
 
 /// One thing that happened. Closed: whatever is added must be decided about in [`Core::take`](super::core::Core).
@@ -19,7 +19,7 @@ pub(super) enum Event {
     /// An agent was asked what its backend can take.
     Asked(Target, Answer),
     /// Next hops have changed.
-    NextHops(NextHops),
+    NextHops(NextHopChanges),
     /// Interfaces have come, gone or changed.
     Interfaces(Vec<Link>),
     /// The flow tables have been looked at; what was found, if all was seen.

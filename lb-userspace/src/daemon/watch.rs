@@ -17,7 +17,7 @@ use crate::{
     desired::Desired,
     health::{Interest, Observation, Target, machine::Machine},
     model::{Health, Probe, Scope},
-    neighbor::{NextHops, Unresolved},
+    neighbor::Unresolved,
     plan::Serving,
 };
 
@@ -64,8 +64,9 @@ impl Core {
         serving.map(|(target, _)| target.clone()).collect()
     }
 
-    /// Has the probes and next hops of the wanted backends of those concerned followed.
-    pub(super) fn watch(&mut self, scope: &Scope, adopted: &BTreeSet<Target>) {
+    /// Has the probes and next hops of the wanted backends of those concerned followed, in the place of those that were
+    /// wanted `before`.
+    pub(super) fn watch(&mut self, scope: &Scope, before: &Desired, adopted: &BTreeSet<Target>) {
         let mut probes: BTreeMap<Target, Probe> = BTreeMap::new();
         for service in self.desired.within(scope) {
             for backend in service.backends.values() {
@@ -76,11 +77,8 @@ impl Core {
         }
         self.book.set_targets(scope, &probes, adopted);
         self.edges.prober.watch(scope, &probes);
-        let services = self.desired.services.values();
-        let backends = services.flat_map(|service| service.backends.keys());
-        self.edges
-            .resolver
-            .watch(backends.map(SocketAddr::ip).collect());
+        let [added, removed] = [&self.desired, before].map(|it| addresses(it, scope));
+        self.edges.resolver.change(added, removed);
         self.restless.follow(&self.desired, scope);
         self.follow_weights(scope);
         // Who is probed already goes on; which results count may be another question now.
@@ -105,31 +103,33 @@ impl Core {
         })
     }
 
-    /// Waits until the resolver has an answer for every wanted backend, but not for long: those that do not
-    /// answer are left out of the tables until they do.
-    pub(super) async fn await_next_hops(&mut self) {
+    /// Waits until the resolver has an answer for the backends that are new, but not for long: those that do not
+    /// answer are left out of the tables until they do. Returns whether next hops have changed meanwhile of others than
+    /// those that nobody wanted when `open` were unanswered.
+    pub(super) async fn await_next_hops(&mut self, open: &BTreeSet<IpAddr>) -> bool {
         let deadline = Instant::now() + NEXT_HOP_PATIENCE;
-        let known: BTreeSet<IpAddr> = self.next_hops.keys().copied().collect();
-        let is_open = |address: &IpAddr, next_hops: &NextHops| match next_hops.get(address) {
-            None => true,
-            Some(Err(Unresolved::NoNeighbor { .. })) => !known.contains(address),
-            Some(Ok(_) | Err(_)) => false,
-        };
-        let backends = self
-            .desired
-            .services
-            .values()
-            .flat_map(|service| service.backends.keys());
-        let addresses: BTreeSet<IpAddr> = backends.map(SocketAddr::ip).collect();
-        while addresses
-            .iter()
-            .any(|address| is_open(address, &self.next_hops))
-        {
+        let new = self.edges.resolver.unanswered().clone();
+        let mut concerns_others = false;
+        while new.iter().any(|address| self.is_open(address)) {
             match timeout_at(deadline, self.edges.next_hop_updates.recv()).await {
-                Ok(Some(next_hops)) => self.next_hops = next_hops,
-                Ok(None) | Err(_) => return,
+                Ok(Some(changes)) => {
+                    concerns_others |= changes
+                        .destinations()
+                        .any(|it| open.contains(&it) || !new.contains(&it));
+                    self.edges.resolver.take_over(changes, &mut self.next_hops);
+                }
+                Ok(None) | Err(_) => break,
             }
         }
+        concerns_others
+    }
+
+    /// Whether the next hop of this destination may yet be found: nothing has been heard of it, or only that its
+    /// neighbour is being asked for.
+    fn is_open(&self, destination: &IpAddr) -> bool {
+        let next_hop = self.next_hops.get(destination);
+        self.edges.resolver.unanswered().contains(destination)
+            || matches!(next_hop, Some(Err(Unresolved::NoNeighbor { .. })))
     }
 
     /// Takes over what probes have found and agents said: all that waits in the queue, so that what fails together moves
@@ -201,6 +201,13 @@ impl Core {
         });
         probed.collect()
     }
+}
+
+/// The addresses of the backends of those concerned, as often as backends have them.
+fn addresses(desired: &Desired, scope: &Scope) -> Vec<IpAddr> {
+    let services = desired.within(scope);
+    let backends = services.flat_map(|service| service.backends.keys());
+    backends.map(SocketAddr::ip).collect()
 }
 
 /// The backends that are probed.

@@ -104,7 +104,7 @@ impl InterfaceEvents {
     /// The kernel could not be asked: listen anew, after a pause.
     pub async fn changed(&mut self) -> Result<Vec<Link>, NeighborError> {
         if !self.due {
-            self.events.relevant(|_| true).await?;
+            self.events.next().await?;
             self.due = true;
         }
         tokio::time::sleep(SETTLE).await;

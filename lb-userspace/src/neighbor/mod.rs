@@ -3,19 +3,27 @@
 //! [`resolver`] keeps the next hops of a set of destinations fresh, [`link`] knows the interfaces. The
 //! kernel alone routes: it is asked about each destination, its tables are not read.
 
-use std::{collections::BTreeMap, fmt, io, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    net::IpAddr,
+};
 
 use lb_common::vlan::Vlan;
 
+mod handle;
+mod kernel;
 pub mod link;
+mod needs;
 mod netlink;
 mod resolve;
 pub mod resolver;
 mod tap;
 pub mod vlan;
 
+pub use handle::ResolverHandle;
 pub use link::{InterfaceEvents, Link, Xdp, addresses, links};
-pub use resolver::{Resolver, ResolverHandle};
+pub use resolver::Resolver;
 pub use tap::{TapSettings, set_up_tap};
 pub use vlan::{UnsupportedVlan, VlanLink};
 
@@ -121,6 +129,28 @@ impl fmt::Display for Unresolved {
 
 /// The next hop, or why there is none, for every destination asked for.
 pub type NextHops = BTreeMap<IpAddr, Result<NextHop, Unresolved>>;
+
+/// What has become of next hops since it was told last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NextHopChanges {
+    /// Those that are new or others than before.
+    pub changed: NextHops,
+    /// Destinations that nobody asks for any more.
+    pub gone: BTreeSet<IpAddr>,
+}
+
+impl NextHopChanges {
+    /// Whether nothing has changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.gone.is_empty()
+    }
+
+    /// The destinations that something has changed for.
+    pub fn destinations(&self) -> impl Iterator<Item = IpAddr> {
+        self.changed.keys().chain(&self.gone).copied()
+    }
+}
 
 /// What the kernel did not tell about links, routes and neighbours.
 #[derive(Debug, thiserror::Error)]

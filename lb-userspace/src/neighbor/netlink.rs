@@ -1,8 +1,8 @@
-//! The kernel's side of routes, links and neighbours: questions and events over netlink sockets.
+//! The kernel's side of routes, links and neighbours: questions over a netlink socket.
 
 use std::{collections::BTreeSet, fmt, io, net::IpAddr, time::Duration};
 
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc::UnboundedReceiver};
+use futures::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage},
@@ -16,9 +16,8 @@ use netlink_packet_route::{
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
 use rtnetlink::{
-    Error, Handle, MulticastGroup, RouteMessageBuilder,
-    packet_core::{NetlinkMessage, NetlinkPayload},
-    sys::SocketAddr,
+    Error, Handle, RouteMessageBuilder,
+    packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
 };
 use rustix::io::Errno;
 
@@ -26,6 +25,10 @@ use super::{
     Link, NeighborError, VlanLink, Xdp,
     resolve::{Neighbor, NeighborKey, Neighbors, Route},
 };
+
+mod events;
+
+pub(super) use events::{Change, Events};
 
 /// How long the kernel may take for one answer. It answers at once; this is for the case that an answer was
 /// lost or could not be read.
@@ -86,8 +89,48 @@ impl Netlink {
         Ok(messages.iter().filter_map(known).collect())
     }
 
+    /// One neighbour, if its MAC address is known: listing all takes as long as there are neighbours.
+    pub(super) async fn neighbor(
+        &self,
+        (interface, address): NeighborKey,
+    ) -> Result<Option<Neighbor>, NeighborError> {
+        let action = format!("ask for the neighbour {address} on interface {interface}");
+        let (family, destination) = match address {
+            IpAddr::V4(address) => (AddressFamily::Inet, NeighbourAddress::Inet(address)),
+            IpAddr::V6(address) => (AddressFamily::Inet6, NeighbourAddress::Inet6(address)),
+        };
+        let mut wanted = NeighbourMessage::default();
+        wanted.header.family = family;
+        wanted.header.ifindex = interface;
+        let destination = NeighbourAttribute::Destination(destination);
+        wanted.attributes.push(destination);
+        // Without the flag that rtnetlink sets always, with which the kernel lists all.
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetNeighbour(wanted));
+        request.header.flags = NLM_F_REQUEST;
+        let answers = self.handle.clone().request(request);
+        let answers = answers.map_err(|error| no_answer(action.as_str(), error))?;
+        let answers = answers.map(|answer| {
+            if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(message)) =
+                answer.payload
+            {
+                Ok(message)
+            } else if let NetlinkPayload::Error(error) = answer.payload {
+                Err(Error::NetlinkError(error))
+            } else {
+                Err(Error::UnexpectedMessage(answer))
+            }
+        });
+        match all(action, answers).await {
+            Ok(messages) => Ok(messages.first().and_then(neighbor)),
+            Err(NeighborError::Refused { source, .. }) if says_no_neighbor(&source) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What the kernel does with packets to `destination`.
     pub(super) async fn route(&self, destination: IpAddr) -> Result<Route, NeighborError> {
+        #[cfg(test)]
+        ROUTES_ASKED.set(ROUTES_ASKED.get() + 1);
         let prefix_length = if destination.is_ipv4() { 32 } else { 128 };
         let action = || format!("ask for the route to {destination}");
         let request = RouteMessageBuilder::<IpAddr>::new()
@@ -149,8 +192,8 @@ pub(super) fn refused(action: String, error: Error) -> NeighborError {
     }
 }
 
-fn no_answer(action: String, why: impl fmt::Display) -> NeighborError {
-    let why = why.to_string();
+fn no_answer(action: impl Into<String>, why: impl fmt::Display) -> NeighborError {
+    let (action, why) = (action.into(), why.to_string());
     NeighborError::NoAnswer { action, why }
 }
 
@@ -164,6 +207,12 @@ fn says_no_route(error: &io::Error) -> bool {
         Errno::INVAL,
     ];
     Errno::from_io_error(error).is_some_and(|errno| no_route.contains(&errno))
+}
+
+/// Whether the kernel has no such neighbour, or no such interface any more.
+fn says_no_neighbor(error: &io::Error) -> bool {
+    let nobody = [Errno::NOENT, Errno::NODEV];
+    Errno::from_io_error(error).is_some_and(|errno| nobody.contains(&errno))
 }
 
 fn address(message: &AddressMessage) -> Option<IpAddr> {
@@ -323,69 +372,10 @@ fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
     })
 }
 
-/// A socket that the kernel tells of changes.
-pub(super) struct Events {
-    messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
-    /// Dropped after `messages`: that wakes the connection's task, which then ends.
-    _handle: Handle,
-}
-
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").finish_non_exhaustive()
-    }
-}
-
-/// Something that changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// A neighbour.
-    Neighbor(NeighborKey),
-    /// A link, an address, a route or a rule; or so much that events were lost.
-    Anything,
-}
-
-impl Events {
-    /// Listens in the calling thread's network namespace. Must be called within a Tokio runtime.
-    pub(super) fn listen(groups: &[MulticastGroup]) -> Result<Self, NeighborError> {
-        let (connection, handle, messages) =
-            rtnetlink::new_multicast_connection(groups).map_err(NeighborError::Open)?;
-        tokio::spawn(connection);
-        Ok(Self {
-            messages,
-            _handle: handle,
-        })
-    }
-
-    /// Waits for a change that `matters`. Loses nothing when cancelled.
-    pub(super) async fn relevant(
-        &mut self,
-        matters: impl Fn(Change) -> bool,
-    ) -> Result<(), NeighborError> {
-        while let Some((message, _)) = self.messages.next().await {
-            if change(&message).is_some_and(&matters) {
-                return Ok(());
-            }
-        }
-        let action = "listen to netlink events".to_owned();
-        Err(no_answer(action, "the socket is closed"))
-    }
-
-    /// Forgets the changes that have been told but not waited for.
-    pub(super) fn drain(&mut self) {
-        while let Some(Some(_)) = self.messages.next().now_or_never() {}
-    }
-}
-
-fn change(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Change> {
-    if let NetlinkPayload::InnerMessage(
-        RouteNetlinkMessage::NewNeighbour(message) | RouteNetlinkMessage::DelNeighbour(message),
-    ) = &message.payload
-    {
-        neighbor_key(message).map(Change::Neighbor)
-    } else {
-        Some(Change::Anything)
-    }
+#[cfg(test)]
+std::thread_local! {
+    /// How often routes were asked for on this thread: each test has its own.
+    pub(super) static ROUTES_ASKED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]

@@ -1,180 +1,17 @@
 //! Next hops of real routes, links and neighbours: a balancer and its peer in namespaces of their own.
 
-use std::{
-    fs::File,
-    os::fd::AsFd,
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
+use self::network::{PEER_MAC, Watch, address, network};
 use super::*;
+
+mod changes;
+mod network;
 
 /// The kernel gives a silent neighbour up after three seconds, then it is asked for again.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
-
-/// A balancer with one link, `l0`, to a peer that answers for `10.123.0.2` and `fd00:123::2` (on link) and is
-/// the gateway to `192.0.2.0/24`, `2001:db8::/32` and, by its IPv6 address, `198.51.100.0/24`. Gone when
-/// dropped.
-struct Network {
-    balancer: String,
-    peer: String,
-}
-
-impl Network {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = |role| format!("lbt-{}-{count}-{role}", std::process::id());
-        let network = Self {
-            balancer: name("l"),
-            peer: name("p"),
-        };
-        let (l, p) = (&network.balancer, &network.peer);
-        ip(&format!("netns add {l}"));
-        ip(&format!("netns add {p}"));
-        ip(&format!(
-            "link add l0 netns {l} type veth peer name p0 netns {p}"
-        ));
-        ip(&format!("-n {p} link set p0 address 02:00:00:00:00:02"));
-        for (namespace, link, host) in [(l, "l0", 1), (p, "p0", 2)] {
-            ip(&format!("-n {namespace} link set lo up"));
-            ip(&format!("-n {namespace} link set {link} up"));
-            ip(&format!(
-                "-n {namespace} address add 10.123.0.{host}/24 dev {link}"
-            ));
-            ip(&format!(
-                "-n {namespace} address add fd00:123::{host}/64 dev {link} nodad"
-            ));
-        }
-        ip(&format!("-n {l} route add 192.0.2.0/24 via 10.123.0.2"));
-        ip(&format!(
-            "-n {l} route add 198.51.100.0/24 via inet6 fd00:123::2 dev l0"
-        ));
-        ip(&format!("-n {l} route add 2001:db8::/32 via fd00:123::2"));
-        network
-    }
-
-    /// `ip` in the balancer's namespace.
-    fn balancer(&self, arguments: &str) {
-        ip(&format!("-n {} {arguments}", self.balancer));
-    }
-
-    /// `ip` in the peer's namespace.
-    fn peer(&self, arguments: &str) {
-        ip(&format!("-n {} {arguments}", self.peer));
-    }
-
-    /// Runs `test` on a thread of its own in the balancer's namespace.
-    fn run(&self, test: impl AsyncFnOnce() + Send) {
-        let namespace = File::open(format!("/run/netns/{}", self.balancer)).unwrap();
-        let inside = || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
-                .block_on(test());
-        };
-        let result = std::thread::scope(|scope| scope.spawn(inside).join());
-        if let Err(panic) = result {
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for namespace in [&self.balancer, &self.peer] {
-            let _ = Command::new("ip")
-                .args(["netns", "del", namespace])
-                .output();
-        }
-    }
-}
-
-fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split(' ')).output();
-    let output = output.expect("iproute2 is installed");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {arguments}: {error}");
-}
-
-/// A network, if this process may make one.
-fn network(test: &str) -> Option<Network> {
-    if rustix::process::geteuid().is_root() {
-        Some(Network::new())
-    } else {
-        println!("SKIPPED: {test}: needs root");
-        None
-    }
-}
-
-/// A resolver and what it has sent.
-struct Watch {
-    handle: ResolverHandle,
-    updates: mpsc::Receiver<NextHops>,
-}
-
-impl Watch {
-    fn start(destinations: &[&str]) -> Self {
-        let (sender, updates) = mpsc::channel(1);
-        let handle = Resolver::spawn(sender).unwrap();
-        let watch = Self { handle, updates };
-        watch.destinations(destinations);
-        watch
-    }
-
-    fn destinations(&self, destinations: &[&str]) {
-        self.handle
-            .watch(destinations.iter().map(|to| address(to)).collect());
-    }
-
-    /// Waits until `destination` is resolved as `expected` says.
-    async fn until(
-        &mut self,
-        destination: &str,
-        expected: impl Fn(&Result<NextHop, Unresolved>) -> bool,
-    ) -> Result<NextHop, Unresolved> {
-        let mut last = None;
-        let found = async {
-            loop {
-                let next_hops = self.updates.recv().await.expect("the resolver lives");
-                last = next_hops.get(&address(destination)).cloned();
-                if let Some(next_hop) = last.clone().filter(&expected) {
-                    return next_hop;
-                }
-            }
-        };
-        let found = timeout(DEADLINE, found).await;
-        found.unwrap_or_else(|_| panic!("{destination} is still {last:?} after {DEADLINE:?}"))
-    }
-
-    async fn until_mac(&mut self, destination: &str, mac: [u8; 6]) -> NextHop {
-        self.until(destination, |next_hop| {
-            next_hop
-                .as_ref()
-                .is_ok_and(|hop| hop.destination_mac == mac)
-        })
-        .await
-        .unwrap()
-    }
-
-    async fn until_unresolved(&mut self, destination: &str, why: Unresolved) {
-        let _ = self
-            .until(destination, |next_hop| *next_hop == Err(why.clone()))
-            .await;
-    }
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
 
 #[test]
 fn destinations_on_link_and_behind_gateways_are_found() {
@@ -331,13 +168,14 @@ fn nothing_is_sent_when_no_next_hop_changed() {
         watch.until_mac("10.123.0.2", PEER_MAC).await;
         network.balancer("link add other type veth peer name another");
         network.balancer("route add blackhole 203.0.113.0/24");
-        watch.destinations(&["10.123.0.2", "203.0.113.1"]);
-        let next_hops = timeout(DEADLINE, watch.updates.recv())
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(next_hops.len(), 2, "the first update is about the new set");
-        assert!(next_hops[&address("10.123.0.2")].is_ok());
+        watch.add(&["203.0.113.1"]);
+        let changes = timeout(DEADLINE, watch.update()).await.unwrap();
+        let destinations: Vec<_> = changes.destinations().collect();
+        assert_eq!(
+            destinations,
+            [address("203.0.113.1")],
+            "the first update is about what is new"
+        );
     });
 }
 
@@ -350,6 +188,7 @@ fn dropping_the_handle_ends_the_task() {
         let Watch {
             handle,
             mut updates,
+            ..
         } = Watch::start(&["10.123.0.2"]);
         drop(handle);
         let ended = async { while updates.recv().await.is_some() {} };
