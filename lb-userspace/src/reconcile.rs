@@ -37,8 +37,8 @@ impl From<DataplaneError> for PublishError {
 pub struct Reconciler<D> {
     dataplane: D,
     tables: Tables,
-    /// In step with the data plane since all was planned the last time; `None` if a step has failed since, or others have
-    /// had their hands on the maps.
+    /// In step with the data plane since all was planned the last time; `None` if not all fitted, a step has failed since,
+    /// or others have had their hands on the maps.
     index: Option<Index>,
 }
 
@@ -75,21 +75,22 @@ impl<D: Dataplane> Reconciler<D> {
     /// The way from what is to what is wanted, for `scope`, or for all if it concerns more.
     fn plan(&mut self, desired: &Desired, world: World<'_>, scope: &Scope) -> Plan {
         let mut tables = std::mem::take(&mut self.tables);
+        let mut index = self.index.take();
         let input = self.input(desired, world);
-        let of_services = match (&self.index, scope) {
+        let of_services = match (&mut index, scope) {
             (Some(index), Scope::Services(services)) => {
                 plan_services(input, services, index, &mut tables)
             }
             (None, _) | (_, Scope::All) => None,
         };
-        let plan = if let Some(plan) = of_services {
+        let plan = of_services.unwrap_or_else(|| {
+            let (plan, made) = plan_all(input, &mut tables);
+            // Whoever has found no room is planned for as soon as anybody makes some.
+            index = plan.shortages.is_empty().then_some(made);
             plan
-        } else {
-            let (plan, index) = plan_all(input, &mut tables);
-            self.index = Some(index);
-            plan
-        };
+        });
         self.tables = tables;
+        self.index = index;
         plan
     }
 

@@ -12,7 +12,7 @@ use super::numbers::numbers;
 use crate::{
     dataplane::{Actual, Region, ServiceId, Step},
     desired::Desired,
-    model::{Mode, ServiceName},
+    model::{Mode, Service, ServiceName},
 };
 
 /// Finds things in an [`Actual`].
@@ -20,6 +20,9 @@ use crate::{
 pub struct Index {
     /// The number of each service that was wanted when all was planned.
     pub(super) numbers: BTreeMap<ServiceName, ServiceId>,
+    /// How many backends it has, whether or not they have numbers, and how many all have together.
+    configured: BTreeMap<ServiceName, usize>,
+    total: usize,
     /// Numbers of backends by what they are.
     backends: BTreeMap<(ServiceId, SocketAddr, Mode), BackendId>,
     /// How many VIPs point to each region.
@@ -37,6 +40,9 @@ impl Index {
             lowest_free: 1,
             ..Self::default()
         };
+        for service in desired.services.values() {
+            index.count(service);
+        }
         for (number, entry) in &actual.backends {
             index.take(*number);
             index
@@ -47,6 +53,21 @@ impl Index {
             index.point(entry.region);
         }
         index
+    }
+
+    /// Follows how many backends a service has that has been planned.
+    pub(super) fn count(&mut self, service: &Service) {
+        let backends = service.backends.len();
+        let before = self.configured.insert(service.name.clone(), backends);
+        self.total = self.total + backends - before.unwrap_or_default();
+    }
+
+    /// How many backends are configured, with `services` as they are given.
+    pub(super) fn total_with<'s>(&self, services: impl Iterator<Item = &'s Service>) -> usize {
+        services.fold(self.total, |total, service| {
+            let before = self.configured.get(&service.name).copied();
+            total + service.backends.len() - before.unwrap_or_default()
+        })
     }
 
     /// The number of a backend that the kernel holds.

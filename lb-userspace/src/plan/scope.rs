@@ -20,6 +20,21 @@ use crate::{
 pub fn plan_services(
     input: Input<'_>,
     services: &BTreeSet<ServiceName>,
+    index: &mut Index,
+    tables: &mut Tables,
+) -> Option<Plan> {
+    let plan = plan_with(input, services, index, tables)?;
+    for name in services {
+        if let Some(service) = input.desired.services.get(name) {
+            index.count(service);
+        }
+    }
+    Some(plan)
+}
+
+fn plan_with(
+    input: Input<'_>,
+    services: &BTreeSet<ServiceName>,
     index: &Index,
     tables: &mut Tables,
 ) -> Option<Plan> {
@@ -33,6 +48,10 @@ pub fn plan_services(
         .iter()
         .any(|(service, _)| service.is_probed_via_vip())
     {
+        return None;
+    }
+    let total = index.total_with(wanted.iter().map(|(service, _)| *service));
+    if total >= input.capacity.backends as usize {
         return None;
     }
     let vips = Vips::published(wanted.iter().copied(), input.actual)?;

@@ -218,8 +218,12 @@ impl Lab {
 
 proptest! {
     #[test]
-    fn what_concerns_some_is_planned_as_if_it_concerned_all(events in events()) {
-        let capacity = Capacity { slots: 1 << 15, backends: 12, ..Capacity::default() };
+    fn what_concerns_some_is_planned_as_if_it_concerned_all(
+        events in events(),
+        // Where not all fit, and where they do.
+        backends in prop::sample::select(vec![6, 64]),
+    ) {
+        let capacity = Capacity { slots: 1 << 15, backends, ..Capacity::default() };
         let mut lab = Lab::new(capacity);
         let hop = *lab.next_hops.values().next().unwrap().as_ref().unwrap();
         // One way is never lost, so that the interface stays.
