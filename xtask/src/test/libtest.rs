@@ -73,6 +73,7 @@ impl Reader {
             failed,
             skipped: self.skipped.into_iter().collect(),
             failures,
+            unsteady: Vec::new(),
             fixture_rows: self.fixture_rows,
             fuzz_packets: self.fuzz_packets,
             fuzz_differences: self.fuzz_differences,
