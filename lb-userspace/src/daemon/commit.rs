@@ -71,19 +71,23 @@ impl Core {
         );
         let open = self.edges.resolver.unanswered().clone();
         self.watch(&scope, &before.0, &self.serving(&scope));
-        let concerned = if self.await_next_hops(&open).await {
+        let concerns_others = self.await_next_hops(&open).await;
+        let way = self.edges.paths.way();
+        let opened = self.open_paths().await;
+        let concerned = if concerns_others || self.edges.paths.way() != way {
             Scope::All
         } else {
             scope.clone()
         };
-        let opened = self.open_paths().await;
-        let published = match (opened, self.save()) {
-            (Ok(()), Ok(())) => self
-                .publish(concerned)
-                .map_err(|error| (ErrorCode::Kernel, describe(&error))),
-            (Err(error), _) => Err((ErrorCode::Kernel, format!("{error:#}"))),
-            (_, Err(error)) => Err((ErrorCode::Internal, describe(&error))),
-        };
+        let opened = opened.map_err(|error| (ErrorCode::Kernel, format!("{error:#}")));
+        let saved = opened.and_then(|()| {
+            let saved = self.save();
+            saved.map_err(|error| (ErrorCode::Internal, describe(&error)))
+        });
+        let published = saved.and_then(|()| {
+            let published = self.publish(concerned);
+            published.map_err(|error| (ErrorCode::Kernel, describe(&error)))
+        });
         match published {
             Ok(plan) => {
                 self.follow(plan);
@@ -92,9 +96,11 @@ impl Core {
             }
             Err((code, why)) => {
                 let refused = std::mem::replace(&mut self.desired, before.0);
-                (self.digest, self.weights) = (before.1, before.2);
+                self.digest = before.1;
                 self.book.turn_back(&scope, page);
+                // The weights know yet of whom agents were asked for.
                 self.watch(&scope, &refused, &BTreeSet::new());
+                self.weights = before.2;
                 if let Err(error) = self.save() {
                     error!(error = describe(&error), "cannot save the state");
                 }
@@ -214,11 +220,18 @@ impl Core {
     }
 
     pub(super) fn fail(&mut self, why: String) {
+        self.fail_after(self.retry_pause(), why);
+    }
+
+    /// The pause before what has failed is tried again, if something has.
+    pub(super) fn retry_pause(&self) -> Option<Duration> {
+        self.failed.as_ref().map(|failed| failed.pause)
+    }
+
+    /// Something has failed that was tried after this pause, if it had failed before.
+    pub(super) fn fail_after(&mut self, last: Option<Duration>, why: String) {
         let (first, longest) = RETRY;
-        let pause = self
-            .failed
-            .as_ref()
-            .map_or(first, |failed| (failed.pause * 2).min(longest));
+        let pause = last.map_or(first, |pause| (pause * 2).min(longest));
         self.edges.announcer.failed(&why, pause);
         self.failed = Some(Failed {
             why,

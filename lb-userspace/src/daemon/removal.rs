@@ -60,13 +60,17 @@ impl Core {
                 warn!(%refusal, "a removal that was due is no longer possible");
             }
         }
+        let pause = self.retry_pause();
         match self.commit(desired, self.digest.clone()).await {
             Ok(()) => {
                 for target in removed {
                     self.edges.announcer.drained(&target, self.generation());
                 }
             }
-            Err(error) => self.fail(format!("remove backends that have drained: {error}")),
+            // What was before has worked again, so that nothing else tells that this has not worked for a while.
+            Err(error) => {
+                self.fail_after(pause, format!("remove backends that have drained: {error}"));
+            }
         }
     }
 }

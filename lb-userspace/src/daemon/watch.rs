@@ -103,19 +103,18 @@ impl Core {
         })
     }
 
-    /// Waits until the resolver has an answer for the backends that are new, but not for long: those that do not
-    /// answer are left out of the tables until they do. Returns whether next hops have changed meanwhile of others than
-    /// those that nobody wanted when `open` were unanswered.
+    /// Waits until the resolver has an answer for the backends that are new, those that nobody wanted yet when `open` were
+    /// unanswered; but not for long: those that do not answer are left out of the tables until they do. Returns whether
+    /// next hops of others have changed meanwhile.
     pub(super) async fn await_next_hops(&mut self, open: &BTreeSet<IpAddr>) -> bool {
         let deadline = Instant::now() + NEXT_HOP_PATIENCE;
-        let new = self.edges.resolver.unanswered().clone();
+        let unanswered = self.edges.resolver.unanswered();
+        let new: BTreeSet<IpAddr> = unanswered.difference(open).copied().collect();
         let mut concerns_others = false;
         while new.iter().any(|address| self.is_open(address)) {
             match timeout_at(deadline, self.edges.next_hop_updates.recv()).await {
                 Ok(Some(changes)) => {
-                    concerns_others |= changes
-                        .destinations()
-                        .any(|it| open.contains(&it) || !new.contains(&it));
+                    concerns_others |= changes.destinations().any(|it| !new.contains(&it));
                     self.edges.resolver.take_over(changes, &mut self.next_hops);
                 }
                 Ok(None) | Err(_) => break,

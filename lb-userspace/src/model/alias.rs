@@ -110,6 +110,13 @@ impl Aliases {
     pub const fn like(self, is_ipv4: bool) -> AliasPrefix {
         if is_ipv4 { self.v4 } else { self.v6 }
     }
+
+    /// Whether an address lies where aliases are taken from.
+    #[must_use]
+    pub fn have(self, address: IpAddr) -> bool {
+        let range = self.like(address.is_ipv4()).prefix();
+        range.contains(address.into())
+    }
 }
 
 impl Default for Aliases {

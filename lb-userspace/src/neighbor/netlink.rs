@@ -197,21 +197,28 @@ fn no_answer(action: impl Into<String>, why: impl fmt::Display) -> NeighborError
     NeighborError::NoAnswer { action, why }
 }
 
-/// Whether the kernel refused to answer because there is no route, or one of type unreachable, prohibit or
-/// blackhole (in this order).
+/// Whether the kernel refused to answer because there is no route, one of type unreachable, prohibit or blackhole (in
+/// this order), or nothing of this IP version.
 fn says_no_route(error: &io::Error) -> bool {
     let no_route = [
         Errno::NETUNREACH,
         Errno::HOSTUNREACH,
         Errno::ACCESS,
         Errno::INVAL,
+        Errno::OPNOTSUPP,
+        Errno::AFNOSUPPORT,
     ];
     Errno::from_io_error(error).is_some_and(|errno| no_route.contains(&errno))
 }
 
-/// Whether the kernel has no such neighbour, or no such interface any more.
+/// Whether the kernel has no such neighbour, no such interface any more, or nothing of this IP version.
 fn says_no_neighbor(error: &io::Error) -> bool {
-    let nobody = [Errno::NOENT, Errno::NODEV];
+    let nobody = [
+        Errno::NOENT,
+        Errno::NODEV,
+        Errno::OPNOTSUPP,
+        Errno::AFNOSUPPORT,
+    ];
     Errno::from_io_error(error).is_some_and(|errno| nobody.contains(&errno))
 }
 

@@ -261,6 +261,8 @@ impl Resolver {
             self.is_all_due = false;
             self.take_waiting();
             self.due.clear();
+            // What is looked at by itself from here on is newer than this.
+            self.ahead.clear();
             let destinations: Vec<_> = self.wanted.iter().copied().collect();
             let mut routes = Vec::with_capacity(destinations.len());
             for slice in destinations.chunks(SLICE) {
@@ -269,8 +271,6 @@ impl Resolver {
                 }
                 self.attend(kernel).await?;
             }
-            // What is looked at by itself from here on is newer than this.
-            self.ahead.clear();
             let links = kernel.links().await?;
             let known = kernel.netlink.neighbors().await?;
             let mut neighbors = BTreeSet::new();

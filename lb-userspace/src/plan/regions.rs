@@ -1,6 +1,6 @@
 //! Free regions of the arena.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use crate::dataplane::{Actual, Region, Step};
 
@@ -11,6 +11,8 @@ pub(super) struct Regions {
     /// No longer published, but a packet under way may still read them.
     retired: BTreeSet<Region>,
     slots: u32,
+    /// The last that was found: before its end there is no gap as large.
+    found: Region,
 }
 
 impl Regions {
@@ -20,6 +22,7 @@ impl Regions {
             used: published,
             retired: actual.retired.clone(),
             slots,
+            found: Region::default(),
         }
     }
 
@@ -31,17 +34,33 @@ impl Regions {
             None if self.retired.is_empty() => return None,
             None => {
                 self.retired.clear();
+                self.found = Region::default();
                 steps.push(Step::Grace);
                 self.first_fit(slots)?
             }
         };
         self.used.insert(region);
+        self.found = region;
         Some(region)
     }
 
     fn first_fit(&self, slots: u32) -> Option<Region> {
-        let mut candidate = Region { offset: 0, slots };
-        for taken in self.used.union(&self.retired) {
+        // A fleet's tables are of one size, most of the time, and follow each other.
+        let offset = if slots >= self.found.slots {
+            self.found.end()
+        } else {
+            0
+        };
+        let mut candidate = Region { offset, slots };
+        let first = Region { offset, slots: 0 };
+        let [mut used, mut retired] =
+            [&self.used, &self.retired].map(|regions| regions.range(first..).peekable());
+        let next = || match (used.peek(), retired.peek()) {
+            (Some(one), Some(other)) if one > other => retired.next(),
+            (None, _) => retired.next(),
+            (Some(_), _) => used.next(),
+        };
+        for taken in iter::from_fn(next) {
             if candidate.end() <= taken.offset {
                 break;
             }

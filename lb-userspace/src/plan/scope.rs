@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use lb_common::vlan::VlanDevice;
+
 use super::{Input, Plan, Tables, index::Index, planner::Planner, vips::Vips};
 use crate::{
     dataplane::{ServiceId, Step},
@@ -44,10 +46,12 @@ fn plan_with(
         Some((&**service, *id))
     });
     let wanted: Vec<(&Service, ServiceId)> = wanted.collect::<Option<_>>()?;
-    if wanted
-        .iter()
-        .any(|(service, _)| service.is_probed_via_vip())
-    {
+    let aliases = input.world.probes.aliases;
+    let concerns_aliases = |service: &Service| {
+        let mut backends = service.backends.keys();
+        service.is_probed_via_vip() || backends.any(|address| aliases.have(address.ip()))
+    };
+    if wanted.iter().any(|(service, _)| concerns_aliases(service)) {
         return None;
     }
     let total = index.total_with(wanted.iter().map(|(service, _)| *service));
@@ -68,7 +72,14 @@ impl Planner<'_> {
     /// The plan for these services, if no others need have a part in it.
     fn finish_services(mut self, services: &BTreeSet<ServiceId>) -> Option<Plan> {
         let held = self.input.actual;
-        if !self.interfaces.is_subset(&held.devices) || !self.plan.shortages.is_empty() {
+        let mut vlans = self.input.world.vlans.iter();
+        let is_new_vlan = |(index, device): (&u32, &VlanDevice)| {
+            self.interfaces.contains(&device.parent) && held.vlans.get(index) != Some(device)
+        };
+        if !self.interfaces.is_subset(&held.devices)
+            || vlans.any(is_new_vlan)
+            || !self.plan.shortages.is_empty()
+        {
             return None;
         }
         let mut clean = self.remove_backends(self.index.backends_of(services));
