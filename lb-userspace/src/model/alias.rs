@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn addresses_in_the_ranges_are_known() {
+        let aliases = Aliases::default();
+        for (address, is_one) in [
+            ("198.19.0.5", true),
+            ("198.18.0.5", false),
+            ("fdb3:5e0c:97d2:1::5", true),
+            ("fdb3:5e0c:97d2:2::5", false),
+        ] {
+            assert_eq!(aliases.have(address.parse().unwrap()), is_one, "{address}");
+        }
+    }
+
+    #[test]
     fn the_defaults_are_ranges_of_both_versions() {
         let Aliases { v4, v6 } = Aliases::default();
         assert!(v4.prefix().is_ipv4() && !v6.prefix().is_ipv4());
