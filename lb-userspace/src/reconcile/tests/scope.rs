@@ -9,7 +9,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Algorithm, ServiceName, Vip};
+use crate::model::{Algorithm, Aliases, Probe, ProbeKind, ServiceName, Via, Vip};
 
 /// Services, backends of each, and their VIPs: few, so that they get into each other's way.
 const SERVICES: u8 = 4;
@@ -214,6 +214,32 @@ impl Lab {
             revision(Arc::make_mut(service));
         }
     }
+}
+
+#[test]
+fn a_backend_where_aliases_are_taken_from_concerns_all() {
+    let mut lab = Lab::new(Capacity::default());
+    let mut probed = web(&[ONE]);
+    probed.probe = Some(Probe {
+        via: Via::Vip,
+        ..Probe::new(ProbeKind::Tcp)
+    });
+    lab.want(probed);
+    lab.take(&Event::Service(3, true));
+    lab.publish().unwrap();
+    let taken = Aliases::default().v4.prefix().last();
+    lab.revise(3, |service| {
+        let address = SocketAddr::new(taken, 80);
+        let backend = Backend {
+            address,
+            ..backend_at(0, Mode::L2)
+        };
+        service.backends.insert(address, backend);
+    });
+    let (desired, world, reconciler) = lab.parts();
+    let refused = reconciler.publish(desired, world, &Scope::of(&service_name(3)));
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains("probe_aliases"), "{why}");
 }
 
 proptest! {
