@@ -181,7 +181,7 @@ fn strip(frame: &mut Frame, link: &Link, inner: &Inner) -> Result<(), DecapOutco
     const ONE_TAG: usize = Ethernet::LEN + Tag::LEN;
     const TWO_TAGS: usize = ONE_TAG + Tag::LEN;
     let inside = inner.version.ethertype();
-    let ethernet = frame.view::<Ethernet>(0).ok_or(DecapOutcome::Malformed)?;
+    let ethernet = frame.ethernet().ok_or(DecapOutcome::Malformed)?;
     let (addresses, announced) = (ethernet.addresses(), ethernet.ethertype());
     // Whatever stands there if there are fewer tags: it is not used then.
     let [outer, customer] = [Ethernet::LEN, ONE_TAG].map(|at| frame.view::<Tag>(at).copied());
@@ -197,9 +197,7 @@ fn strip(frame: &mut Frame, link: &Link, inner: &Inner) -> Result<(), DecapOutco
         }
         _ => {}
     }
-    let ethernet = frame
-        .view_mut::<Ethernet>(0)
-        .ok_or(DecapOutcome::Malformed)?;
+    let ethernet = frame.ethernet_mut().ok_or(DecapOutcome::Malformed)?;
     ethernet.set_addresses(addresses);
     ethernet.set_ethertype(if link.network == Ethernet::LEN {
         inside

@@ -37,7 +37,7 @@ pub fn emit(frame: &mut Frame, link: &Link, next_hop: &NextHop) -> Result<u32, O
     if !keeps_tags && (is_tagged || vlan != Vlan::NONE) {
         retag(frame, link, vlan)?;
     }
-    let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
+    let ethernet = frame.ethernet_mut().ok_or(Outcome::Truncated)?;
     ethernet.set_addresses(next_hop.addresses);
     Ok(action)
 }
@@ -70,7 +70,7 @@ fn retag(frame: &mut Frame, link: &Link, vlan: Vlan) -> Result<(), Outcome> {
         TAGGED
     };
     frame.move_network(link.network, network)?;
-    let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
+    let ethernet = frame.ethernet_mut().ok_or(Outcome::Truncated)?;
     if vlan == Vlan::NONE {
         ethernet.set_ethertype(inside);
         return Ok(());

@@ -52,14 +52,16 @@ pub fn forward(frame: &mut Frame) -> Result<Sent, Outcome> {
 
 #[inline(always)]
 fn packet<F: Ip>(frame: &mut Frame, link: &Link) -> Result<Sent, Outcome> {
-    let destination = parse::destination::<F>(frame, link.network)?;
     let outcome = match parse::packet::<F>(frame, link.network) {
         Ok(packet) => match classify::classify::<F>(&packet.flow) {
             Ok(Class::Request(vip)) => return request(frame, link, &packet, vip),
             Ok(Class::Reply(reply)) => return backends_reply(frame, link, &packet, &reply),
             Err(outcome) => outcome,
         },
-        Err(outcome) => classify::unbalanced::<F>(destination, outcome),
+        Err(outcome) => {
+            let destination = parse::destination::<F>(frame, link.network)?;
+            classify::unbalanced::<F>(destination, outcome)
+        }
     };
     if outcome != Outcome::NotVip {
         guard::blocklist::<F>(parse::source::<F>(frame, link.network)?)?;
@@ -91,7 +93,7 @@ fn request<F: Ip>(
     packet: &Packet<F>,
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
-    let source = parse::source::<F>(frame, packet.network)?;
+    let source = packet.sender;
     guard::blocklist::<F>(source)?;
     guard::source::<F>(source, packet.flow.destination)?;
     guard::rate::<F>(source, vip)?;

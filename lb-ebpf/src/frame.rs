@@ -24,12 +24,12 @@ use crate::wire::ethernet::{Ethernet, Tag};
 /// Alignment 1, no padding, every bit pattern valid. The alignment is asserted where a view is made.
 pub unsafe trait View {}
 
-// SAFETY: `repr(C)` structs of byte arrays and integers of one byte; alignment is asserted in `offset`.
+// SAFETY: `repr(C)` structs of byte arrays and integers of one byte; alignment is asserted in `checked`.
 unsafe impl View for network_types::ip::Ipv4Hdr {}
 // SAFETY: as above.
 unsafe impl View for network_types::ip::Ipv6Hdr {}
 // SAFETY: as above.
-unsafe impl View for network_types::tcp::TcpHdr {}
+unsafe impl View for crate::wire::tcp::Tcp {}
 // SAFETY: as above.
 unsafe impl View for network_types::udp::UdpHdr {}
 // SAFETY: bytes.
@@ -56,6 +56,8 @@ unsafe impl View for crate::wire::quic::LongHeader {}
 unsafe impl View for crate::wire::sctp::Sctp {}
 // SAFETY: as above; one view after another, both of alignment 1.
 unsafe impl<Header: View> View for crate::wire::icmp::Error<Header> {}
+// SAFETY: as above.
+unsafe impl<Header: View> View for crate::wire::ethernet::Announced<Header> {}
 
 /// Headers begin within so many bytes: two tags, an IPv6 header and eight of the longest extension headers.
 /// A bound that the verifier can see; frames that go beyond it are treated as truncated.
@@ -88,7 +90,7 @@ const fn bounded(offset: usize) -> usize {
     offset
 }
 
-/// `number`, below 2^16, as a value of which the verifier knows no more than that: mixed with `unknown`, of which it knows
+/// `number`, at most `MASK`, which is all ones, as a value of which the verifier knows no more than that: mixed with `unknown`, of which it knows
 /// nothing, and parted from it again. The compiler must not see that nothing is changed.
 ///
 /// The verifier follows every way to a number with a value or range of its own, and what comes after is verified once for
@@ -96,17 +98,20 @@ const fn bounded(offset: usize) -> usize {
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
 #[must_use]
-pub fn without_history(mut number: u64, unknown: u64) -> u64 {
-    // SAFETY: three instructions on one register. Twice the same exclusive or changes nothing, nor does the mask.
+pub fn without_history<const MASK: u32>(mut number: u64, unknown: u64) -> u64 {
+    // SAFETY: three instructions on one register. Twice the same exclusive or changes nothing, nor does the mask. What
+    // the compiler is told afterwards is what the mask does.
     unsafe {
         core::arch::asm!(
             "{number} ^= {unknown}",
             "{number} ^= {unknown}",
-            "{number} &= 0xffff",
+            "{number} &= {MASK}",
             number = inout(reg) number,
             unknown = in(reg) unknown,
+            MASK = const MASK,
             options(pure, nomem, nostack)
         );
+        core::hint::assert_unchecked(number <= MASK as u64);
     }
     number
 }
@@ -115,7 +120,7 @@ pub fn without_history(mut number: u64, unknown: u64) -> u64 {
 #[cfg(not(target_arch = "bpf"))]
 #[inline(always)]
 #[must_use]
-pub const fn without_history(number: u64, _unknown: u64) -> u64 {
+pub const fn without_history<const MASK: u32>(number: u64, _unknown: u64) -> u64 {
     number
 }
 
@@ -216,33 +221,59 @@ impl Frame {
         }
     }
 
-    /// `offset`, below 2^16, as a number [without a history](without_history): where a chain of headers ends, all ways
-    /// through it go on as one.
+    /// `offset`, at most `MASK`, as a number [without a history](without_history): where a chain of headers ends, all
+    /// ways through it go on as one.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
-    pub fn forget_range(&self, offset: usize) -> usize {
-        without_history(offset as u64, self.first_buffer() as u64) as usize
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "64 bits wide, as the target's words are"
+    )]
+    pub fn forget_range<const MASK: u32>(&self, offset: usize) -> usize {
+        without_history::<MASK>(offset as u64, self.first_buffer() as u64) as usize
     }
 
     #[inline(always)]
     fn pointer<T: View>(&self, offset: usize) -> Option<*mut T> {
-        const { assert!(align_of::<T>() == 1) };
         if offset > MAX_OFFSET {
             return None;
         }
-        let start = self.start() + bounded(offset);
+        self.checked(self.start() + bounded(offset))
+    }
+
+    /// A pointer to `start`, if the frame does not end before all of `T`.
+    #[inline(always)]
+    fn checked<T: View>(&self, start: usize) -> Option<*mut T> {
+        const { assert!(align_of::<T>() == 1) };
         if start + size_of::<T>() > self.end() {
             return None;
         }
         Some(start as *mut T)
     }
 
+    /// The Ethernet header; `None` if the frame ends before it does.
+    #[inline(always)]
+    #[must_use]
+    pub fn ethernet(&self) -> Option<&Ethernet> {
+        // SAFETY: as in `view`.
+        self.checked(self.start())
+            .map(|pointer| unsafe { &*pointer })
+    }
+
+    /// The Ethernet header, for writing.
+    #[inline(always)]
+    #[must_use]
+    pub fn ethernet_mut(&mut self) -> Option<&mut Ethernet> {
+        // SAFETY: as in `view_mut`.
+        self.checked(self.start())
+            .map(|pointer| unsafe { &mut *pointer })
+    }
+
     /// The header at `offset` bytes from the start; `None` if the frame ends before it does.
     #[inline(always)]
     #[must_use]
     pub fn view<T: View>(&self, offset: usize) -> Option<&T> {
-        // SAFETY: `pointer` has checked that all of `T` lies within the frame; `T: View` is valid at any
+        // SAFETY: `checked` has checked that all of `T` lies within the frame; `T: View` is valid at any
         // address and for any bytes; the lifetime is that of the borrow, which ends before a resize.
         self.pointer(offset).map(|pointer| unsafe { &*pointer })
     }

@@ -98,6 +98,8 @@ impl Part {
 pub struct Packet<F: Family> {
     /// The 5-tuple; of an ICMP error, that of the flow it is about, in the error's direction.
     pub flow: FlowKey<F::Address>,
+    /// The packet's own source: that of the flow, but in an ICMP error.
+    pub sender: F::Address,
     /// TTL or hop limit.
     pub hop_limit: u64,
     /// What it says of its sender's end of the flow.
@@ -168,7 +170,7 @@ impl Standing {
     #[inline(always)]
     #[must_use]
     pub fn without_history(self, hash: FlowHash) -> Self {
-        Self(without_history(self.0, hash.0))
+        Self(without_history::<0xffff>(self.0, hash.0))
     }
 
     /// Whether it was remembered where it goes before this packet.

@@ -36,8 +36,8 @@ pub fn select<F: Ip>(vip: &Vip, packet: &Packet<F>, named: Server) -> Result<Cho
     // All that comes after is verified once, not once for each way to a backend.
     Ok(Choice {
         standing: choice.standing.without_history(hash),
-        client: without_history(choice.client, hash.0),
-        source_port: without_history(choice.source_port, hash.0),
+        client: without_history::<0xffff>(choice.client, hash.0),
+        source_port: without_history::<0xffff>(choice.source_port, hash.0),
         ..choice
     })
 }

@@ -127,7 +127,7 @@ impl Ip for V6 {
         Ok(Network {
             hop_limit: u64::from(header.hop_limit),
             protocol: u64::from(protocol),
-            payload: frame.forget_range(payload),
+            payload: frame.forget_range::<0xffff>(payload),
             end,
             part,
         })

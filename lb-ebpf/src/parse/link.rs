@@ -11,6 +11,10 @@ use crate::{
 /// Tags that are walked over: a provider's and a customer's (IEEE 802.1ad).
 const MAX_TAGS: usize = 2;
 
+/// All ones: IP headers begin before.
+const MAX_LINK: u32 = 0x1f;
+const _: () = assert!(Ethernet::LEN + MAX_TAGS * Tag::LEN <= MAX_LINK as usize);
+
 const fn is_tag(ethertype: Be16) -> bool {
     ethertype.raw() == VLAN.raw() || ethertype.raw() == PROVIDER_VLAN.raw()
 }
@@ -21,7 +25,7 @@ const fn is_tag(ethertype: Be16) -> bool {
 /// [`Outcome::NotIp`] for anything but IP; [`Outcome::GroupAddressed`] for multicast and broadcast.
 #[inline(always)]
 pub fn link(frame: &Frame) -> Result<Link, Outcome> {
-    let ethernet = frame.view::<Ethernet>(0).ok_or(Outcome::NotIp)?;
+    let ethernet = frame.ethernet().ok_or(Outcome::NotIp)?;
     if ethernet.is_group_addressed() {
         return Err(Outcome::GroupAddressed);
     }
@@ -43,7 +47,7 @@ pub fn link(frame: &Frame) -> Result<Link, Outcome> {
         _ => return Err(Outcome::NotIp),
     };
     Ok(Link {
-        network: frame.forget_range(network),
+        network: frame.forget_range::<MAX_LINK>(network),
         version,
     })
 }

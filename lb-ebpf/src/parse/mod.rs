@@ -32,7 +32,7 @@ pub fn destination<F: Ip>(frame: &Frame, offset: usize) -> Result<F::Address, Ou
     frame.view(offset).map(F::destination).ok_or(Outcome::NotIp)
 }
 
-/// The source of the IP packet at `offset`, which is not that of its flow in an ICMP error.
+/// The source of the IP packet at `offset`.
 ///
 /// # Errors
 /// [`Outcome::Truncated`], never after [`packet`].
@@ -81,6 +81,7 @@ pub fn packet<F: Ip>(frame: &Frame, offset: usize) -> Result<Packet<F>, Outcome>
             destination_port: transport.destination,
             protocol: network.protocol as u32,
         },
+        sender: F::source(header),
         hop_limit: network.hop_limit,
         signal: transport.signal,
         network: offset,
@@ -113,6 +114,7 @@ fn later<F: Ip>(
             destination_port: known.destination_port,
             protocol: known.protocol,
         },
+        sender: source,
         hop_limit: network.hop_limit,
         signal: Signal::NOTHING,
         network: offset,

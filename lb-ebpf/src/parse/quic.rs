@@ -60,7 +60,7 @@ pub fn server_id<F: Ip>(frame: &Frame, packet: &Packet<F>, vip: &Vip) -> Option<
     }
     // The server id with what stands before it, 42 bytes at least, so that all views are of one size. Else the compiler
     // would see that the view ends where the id does, and check another pointer than it reads by.
-    let begin = frame.forget_range(rest + length as usize - 16);
+    let begin = frame.forget_range::<0xffff>(rest + length as usize - 16);
     let bytes = frame.view::<[u8; 16]>(begin)?;
     Some(ServerIdKey::ending(vip.service, length, bytes))
 }

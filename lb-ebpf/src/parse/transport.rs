@@ -2,12 +2,12 @@
 //! flow.
 
 use lb_common::{be::Be16, outcome::Outcome, progress::Signal};
-use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
+use network_types::{ip::IpProto, udp::UdpHdr};
 
 use crate::{
     frame::Frame,
     packet::{Network, Part},
-    wire::sctp::Sctp,
+    wire::{sctp::Sctp, tcp::Tcp},
 };
 
 /// What a transport header tells.
@@ -36,21 +36,18 @@ pub(super) fn transport(frame: &Frame, network: &Network) -> Result<Ports, Outco
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "five bits")]
 fn tcp(frame: &Frame, offset: usize, end: usize) -> Result<Ports, Outcome> {
-    let header = frame.view::<TcpHdr>(offset).ok_or(Outcome::Truncated)?;
-    if offset + size_of::<TcpHdr>() > end {
+    let header = frame.view::<Tcp>(offset).ok_or(Outcome::Truncated)?;
+    if offset + size_of::<Tcp>() > end {
         return Err(Outcome::Truncated);
     }
-    let header_len = usize::from(header.doff()) * 4;
-    if header_len < size_of::<TcpHdr>() || offset + header_len > end {
+    if header.header_len() < size_of::<Tcp>() || offset + header.header_len() > end {
         return Err(Outcome::Malformed);
     }
-    let control = header.fin() | header.syn() << 1 | header.rst() << 2 | header.ack() << 4;
     Ok(Ports {
         source: Be16::from_bytes(header.source),
-        destination: Be16::from_bytes(header.dest),
-        signal: Signal::of_tcp(control as u8),
+        destination: Be16::from_bytes(header.destination),
+        signal: Signal::of_tcp(header.control),
     })
 }
 

@@ -6,7 +6,7 @@ use lb_common::{be::Be16, outcome::Outcome};
 use crate::{
     frame::Frame,
     ip::{HOP_LIMIT, Ip},
-    wire::{checksum::Change, ethernet::Ethernet, icmp::Icmp},
+    wire::{checksum::Change, icmp::Icmp},
 };
 
 /// An echo request.
@@ -52,7 +52,7 @@ pub fn echo<F: Ip>(
     network: usize,
     request: &EchoRequest<F>,
 ) -> Result<u32, Outcome> {
-    let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
+    let ethernet = frame.ethernet_mut().ok_or(Outcome::Truncated)?;
     ethernet.set_addresses(ethernet.back());
     let header = frame
         .view_mut::<F::Header>(network)

@@ -99,7 +99,7 @@ pub fn error<F: Ip>(
 fn move_link(frame: &mut Frame, link: &Link, from: usize) -> Result<(), Outcome> {
     let old = frame.view::<Ethernet>(from).ok_or(Outcome::Truncated)?;
     let (addresses, ethertype) = (old.back(), old.ethertype());
-    let ethernet = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
+    let ethernet = frame.ethernet_mut().ok_or(Outcome::Truncated)?;
     ethernet.set_addresses(addresses);
     ethernet.set_ethertype(ethertype);
     frame.move_tags(link.network, from)

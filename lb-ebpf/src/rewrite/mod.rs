@@ -35,7 +35,11 @@ pub fn request<F: Ip>(
     hash: FlowHash,
 ) -> Result<Link, Outcome> {
     // A tunnel forwards as a router does before it encapsulates (RFC 2003 section 3.1).
-    decrement_hop_limit(frame, packet)?;
+    let header = frame
+        .view_mut::<F::Header>(packet.network)
+        .ok_or(Outcome::Truncated)?;
+    F::decrement_hop_limit(header);
+    let inherited = F::inherited(header);
     let shim = match backend.mode {
         Mode::L2 => return Ok(*link),
         Mode::IPIP => Shim::None,
@@ -43,8 +47,12 @@ pub fn request<F: Ip>(
         _ => return Err(Outcome::UnsupportedMode),
     };
     match backend.version {
-        V4::VERSION => tunnel::encapsulate::<F, V4>(frame, link, packet, backend, hash, shim),
-        V6::VERSION => tunnel::encapsulate::<F, V6>(frame, link, packet, backend, hash, shim),
+        V4::VERSION => {
+            tunnel::encapsulate::<F, V4>(frame, link, packet, inherited, backend, hash, shim)
+        }
+        V6::VERSION => {
+            tunnel::encapsulate::<F, V6>(frame, link, packet, inherited, backend, hash, shim)
+        }
         _ => Err(Outcome::UnsupportedMode),
     }
 }

@@ -1,10 +1,15 @@
 //! Network address and port translation (RFC 3022): of one end or of both.
 
 use lb_common::{flow::FlowKey, outcome::Outcome};
-use network_types::{ip::IpProto, tcp::TcpHdr, udp::UdpHdr};
+use network_types::{ip::IpProto, udp::UdpHdr};
 
 use super::quote;
-use crate::{frame::Frame, ip::Ip, packet::Packet, wire::checksum::Change};
+use crate::{
+    frame::Frame,
+    ip::Ip,
+    packet::Packet,
+    wire::{checksum::Change, tcp::Tcp},
+};
 
 /// Makes `to` of the packet's 5-tuple, whose protocol stays, and mends the checksums that cover it. Of an ICMP error,
 /// the 5-tuple is that of the flow it is about.
@@ -32,10 +37,10 @@ pub(super) fn translate<F: Ip>(
     }
     if to.protocol == IpProto::Tcp as u32 {
         let tcp = frame
-            .view_mut::<TcpHdr>(packet.transport)
+            .view_mut::<Tcp>(packet.transport)
             .ok_or(Outcome::Truncated)?;
         tcp.source = to.source_port.to_bytes();
-        tcp.dest = to.destination_port.to_bytes();
+        tcp.destination = to.destination_port.to_bytes();
         tcp.check = change.apply(tcp.check);
     } else {
         let udp = frame

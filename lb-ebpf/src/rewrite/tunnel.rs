@@ -11,8 +11,8 @@ use crate::{
     frame::Frame,
     ip::Ip,
     maps,
-    packet::{Link, NewHeader, Packet},
-    wire::ethernet::{EtherTypeField, Ethernet},
+    packet::{Inherited, Link, NewHeader, Packet},
+    wire::ethernet::{Announced, EtherTypeField, Ethernet},
 };
 
 /// What stands between the outer and the packet's own header.
@@ -45,20 +45,17 @@ pub(super) fn encapsulate<F: Ip, O: Ip>(
     frame: &mut Frame,
     link: &Link,
     packet: &Packet<F>,
+    inherited: Inherited,
     backend: &Backend,
     hash: FlowHash,
     shim: Shim,
 ) -> Result<Link, Outcome> {
     let shim_len = shim.len();
-    let inherited = frame
-        .view(packet.network)
-        .map(F::inherited)
-        .ok_or(Outcome::Truncated)?;
     // Padding of short frames ends with the link it was for.
     frame.trim(packet.end)?;
     let room = size_of::<O::Header>() + shim_len;
     frame.grow(room)?;
-    link_header(frame, link, room, O::LINK.ethertype())?;
+    move_tags(frame, link, room)?;
     let payload_len = shim_len + packet.len();
     // Addresses are read now, not before the resize: they would be kept on the stack meanwhile.
     let outer = NewHeader {
@@ -72,10 +69,11 @@ pub(super) fn encapsulate<F: Ip, O: Ip>(
         source: O::source_towards(backend, hash),
         destination: O::backend_address(backend),
     };
-    let header = frame
-        .view_mut::<O::Header>(link.network)
+    let head = frame
+        .view_mut::<Announced<O::Header>>(link.network - EtherTypeField::LEN)
         .ok_or(Outcome::Truncated)?;
-    O::write(header, &outer);
+    head.ethertype.set(O::LINK.ethertype());
+    O::write(&mut head.header, &outer);
     if shim == Shim::Gue {
         let udp = frame
             .view_mut::<UdpHdr>(link.network + size_of::<O::Header>())
@@ -88,26 +86,16 @@ pub(super) fn encapsulate<F: Ip, O: Ip>(
     })
 }
 
-/// Moves the VLAN tags `room` bytes towards the front, and announces the outer header after them; `emit` writes
-/// the MAC addresses.
+/// Moves the VLAN tags `room` bytes towards the front; what they announce, and the MAC addresses, are still to be written.
 #[inline(always)]
-fn link_header(
-    frame: &mut Frame,
-    link: &Link,
-    room: usize,
-    ethertype: Be16,
-) -> Result<(), Outcome> {
+fn move_tags(frame: &mut Frame, link: &Link, room: usize) -> Result<(), Outcome> {
     if link.network > Ethernet::LEN {
         let old = frame.view::<Ethernet>(room).ok_or(Outcome::Truncated)?;
         let outermost = old.ethertype();
-        let new = frame.view_mut::<Ethernet>(0).ok_or(Outcome::Truncated)?;
+        let new = frame.ethernet_mut().ok_or(Outcome::Truncated)?;
         new.set_ethertype(outermost);
         frame.move_tags(link.network, room)?;
     }
-    frame
-        .view_mut::<EtherTypeField>(link.network - EtherTypeField::LEN)
-        .ok_or(Outcome::Truncated)?
-        .set(ethertype);
     Ok(())
 }
 

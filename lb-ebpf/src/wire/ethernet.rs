@@ -117,6 +117,16 @@ impl EtherTypeField {
     }
 }
 
+/// A header after the ethertype that announces it. One view of both costs one check.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Announced<Header> {
+    /// The link header's last field.
+    pub ethertype: EtherTypeField,
+    /// What it announces.
+    pub header: Header,
+}
+
 /// A VLAN tag after its own ethertype: 4 bytes.
 #[derive(Clone, Copy)]
 #[repr(C)]
