@@ -93,7 +93,8 @@ fn request<F: Ip>(
     packet: &Packet<F>,
     vip: &Vip,
 ) -> Result<Sent, Outcome> {
-    let source = packet.sender;
+    // Read once more: kept beside the source of the flow, it would cost more than this view.
+    let source = parse::source::<F>(frame, packet.network)?;
     guard::blocklist::<F>(source)?;
     guard::source::<F>(source, packet.flow.destination)?;
     guard::rate::<F>(source, vip)?;

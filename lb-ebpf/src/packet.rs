@@ -98,8 +98,6 @@ impl Part {
 pub struct Packet<F: Family> {
     /// The 5-tuple; of an ICMP error, that of the flow it is about, in the error's direction.
     pub flow: FlowKey<F::Address>,
-    /// The packet's own source: that of the flow, but in an ICMP error.
-    pub sender: F::Address,
     /// TTL or hop limit.
     pub hop_limit: u64,
     /// What it says of its sender's end of the flow.

@@ -75,7 +75,6 @@ pub(super) fn error<F: Ip>(
             destination_port: Be16::from_bytes(ports.src),
             protocol: quoted.protocol as u32,
         },
-        sender: F::source(header),
         hop_limit: network.hop_limit,
         signal: Signal::NOTHING,
         network: offset,
