@@ -35,7 +35,8 @@ use wrapper::{Variety, Wrapper};
 pub struct Effort {
     /// Runs of each of the two; of a fourth as many where a run is long.
     pub runs: u32,
-    /// Packets of a run, at least; as many as there are flows if these are more, so that each run sees all of them.
+    /// Packets of a run, at least; as many as there are flows if these are more, so that each run sees all of them, but
+    /// no more than a million.
     pub packets: u32,
 }
 
@@ -55,9 +56,8 @@ impl Effort {
     fn of(self, flows: u32) -> (u32, u32) {
         /// From so many packets on a run is long.
         const LONG: u32 = 1 << 20;
-        // Of a flood, any part is like any other.
-        let flows = if flows == Scenario::FLOOD { 1 } else { flows };
-        let packets = self.packets.max(flows);
+        // Of a flood, any part is like any other; but in a short one, memory is as cold as what ran before has left it.
+        let packets = self.packets.max(flows.min(LONG));
         let runs = if packets < LONG {
             self.runs
         } else {

@@ -252,7 +252,7 @@ fn rows(family: Family) -> Vec<Scenario> {
         data(MILLION).always(),
         data(MANY).services(16),
         data(MANY).services(256),
-        // What of that is the size of tables: 1 MiB for all services, not 64.
+        // With the tables that services of ten backends have unless they are told otherwise: 1 MiB in all, not 64.
         data(MANY).services(256).slots(1_021),
         data(ONE).backends(1_000),
         data(MILLION).backends(1_000),

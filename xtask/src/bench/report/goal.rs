@@ -13,7 +13,7 @@ pub(super) struct Goal {
 }
 
 /// All goals.
-pub(super) const GOALS: [Goal; 14] = [
+pub(super) const GOALS: [Goal; 15] = [
     Goal {
         what: "v4 TCP data, IPIP, 1 flow, by the floor's time",
         wanted: "<= 1.6 x",
@@ -57,7 +57,14 @@ pub(super) const GOALS: [Goal; 14] = [
         figure: |all| v6_by_v4(all, "udp/gue/1/1/on-demand"),
     },
     Goal {
-        what: "256 services x 64 k flows",
+        what: "256 services x 64 k flows, tables as `auto` makes them",
+        wanted: "<= 3 x",
+        at_most: 3.0,
+        unit: "x",
+        figure: |all| ratio(all, "v4/tcp-data/ipip/64k/256/on-demand/1021-slots"),
+    },
+    Goal {
+        what: "256 services x 64 k flows, tables of 65,537 slots",
         wanted: "<= 3 x",
         at_most: 3.0,
         unit: "x",
