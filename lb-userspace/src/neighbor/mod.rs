@@ -11,6 +11,7 @@ use std::{
 
 use lb_common::vlan::Vlan;
 
+mod doubts;
 mod handle;
 mod kernel;
 pub mod link;

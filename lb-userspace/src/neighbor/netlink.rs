@@ -45,7 +45,9 @@ impl Netlink {
     pub(super) fn open() -> Result<Self, NeighborError> {
         let (connection, netlink) = Self::connect()?;
         // Ends with the handle.
-        tokio::spawn(connection);
+        let _task = tokio::spawn(connection);
+        #[cfg(test)]
+        LAST_OPENED.set(Some(_task.abort_handle()));
         Ok(netlink)
     }
 
@@ -371,6 +373,9 @@ fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
 std::thread_local! {
     /// How often routes were asked for on this thread: each test has its own.
     pub(super) static ROUTES_ASKED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// Ends the task of the socket for questions that was last opened on this thread.
+    pub(super) static LAST_OPENED: std::cell::Cell<Option<tokio::task::AbortHandle>> =
+        const { std::cell::Cell::new(None) };
 }
 
 #[cfg(test)]
