@@ -300,9 +300,12 @@ fn route(message: &RouteMessage) -> Route {
     let mut egress = None;
     let mut gateway = None;
     let mut source = None;
+    let mut is_encapsulated = false;
     for attribute in &message.attributes {
         if let RouteAttribute::Oif(index) = attribute {
             egress = Some(*index);
+        } else if let RouteAttribute::EncapType(_) = attribute {
+            is_encapsulated = true;
         } else if let RouteAttribute::Gateway(RouteAddress::Inet(address))
         | RouteAttribute::Via(RouteVia::Inet(address)) = attribute
         {
@@ -318,6 +321,9 @@ fn route(message: &RouteMessage) -> Route {
         }
     }
     match (message.header.kind, egress) {
+        (RouteType::Unicast, Some(interface)) if is_encapsulated => {
+            Route::Encapsulated { interface }
+        }
         (RouteType::Unicast, Some(interface)) => Route::Through {
             interface,
             gateway,

@@ -9,6 +9,7 @@ use super::{netlink::LAST_OPENED, *};
 
 mod changes;
 pub(super) mod network;
+mod routes;
 
 /// The kernel gives a silent neighbour up after three seconds, then it is asked for again.
 const DEADLINE: Duration = Duration::from_secs(20);
