@@ -45,9 +45,13 @@ impl Netlink {
     pub(super) fn open() -> Result<Self, NeighborError> {
         let (connection, netlink) = Self::connect()?;
         // Ends with the handle.
-        let _task = tokio::spawn(connection);
+        #[cfg_attr(
+            not(test),
+            expect(unused_variables, reason = "tests end it, to see what follows")
+        )]
+        let task = tokio::spawn(connection);
         #[cfg(test)]
-        LAST_OPENED.set(Some(_task.abort_handle()));
+        LAST_OPENED.set(Some(task.abort_handle()));
         Ok(netlink)
     }
 

@@ -17,7 +17,7 @@ pub(super) enum Route {
         gateway: Option<IpAddr>,
         source: Option<IpAddr>,
     },
-    /// Puts them into something else (`encap`: MPLS, SRv6, a tunnel's metadata) and sends that through an interface.
+    /// Puts them into something else (`encap`: MPLS, `SRv6`, a tunnel's metadata) and sends that through an interface.
     Encapsulated { interface: u32 },
     /// Keeps them: the address is its own.
     Local,

@@ -86,10 +86,12 @@ pub(super) fn whole_list(
     let mut is_interrupted = false;
     for message in messages {
         is_interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
-        match message.payload {
-            NetlinkPayload::InnerMessage(element) => list.push(element),
-            NetlinkPayload::Done(done) if done.code == 0 => has_end = true,
-            other => return Err(not_an_answer(action, &other)),
+        if let NetlinkPayload::InnerMessage(element) = message.payload {
+            list.push(element);
+        } else if matches!(&message.payload, NetlinkPayload::Done(done) if done.code == 0) {
+            has_end = true;
+        } else {
+            return Err(not_an_answer(action, &message.payload));
         }
     }
     if !has_end {
