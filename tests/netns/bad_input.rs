@@ -215,10 +215,15 @@ fn bad_values_are_refused_with_what_would_be_right() {
             "192.0.2.10:80",
             "192.0.2.10:0/tcp",
             "127.0.0.1:80/tcp",
+            "[fe80::10]:80/tcp",
             "x/tcp",
         ] {
             let refused = control.refused("service.add", &add(vip));
             assert_eq!(refused.code, INVALID_PARAMS, "{vip}: {refused:?}");
+        }
+        for (address, why) in [("[fe80::11]:80", "link-local"), ("224.0.0.1:80", "unicast")] {
+            let backend = json!({"service": "web", "address": address});
+            refuses(control, "backend.add", &backend, INVALID_PARAMS, &[why]);
         }
         let weight = json!({"service": "web", "address": "10.9.9.8:80", "weight": 0});
         refuses(control, "backend.add", &weight, INVALID_PARAMS, &["weight"]);

@@ -34,6 +34,7 @@ mod probes;
 mod quic;
 mod reload;
 mod restart;
+mod routes;
 mod saved;
 mod scene;
 mod sctp;

@@ -52,6 +52,7 @@ mod learning;
 mod notify;
 mod options;
 mod paths;
+mod patience;
 mod preflight;
 mod prepare;
 mod priority;

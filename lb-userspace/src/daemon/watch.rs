@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
-    time::Duration,
 };
 
 use tokio::{
@@ -11,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{core::Core, event::Event};
+use super::{core::Core, event::Event, patience::Patience};
 use crate::{
     dataplane::Dataplane,
     desired::Desired,
@@ -20,9 +19,6 @@ use crate::{
     neighbor::Unresolved,
     plan::Serving,
 };
-
-/// How long a change waits for the next hops of new backends to be found.
-const NEXT_HOP_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Core {
     /// Backends that the data plane sends new flows to already: an earlier process found them healthy.
@@ -104,17 +100,29 @@ impl Core {
     }
 
     /// Waits until the resolver has an answer for the backends that are new, those that nobody wanted yet when `open` were
-    /// unanswered; but not for long: those that do not answer are left out of the tables until they do. Returns whether
-    /// next hops of others have changed meanwhile.
+    /// unanswered; but not for long (see [`Patience`]): those that do not answer are left out of the tables until they do.
+    /// Returns whether next hops of others have changed meanwhile.
     pub(super) async fn await_next_hops(&mut self, open: &BTreeSet<IpAddr>) -> bool {
-        let deadline = Instant::now() + NEXT_HOP_PATIENCE;
         let unanswered = self.edges.resolver.unanswered();
         let new: BTreeSet<IpAddr> = unanswered.difference(open).copied().collect();
+        let mut patience = Patience::new(new.len(), Instant::now());
+        let mut left = new.clone();
         let mut concerns_others = false;
-        while new.iter().any(|address| self.is_open(address)) {
+        loop {
+            left.retain(|address| self.is_open(address));
+            if left.is_empty() {
+                break;
+            }
+            let unanswered = self.edges.resolver.unanswered();
+            let is_unanswered = left.iter().any(|address| unanswered.contains(address));
+            let deadline = patience.until(is_unanswered);
             match timeout_at(deadline, self.edges.next_hop_updates.recv()).await {
                 Ok(Some(changes)) => {
                     concerns_others |= changes.destinations().any(|it| !new.contains(&it));
+                    let mut told = changes.changed.keys();
+                    if told.any(|address| self.edges.resolver.unanswered().contains(address)) {
+                        patience.heard(Instant::now());
+                    }
                     self.edges.resolver.take_over(changes, &mut self.next_hops);
                 }
                 Ok(None) | Err(_) => break,

@@ -67,6 +67,47 @@ fn addresses_that_no_host_can_have_are_refused() {
 }
 
 #[test]
+fn an_address_that_means_another_host_on_each_interface_is_refused_with_what_to_write() {
+    for vip in [
+        "[fe80::10]:80/tcp",
+        "[febf:ffff::1]:*/udp",
+        "[fe80::/64]:443/tcp",
+        "[fe90::/16]:443/tcp",
+    ] {
+        let error = vip.parse::<Vip>().unwrap_err().to_string();
+        assert!(error.contains("link-local"), "{vip}: {error}");
+    }
+    let error = Backend::parse_address("[fe80::11]:8080").unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("link-local"), "{error}");
+    // A zone is one interface's, here; the form of addresses with a name in it is not read at all.
+    let zone = Backend::parse_address("[fe80::11%2]:8080").unwrap_err();
+    assert!(zone.to_string().contains("link-local"), "{zone}");
+    assert!(Backend::parse_address("[fe80::11%eth0]:8080").is_err());
+    // The whole host has one 169.254.0.0/16, for the interface that has a route there.
+    for neighbours in ["[fec0::1]:80", "[fd00::1]:80", "169.254.7.7:80"] {
+        assert!(Backend::parse_address(neighbours).is_ok(), "{neighbours}");
+    }
+}
+
+#[test]
+fn a_backend_has_an_address_that_a_host_can_have() {
+    for text in [
+        "0.0.0.0:80",
+        "[::]:80",
+        "127.0.0.1:80",
+        "[::1]:80",
+        "224.0.0.1:80",
+        "[ff02::1]:80",
+        "255.255.255.255:80",
+        "[::ffff:192.0.2.1]:80",
+    ] {
+        let error = Backend::parse_address(text).unwrap_err().to_string();
+        assert!(error.contains("not a unicast address"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn a_prefix_of_all_bits_is_its_address() {
     for (text, meant) in [
         ("192.0.2.10/32:443/tcp", "192.0.2.10:443/tcp"),

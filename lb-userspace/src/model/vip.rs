@@ -212,7 +212,8 @@ fn port_0(text: &str) -> ParseError {
     ParseError::new(format!("port 0 in `{text}`: write a port from 1 to 65535"))
 }
 
-/// `address`, if it is one that a host can have. IPv4-mapped IPv6 addresses are refused: they never stand on the wire.
+/// `address`, if it is one that a host can have, whatever the interface. IPv4-mapped IPv6 addresses are refused: they
+/// never stand on the wire.
 fn unicast(address: IpAddr, text: &str) -> Result<IpAddr, ParseError> {
     let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
@@ -224,6 +225,12 @@ fn unicast(address: IpAddr, text: &str) -> Result<IpAddr, ParseError> {
     {
         return Err(ParseError::new(format!(
             "`{address}` in `{text}` is not a unicast address of a host on the network"
+        )));
+    }
+    // RFC 4007 section 6: without a zone it may be another host on each interface.
+    if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        return Err(ParseError::new(format!(
+            "`{address}` in `{text}` is a link-local address, which names a host on one interface only: write a global or a unique local address (fd00::/8)"
         )));
     }
     Ok(address)

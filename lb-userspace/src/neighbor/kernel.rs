@@ -29,10 +29,11 @@ pub(super) struct Kernel {
 impl Kernel {
     pub(super) fn open() -> Result<Self, NeighborError> {
         // Events first: nothing can change unseen after the first look.
-        let events = Events::listen(GROUPS)?;
+        let events = Events::listen(GROUPS)?.with_nexthops()?;
         let netlink = Netlink::open()?;
         Ok(Self { netlink, events })
     }
+
     /// All interfaces.
     pub(super) async fn links(&self) -> Result<Links, NeighborError> {
         let links = self.netlink.links().await?;

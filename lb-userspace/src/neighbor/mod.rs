@@ -11,6 +11,7 @@ use std::{
 
 use lb_common::vlan::Vlan;
 
+mod doubts;
 mod handle;
 mod kernel;
 pub mod link;
@@ -73,6 +74,11 @@ pub enum Unresolved {
     NoRoute,
     /// The address is this host's own.
     Local,
+    /// The route puts packets into something else first, which the program does not.
+    Encapsulated {
+        /// The name of the interface it leads to.
+        interface: String,
+    },
     /// The egress interface has no MAC address (a tunnel, loopback).
     NoEthernet {
         /// Its name.
@@ -104,6 +110,10 @@ impl fmt::Display for Unresolved {
         match self {
             Self::NoRoute => f.write_str("no route to it"),
             Self::Local => f.write_str("its address is this host's own"),
+            Self::Encapsulated { interface } => write!(
+                f,
+                "its route to {interface} encapsulates (encap), which only the kernel's own packets get: give it a route without"
+            ),
             Self::NoEthernet { interface } => write!(
                 f,
                 "its route leads to {interface}, which has no MAC address"

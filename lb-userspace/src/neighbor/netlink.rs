@@ -1,8 +1,7 @@
 //! The kernel's side of routes, links and neighbours: questions over a netlink socket.
 
-use std::{collections::BTreeSet, fmt, io, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, io, net::IpAddr};
 
-use futures::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage},
@@ -15,10 +14,7 @@ use netlink_packet_route::{
     },
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
-use rtnetlink::{
-    Error, Handle, RouteMessageBuilder,
-    packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
-};
+use rtnetlink::{Error, Handle, RouteMessageBuilder};
 use rustix::io::Errno;
 
 use super::{
@@ -27,12 +23,10 @@ use super::{
 };
 
 mod events;
+mod question;
 
+use self::question::ANSWER_TIMEOUT;
 pub(super) use events::{Change, Events};
-
-/// How long the kernel may take for one answer. It answers at once; this is for the case that an answer was
-/// lost or could not be read.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A socket for questions. Each answer is what the kernel holds at that moment.
 pub(super) struct Netlink {
@@ -49,11 +43,25 @@ impl Netlink {
     /// Opens a socket in the calling thread's network namespace; it stays there. Must be called within a
     /// Tokio runtime.
     pub(super) fn open() -> Result<Self, NeighborError> {
-        let (connection, handle, _no_events) =
-            rtnetlink::new_connection().map_err(NeighborError::Open)?;
+        let (connection, netlink) = Self::connect()?;
         // Ends with the handle.
-        tokio::spawn(connection);
-        Ok(Self { handle })
+        #[cfg_attr(
+            not(test),
+            expect(unused_variables, reason = "tests end it, to see what follows")
+        )]
+        let task = tokio::spawn(connection);
+        #[cfg(test)]
+        LAST_OPENED.set(Some(task.abort_handle()));
+        Ok(netlink)
+    }
+
+    /// The socket, and the task that serves it.
+    fn connect() -> Result<(impl Future<Output = ()> + Send + use<>, Self), NeighborError> {
+        let (mut connection, handle, _no_events) =
+            rtnetlink::new_connection().map_err(NeighborError::Open)?;
+        // A list without an end is one whose socket has failed.
+        connection.set_forward_done(true);
+        Ok((connection, Self { handle }))
     }
 
     /// For what is done once, elsewhere in this module.
@@ -63,30 +71,46 @@ impl Netlink {
 
     /// All interfaces, by index.
     pub(super) async fn links(&self) -> Result<Vec<Link>, NeighborError> {
-        let request = self
-            .handle
-            .link()
-            .get()
-            .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
-        let messages = all("list the interfaces", request.execute()).await?;
-        let mut links: Vec<_> = messages.iter().map(link).collect();
+        let mut wanted = LinkMessage::default();
+        let filter = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+        wanted.attributes.push(filter);
+        let question = RouteNetlinkMessage::GetLink(wanted);
+        let mut links = Vec::new();
+        for message in self.list("list the interfaces", question).await? {
+            if let RouteNetlinkMessage::NewLink(message) = message {
+                links.push(link(&message));
+            }
+        }
         links.sort_by_key(|link| link.index);
         Ok(links)
     }
 
     /// The addresses of all interfaces: where they end here, not the far end of a point-to-point link.
     pub(super) async fn addresses(&self) -> Result<BTreeSet<IpAddr>, NeighborError> {
-        let request = self.handle.address().get();
-        let messages = all("list the addresses", request.execute()).await?;
-        Ok(messages.iter().filter_map(address).collect())
+        let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let mut addresses = BTreeSet::new();
+        for message in self.list("list the addresses", question).await? {
+            if let RouteNetlinkMessage::NewAddress(message) = message {
+                addresses.extend(address(&message));
+            }
+        }
+        Ok(addresses)
     }
 
-    /// The neighbours whose MAC addresses are known, of both IP versions.
+    /// The neighbours whose MAC addresses are known, of both IP versions. Some may be missing: the kernel does not tell
+    /// when others come or go meanwhile.
     pub(super) async fn neighbors(&self) -> Result<Neighbors, NeighborError> {
-        let request = self.handle.neighbours().get();
-        let messages = all("list the neighbours", request.execute()).await?;
-        let known = |message| Some((neighbor_key(message)?, neighbor(message)?));
-        Ok(messages.iter().filter_map(known).collect())
+        let question = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+        let mut neighbors = Neighbors::new();
+        for message in self.list("list the neighbours", question).await? {
+            if let RouteNetlinkMessage::NewNeighbour(message) = message
+                && let Some(key) = neighbor_key(&message)
+                && let Some(neighbor) = neighbor(&message)
+            {
+                neighbors.insert(key, neighbor);
+            }
+        }
+        Ok(neighbors)
     }
 
     /// One neighbour, if its MAC address is known: listing all takes as long as there are neighbours.
@@ -104,24 +128,10 @@ impl Netlink {
         wanted.header.ifindex = interface;
         let destination = NeighbourAttribute::Destination(destination);
         wanted.attributes.push(destination);
-        // Without the flag that rtnetlink sets always, with which the kernel lists all.
-        let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetNeighbour(wanted));
-        request.header.flags = NLM_F_REQUEST;
-        let answers = self.handle.clone().request(request);
-        let answers = answers.map_err(|error| no_answer(action.as_str(), error))?;
-        let answers = answers.map(|answer| {
-            if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(message)) =
-                answer.payload
-            {
-                Ok(message)
-            } else if let NetlinkPayload::Error(error) = answer.payload {
-                Err(Error::NetlinkError(error))
-            } else {
-                Err(Error::UnexpectedMessage(answer))
-            }
-        });
-        match all(action, answers).await {
-            Ok(messages) => Ok(messages.first().and_then(neighbor)),
+        let question = RouteNetlinkMessage::GetNeighbour(wanted);
+        match self.one(&action, question).await {
+            Ok(RouteNetlinkMessage::NewNeighbour(message)) => Ok(neighbor(&message)),
+            Ok(other) => Err(no_answer(action, format!("it makes no sense: {other:?}"))),
             Err(NeighborError::Refused { source, .. }) if says_no_neighbor(&source) => Ok(None),
             Err(error) => Err(error),
         }
@@ -132,16 +142,15 @@ impl Netlink {
         #[cfg(test)]
         ROUTES_ASKED.set(ROUTES_ASKED.get() + 1);
         let prefix_length = if destination.is_ipv4() { 32 } else { 128 };
-        let action = || format!("ask for the route to {destination}");
-        let request = RouteMessageBuilder::<IpAddr>::new()
+        let action = format!("ask for the route to {destination}");
+        let wanted = RouteMessageBuilder::<IpAddr>::new()
             .destination_prefix(destination, prefix_length)
-            .map_err(|error| no_answer(action(), error))?
+            .map_err(|error| no_answer(&*action, error))?
             .build();
-        match all(action(), self.handle.route().get(request).execute()).await {
-            Ok(messages) => match messages.first() {
-                Some(message) => Ok(route(message)),
-                None => Err(no_answer(action(), "the answer is empty")),
-            },
+        let question = RouteNetlinkMessage::GetRoute(wanted);
+        match self.one(&action, question).await {
+            Ok(RouteNetlinkMessage::NewRoute(message)) => Ok(route(&message)),
+            Ok(other) => Err(no_answer(action, format!("it makes no sense: {other:?}"))),
             Err(NeighborError::Refused { source, .. }) if says_no_route(&source) => {
                 Ok(Route::Refused)
             }
@@ -165,21 +174,6 @@ impl Netlink {
             .await
             .map_err(|_| no_answer(action(), "no answer"))?
             .map_err(|error| refused(action(), error))
-    }
-}
-
-/// All messages of one answer.
-async fn all<T>(
-    action: impl Into<String>,
-    answer: impl Stream<Item = Result<T, Error>>,
-) -> Result<Vec<T>, NeighborError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer.try_collect()).await {
-        Ok(Ok(messages)) => Ok(messages),
-        Ok(Err(error)) => Err(refused(action.into(), error)),
-        Err(_) => Err(no_answer(
-            action.into(),
-            format!("no answer within {ANSWER_TIMEOUT:?}"),
-        )),
     }
 }
 
@@ -310,9 +304,12 @@ fn route(message: &RouteMessage) -> Route {
     let mut egress = None;
     let mut gateway = None;
     let mut source = None;
+    let mut is_encapsulated = false;
     for attribute in &message.attributes {
         if let RouteAttribute::Oif(index) = attribute {
             egress = Some(*index);
+        } else if let RouteAttribute::EncapType(_) = attribute {
+            is_encapsulated = true;
         } else if let RouteAttribute::Gateway(RouteAddress::Inet(address))
         | RouteAttribute::Via(RouteVia::Inet(address)) = attribute
         {
@@ -328,6 +325,9 @@ fn route(message: &RouteMessage) -> Route {
         }
     }
     match (message.header.kind, egress) {
+        (RouteType::Unicast, Some(interface)) if is_encapsulated => {
+            Route::Encapsulated { interface }
+        }
         (RouteType::Unicast, Some(interface)) => Route::Through {
             interface,
             gateway,
@@ -383,6 +383,9 @@ fn neighbor(message: &NeighbourMessage) -> Option<Neighbor> {
 std::thread_local! {
     /// How often routes were asked for on this thread: each test has its own.
     pub(super) static ROUTES_ASKED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// Ends the task of the socket for questions that was last opened on this thread.
+    pub(super) static LAST_OPENED: std::cell::Cell<Option<tokio::task::AbortHandle>> =
+        const { std::cell::Cell::new(None) };
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(super) enum Route {
         gateway: Option<IpAddr>,
         source: Option<IpAddr>,
     },
+    /// Puts them into something else (`encap`: MPLS, `SRv6`, a tunnel's metadata) and sends that through an interface.
+    Encapsulated { interface: u32 },
     /// Keeps them: the address is its own.
     Local,
     /// Sends them nowhere.
@@ -53,6 +55,11 @@ pub(super) fn resolve(
             gateway,
             source,
         } => (interface, gateway, source),
+        Route::Encapsulated { interface } => {
+            let link = links.get(&interface).ok_or(Unresolved::NoRoute)?;
+            let interface = link.name.clone();
+            return Err(Unresolved::Encapsulated { interface });
+        }
         Route::Local => return Err(Unresolved::Local),
         Route::Refused => return Err(Unresolved::NoRoute),
     };
@@ -95,7 +102,8 @@ pub(super) fn resolve(
 pub(super) fn way(destination: IpAddr, route: Route, links: &Links) -> Option<Way> {
     match route {
         Route::Local => Some(Way::Here),
-        Route::Refused => None,
+        // What no frame goes by contradicts no configuration.
+        Route::Refused | Route::Encapsulated { .. } => None,
         Route::Through {
             interface, gateway, ..
         } => Some(Way::By {
@@ -285,6 +293,13 @@ mod tests {
             ("10.9.0.2", through(GONE, None), Err(Unresolved::NoRoute)),
             ("10.0.0.1", Route::Local, Err(Unresolved::Local)),
             ("203.0.113.1", Route::Refused, Err(Unresolved::NoRoute)),
+            (
+                "192.0.2.1",
+                Route::Encapsulated { interface: LINK },
+                Err(Unresolved::Encapsulated {
+                    interface: "eth0".to_owned(),
+                }),
+            ),
         ] {
             assert_eq!(
                 resolve(ip(destination), route, &links(), &neighbors()),
@@ -308,6 +323,7 @@ mod tests {
             ("192.0.2.1", through(LINK, Some("10.0.0.3")), by(false)),
             ("10.0.0.1", Route::Local, Some(Way::Here)),
             ("203.0.113.1", Route::Refused, None),
+            ("192.0.2.1", Route::Encapsulated { interface: LINK }, None),
             ("10.9.0.2", through(GONE, None), None),
         ] {
             let found = way(ip(destination), route, &links());

@@ -4,23 +4,23 @@
 //! event was lost: next hops depend on rules, routes, links and neighbours at once, and the kernel is
 //! the only one who knows how. In between it looks at those destinations alone that are new, or whose
 //! neighbour has changed: that takes as long as there are of these, and waits for no look at everything.
+//!
+//! What cannot be asked stays as it was last known.
 
-use std::{collections::BTreeSet, mem, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
-    NeighborError, NextHopChanges, NextHops, ResolverHandle,
-    handle::Wishes,
-    kernel::Kernel,
-    needs::Needs,
-    netlink::Change,
-    resolve::{Links, NeighborKey, Neighbors, Route, neighbor_needed, resolve},
+    NeighborError, NextHopChanges, NextHops, ResolverHandle, doubts::Doubts, handle::Wishes,
+    kernel::Kernel, needs::Needs, netlink::Change,
 };
+
+mod looks;
 
 /// Changes that follow each other this closely are looked at together.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -39,7 +39,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const FEW: usize = 64;
 
 /// The same, of those that have no next hop yet: they do not wait for a look at everything, unless so many
-/// change at once that others would wait for them.
+/// change at once that others would wait for them. No more are looked at in one go, so that what has been found is told.
 const MANY: usize = 1_024;
 
 /// So many questions a look at everything asks before it sees to what must not wait: about a millisecond's.
@@ -56,14 +56,19 @@ pub struct Resolver {
     /// What is not wanted any more; nobody has been told yet.
     gone: BTreeSet<IpAddr>,
     needs: Needs,
-    /// Destinations that are to be looked at, whether or not everything is.
+    doubts: Doubts,
+    /// Destinations that have not been looked at since they are wanted: they come before all others.
+    new: BTreeSet<IpAddr>,
+    /// Others that are to be looked at, whether or not everything is.
     due: BTreeSet<IpAddr>,
     /// Those that have been looked at by themselves since a look at everything has its neighbours.
     ahead: BTreeSet<IpAddr>,
-    /// From when on those that are due and not new may be looked at.
+    /// From when on those that are due may be looked at.
     rested: Instant,
     /// Whether something has changed since the last look at everything that may matter to any destination.
     is_all_due: bool,
+    /// Whether the kernel could not be asked, and has not been asked about everything since.
+    is_failing: bool,
 }
 
 impl Resolver {
@@ -78,6 +83,12 @@ impl Resolver {
     /// The kernel gave no socket.
     pub fn spawn(updates: mpsc::Sender<NextHopChanges>) -> Result<ResolverHandle, NeighborError> {
         let kernel = Kernel::open()?;
+        let (handle, resolver) = Self::new(updates);
+        tokio::spawn(resolver.run(kernel));
+        Ok(handle)
+    }
+
+    fn new(updates: mpsc::Sender<NextHopChanges>) -> (ResolverHandle, Self) {
         let (handle, wishes) = ResolverHandle::new();
         let resolver = Self {
             wishes,
@@ -86,13 +97,15 @@ impl Resolver {
             sent: NextHops::new(),
             gone: BTreeSet::new(),
             needs: Needs::default(),
+            doubts: Doubts::default(),
+            new: BTreeSet::new(),
             due: BTreeSet::new(),
             ahead: BTreeSet::new(),
             rested: Instant::now(),
             is_all_due: false,
+            is_failing: false,
         };
-        tokio::spawn(resolver.run(kernel));
-        Ok(handle)
+        (handle, resolver)
     }
 
     /// Runs until nobody is left to tell what is wanted, or to hear of it.
@@ -100,7 +113,7 @@ impl Resolver {
         loop {
             match self.follow(&mut kernel).await {
                 Ok(()) => return,
-                Err(error) => warn!("next hops may be out of date: {error}; trying again"),
+                Err(error) => self.fail(&error),
             }
             // A socket that failed once is not trusted again.
             kernel = loop {
@@ -110,9 +123,18 @@ impl Resolver {
                 }
                 match Kernel::open() {
                     Ok(kernel) => break kernel,
-                    Err(error) => warn!("next hops may be out of date: {error}; trying again"),
+                    Err(error) => self.fail(&error),
                 }
             };
+        }
+    }
+
+    /// Says that the kernel cannot be asked: once until it can be.
+    fn fail(&mut self, error: &NeighborError) {
+        if std::mem::replace(&mut self.is_failing, true) {
+            debug!("next hops are still as they were last known: {error}");
+        } else {
+            warn!("next hops stay as they were last known: {error}; trying again until it works");
         }
     }
 
@@ -124,6 +146,9 @@ impl Resolver {
                 next_full = Instant::now();
             }
             tokio::select! {
+                // What is new comes first. Events come last: each of the others ends its turn by itself.
+                biased;
+                () = self.updates.closed() => return Ok(()),
                 wishes = self.wishes.recv() => match wishes {
                     Some(wishes) => {
                         self.take(wishes);
@@ -131,16 +156,12 @@ impl Resolver {
                     }
                     None => return Ok(()),
                 },
-                () = self.updates.closed() => return Ok(()),
-                change = kernel.events.next() => {
-                    let was_due = self.is_all_due;
-                    self.note(change?);
-                    if self.is_all_due && !was_due {
-                        next_full = rest.max(Instant::now() + SETTLE);
-                    }
-                }
-                () = sleep_until(self.rested), if !self.due.is_empty() => {
+                // If most are due, everything is looked at below.
+                () = sleep_until(self.rested), if !self.due.is_empty() && !self.is_most_due() => {
                     self.look_at_due(kernel).await?;
+                }
+                () = self.doubts.ripe() => {
+                    self.due.extend(self.doubts.take_ripe(Instant::now()));
                 }
                 () = sleep_until(next_full) => {
                     let begin = Instant::now();
@@ -153,6 +174,13 @@ impl Resolver {
                         end + FULL_INTERVAL
                     };
                 }
+                change = kernel.events.next() => {
+                    let was_due = self.is_all_due;
+                    self.note(change?);
+                    if self.is_all_due && !was_due {
+                        next_full = rest.max(Instant::now() + SETTLE);
+                    }
+                }
             }
         }
     }
@@ -162,26 +190,25 @@ impl Resolver {
         for destination in wishes.added {
             self.wanted.insert(destination);
             self.gone.remove(&destination);
-            self.due.insert(destination);
+            self.new.insert(destination);
         }
         for destination in wishes.removed {
             self.wanted.remove(&destination);
+            self.new.remove(&destination);
             self.due.remove(&destination);
             self.needs.forget(destination);
+            self.doubts.forget(destination);
             // If it is wanted again, it is told again.
             self.sent.remove(&destination);
             self.gone.insert(destination);
         }
     }
 
-    /// The same for all that waits; whether there was any.
-    fn take_waiting(&mut self) -> bool {
-        let mut is_new = false;
+    /// The same for all that waits.
+    fn take_waiting(&mut self) {
         while let Ok(wishes) = self.wishes.try_recv() {
             self.take(wishes);
-            is_new = true;
         }
-        is_new
     }
 
     /// Takes note of what is to be looked at for an event.
@@ -198,7 +225,7 @@ impl Resolver {
             return;
         }
         for destination in by {
-            let is_found = self.sent.get(destination).is_some_and(Result::is_ok);
+            let is_found = is_found(&self.sent, destination);
             if self.due.len() < if is_found { FEW } else { MANY } {
                 self.due.insert(*destination);
             } else {
@@ -209,7 +236,7 @@ impl Resolver {
 
     /// Whether so many destinations are due by themselves that a look at everything costs little more.
     fn is_most_due(&self) -> bool {
-        self.due.len() > FEW.max(self.sent.len())
+        self.new.len() + self.due.len() > FEW.max(self.sent.len())
     }
 
     /// Waits until an update can be sent at once; false: nobody is left to hear of it. A slow receiver gets fewer
@@ -217,151 +244,12 @@ impl Resolver {
     async fn has_room(&self) -> bool {
         self.updates.reserve().await.is_ok()
     }
-
-    /// Looks at the destinations that are due by themselves, and at nothing that others alone depend on.
-    async fn look_at_due(&mut self, kernel: &Kernel) -> Result<(), NeighborError> {
-        if self.is_most_due() || !self.has_room().await {
-            return Ok(());
-        }
-        let begin = Instant::now();
-        self.take_waiting();
-        let mut routes = Vec::with_capacity(self.due.len());
-        for destination in mem::take(&mut self.due) {
-            routes.push((destination, kernel.netlink.route(destination).await?));
-        }
-        let links = match routes.as_slice() {
-            [] => Links::new(),
-            [..] => kernel.links().await?,
-        };
-        let neighbors = self.depend(&routes, &links);
-        let mut known = Neighbors::new();
-        for key in &neighbors {
-            let neighbor = kernel.netlink.neighbor(*key).await?;
-            known.extend(neighbor.map(|neighbor| (*key, neighbor)));
-        }
-        let news = self.news(&routes, &links, &known);
-        self.tell(news);
-        let destinations = routes.iter().map(|(destination, _)| *destination);
-        self.ahead.extend(destinations);
-        let silent = self.silent(neighbors, &known);
-        kernel.solicit(&silent).await;
-        let end = Instant::now();
-        self.rested = end + (end - begin) * REST_FACTOR;
-        Ok(())
-    }
-
-    /// Looks at all destinations. What must not wait is seen to meanwhile.
-    async fn look_at_all(&mut self, kernel: &mut Kernel) -> Result<(), NeighborError> {
-        let (neighbors, known) = loop {
-            if !self.has_room().await {
-                return Ok(());
-            }
-            // What changes from here on is told again.
-            kernel.events.drain();
-            self.is_all_due = false;
-            self.take_waiting();
-            self.due.clear();
-            // What is looked at by itself from here on is newer than this.
-            self.ahead.clear();
-            let destinations: Vec<_> = self.wanted.iter().copied().collect();
-            let mut routes = Vec::with_capacity(destinations.len());
-            for slice in destinations.chunks(SLICE) {
-                for destination in slice {
-                    routes.push((*destination, kernel.netlink.route(*destination).await?));
-                }
-                self.attend(kernel).await?;
-            }
-            let links = kernel.links().await?;
-            let known = kernel.netlink.neighbors().await?;
-            let mut neighbors = BTreeSet::new();
-            let mut news = NextHops::new();
-            for slice in routes.chunks(MANY) {
-                let current: Vec<_> = slice
-                    .iter()
-                    .filter(|(destination, _)| self.is_current(destination))
-                    .copied()
-                    .collect();
-                neighbors.append(&mut self.depend(&current, &links));
-                news.append(&mut self.news(&current, &links, &known));
-                self.attend(kernel).await?;
-            }
-            let room = self.updates.try_reserve();
-            if matches!(room, Err(mpsc::error::TrySendError::Full(()))) {
-                continue;
-            }
-            drop(room);
-            news.retain(|destination, _| self.is_current(destination));
-            self.tell(news);
-            break (neighbors, known);
-        };
-        let silent = self.silent(neighbors, &known);
-        for slice in silent.chunks(SLICE) {
-            kernel.solicit(slice).await;
-            self.attend(kernel).await?;
-        }
-        Ok(())
-    }
-
-    /// Sees to what must not wait for the end of a look at everything.
-    async fn attend(&mut self, kernel: &mut Kernel) -> Result<(), NeighborError> {
-        while let Some(change) = kernel.events.waiting() {
-            self.note(change);
-        }
-        let is_new = self.take_waiting();
-        if is_new || (!self.due.is_empty() && self.rested <= Instant::now()) {
-            self.look_at_due(kernel).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes note of the neighbours that these destinations depend on, and returns them.
-    fn depend(&mut self, routes: &[(IpAddr, Route)], links: &Links) -> BTreeSet<NeighborKey> {
-        let mut neighbors = BTreeSet::new();
-        for (destination, route) in routes {
-            let neighbor = neighbor_needed(*destination, *route, links);
-            self.needs.set(*destination, neighbor);
-            neighbors.extend(neighbor);
-        }
-        neighbors
-    }
-
-    /// Whether a look at everything tells the newest of this destination.
-    fn is_current(&self, destination: &IpAddr) -> bool {
-        self.wanted.contains(destination) && !self.ahead.contains(destination)
-    }
-
-    /// Resolves destinations; those whose next hops are others than was sent.
-    fn news(&self, routes: &[(IpAddr, Route)], links: &Links, known: &Neighbors) -> NextHops {
-        let next_hops = routes.iter().map(|(destination, route)| {
-            let next_hop = resolve(*destination, *route, links, known);
-            (*destination, next_hop)
-        });
-        let news = next_hops.filter(|(to, next_hop)| self.sent.get(to) != Some(next_hop));
-        news.collect()
-    }
-
-    /// Sends what is news, if there is any. There is room for it.
-    fn tell(&mut self, news: NextHops) {
-        let Ok(permit) = self.updates.try_reserve() else {
-            return;
-        };
-        let gone = mem::take(&mut self.gone);
-        let changes = NextHopChanges {
-            changed: news,
-            gone,
-        };
-        if !changes.is_empty() {
-            self.sent.extend(changes.changed.clone());
-            permit.send(changes);
-        }
-    }
-
-    /// Those of the neighbours that nobody has heard of lately, if they may be asked for now; they must be then.
-    fn silent(&mut self, neighbors: BTreeSet<NeighborKey>, known: &Neighbors) -> Vec<NeighborKey> {
-        let now = Instant::now();
-        let is_fresh = |key: &_| known.get(key).is_some_and(|neighbor| !neighbor.stale);
-        let neighbors = neighbors.into_iter();
-        let silent = neighbors.filter(|key| !is_fresh(key) && self.needs.ask(*key, now));
-        silent.collect()
-    }
 }
+
+/// Whether the next hop of a destination was found when it was told last.
+fn is_found(sent: &NextHops, destination: &IpAddr) -> bool {
+    sent.get(destination).is_some_and(Result::is_ok)
+}
+
+#[cfg(test)]
+mod tests;

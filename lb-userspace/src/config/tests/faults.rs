@@ -337,6 +337,19 @@ fn a_mode_that_no_backend_could_be_in_is_a_fault_of_the_service() {
 }
 
 #[test]
+fn link_local_addresses_are_refused_where_they_stand() {
+    assert_faults(
+        "[[service]]\nname = \"web\"\nvips = [\"[fe80::10]:80/tcp\", \"[2001:db8::10]:80/tcp\"]\n\
+         [[service.backend]]\naddress = \"[fe80::11]:80\"\n\
+         [[service.backend]]\naddress = \"169.254.0.11:80\"\n",
+        &[
+            ("service[0].vips[0]", 3, 9, "link-local"),
+            ("service[0].backend[0].address", 5, 11, "fd00::/8"),
+        ],
+    );
+}
+
+#[test]
 fn weights_follow_something_within_bounds() {
     let service = |weights: &str| {
         format!(

@@ -4,7 +4,12 @@
     reason = "netlink speaks in the machine's own order"
 )]
 
-use super::*;
+use futures::FutureExt;
+use rtnetlink::packet_core::{
+    DoneMessage, ErrorMessage, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NetlinkMessage, NetlinkPayload,
+};
+
+use super::{question::whole_list, *};
 
 /// An attribute, padded to 4 bytes.
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
@@ -95,4 +100,86 @@ fn a_link_to_another_interface_alone_is_no_vlan() {
     assert_eq!((veth.kind.as_deref(), veth.vlan), (Some("veth"), None));
     let hardware = new_link(&[]);
     assert_eq!((hardware.kind, hardware.vlan), (None, None));
+}
+
+/// A message of a list, with these flags besides.
+fn part(
+    payload: NetlinkPayload<RouteNetlinkMessage>,
+    flags: u16,
+) -> NetlinkMessage<RouteNetlinkMessage> {
+    let mut message = NetlinkMessage::from(RouteNetlinkMessage::NewNeighbour(
+        NeighbourMessage::default(),
+    ));
+    message.header.flags = NLM_F_MULTIPART | flags;
+    message.payload = payload;
+    message
+}
+
+fn element() -> NetlinkPayload<RouteNetlinkMessage> {
+    NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(
+        NeighbourMessage::default(),
+    ))
+}
+
+fn end() -> NetlinkPayload<RouteNetlinkMessage> {
+    NetlinkPayload::Done(DoneMessage::default())
+}
+
+#[test]
+fn a_list_that_changed_while_it_was_read_is_none() {
+    let list = |flags: [u16; 3]| {
+        let [a, b, c] = flags;
+        let messages = vec![part(element(), a), part(element(), b), part(end(), c)];
+        let list = whole_list("list", messages).unwrap();
+        list.map(|elements| elements.len())
+    };
+    assert_eq!(list([0; 3]), Some(2));
+    for place in 0..3 {
+        let mut flags = [0; 3];
+        flags[place] = NLM_F_DUMP_INTR;
+        assert_eq!(list(flags), None, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_list_without_an_end_is_an_error() {
+    for messages in [vec![], vec![part(element(), 0)]] {
+        let error = whole_list("list the neighbours", messages).unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.starts_with("cannot list the neighbours: the socket"),
+            "{said}"
+        );
+    }
+    let mut refused = ErrorMessage::default();
+    refused.code = std::num::NonZeroI32::new(-1);
+    let mut aborted = DoneMessage::default();
+    aborted.code = -1;
+    for last in [
+        NetlinkPayload::Error(refused),
+        NetlinkPayload::Done(aborted),
+    ] {
+        let error = whole_list("list", vec![part(element(), 0), part(last, 0)]).unwrap_err();
+        assert!(matches!(error, NeighborError::Refused { .. }), "{error}");
+    }
+}
+
+/// What is left of a question when its socket fails before the answer.
+async fn cut_off<T: fmt::Debug>(question: impl AsyncFnOnce(Netlink) -> Result<T, NeighborError>) {
+    let (connection, netlink) = Netlink::connect().unwrap();
+    let mut question = Box::pin(question(netlink));
+    assert!(question.as_mut().now_or_never().is_none(), "it waits");
+    drop(connection);
+    let error = question.await.unwrap_err();
+    assert!(matches!(error, NeighborError::NoAnswer { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_socket_that_fails_is_an_error_and_not_an_empty_answer() {
+    let neighbor = (1, IpAddr::from([10, 0, 0, 1]));
+    cut_off(async |netlink| netlink.links().await).await;
+    cut_off(async |netlink| netlink.addresses().await).await;
+    cut_off(async |netlink| netlink.neighbors().await).await;
+    cut_off(async |netlink| netlink.neighbor(neighbor).await).await;
+    cut_off(async |netlink| netlink.route(neighbor.1).await).await;
 }

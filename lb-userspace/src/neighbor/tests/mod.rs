@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use self::network::{PEER_MAC, Watch, address, network};
-use super::*;
+use super::{netlink::LAST_OPENED, *};
 
 mod changes;
-mod network;
+pub(super) mod network;
+mod routes;
 
 /// The kernel gives a silent neighbour up after three seconds, then it is asked for again.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -116,6 +117,61 @@ fn a_neighbours_new_mac_address_is_seen() {
             watch.until_mac(destination, [2, 0, 0, 0, 0, 3]).await;
         }
         watch.until_mac("10.123.0.2", [2, 0, 0, 0, 0, 3]).await;
+    });
+}
+
+#[test]
+fn a_neighbour_that_the_kernel_forgot_and_finds_again_was_never_lost() {
+    let Some(network) =
+        network("a_neighbour_that_the_kernel_forgot_and_finds_again_was_never_lost")
+    else {
+        return;
+    };
+    network.run(async || {
+        let mut watch = Watch::start(&["10.123.0.2", "192.0.2.1", "2001:db8::1"]);
+        for destination in ["10.123.0.2", "192.0.2.1", "2001:db8::1"] {
+            watch.until_mac(destination, PEER_MAC).await;
+        }
+        for _ in 0..3 {
+            network.balancer("neigh flush dev l0");
+            // By then the kernel has been asked, and the others were looked at with this one.
+            watch.add(&["203.0.113.1"]);
+            let changes = timeout(DEADLINE, watch.update()).await.unwrap();
+            assert!(changes.destinations().eq([address("203.0.113.1")]));
+            watch.remove(&["203.0.113.1"]);
+            let changes = timeout(DEADLINE, watch.update()).await.unwrap();
+            assert!(changes.destinations().eq([address("203.0.113.1")]));
+        }
+        network.peer("link set p0 arp off");
+        network.balancer("neigh flush dev l0");
+        let silent = Unresolved::NoNeighbor {
+            next_hop: address("10.123.0.2"),
+            interface: "l0".to_owned(),
+        };
+        watch.until_unresolved("192.0.2.1", silent).await;
+    });
+}
+
+#[test]
+fn what_was_known_stays_when_the_socket_for_questions_fails() {
+    let Some(network) = network("what_was_known_stays_when_the_socket_for_questions_fails") else {
+        return;
+    };
+    network.run(async || {
+        let mut watch = Watch::start(&["10.123.0.2", "192.0.2.1"]);
+        watch.until_mac("10.123.0.2", PEER_MAC).await;
+        watch.until_mac("192.0.2.1", PEER_MAC).await;
+        let socket = LAST_OPENED.take().expect("the resolver has opened it");
+        socket.abort();
+        network.balancer("route add blackhole 192.0.2.1/32");
+        let changes = timeout(DEADLINE, watch.update()).await.unwrap();
+        let blackhole = Err(Unresolved::NoRoute);
+        let expected = NextHopChanges {
+            changed: [(address("192.0.2.1"), blackhole)].into(),
+            gone: BTreeSet::new(),
+        };
+        assert_eq!(changes, expected);
+        assert!(LAST_OPENED.take().is_some(), "the socket was opened anew");
     });
 }
 

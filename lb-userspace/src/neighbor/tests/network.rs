@@ -17,7 +17,7 @@ pub(super) const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// A balancer with one link, `l0`, to a peer that answers for `10.123.0.2` and `fd00:123::2` (on link) and is
 /// the gateway to `192.0.2.0/24`, `2001:db8::/32` and, by its IPv6 address, `198.51.100.0/24`. Gone when
 /// dropped.
-pub(super) struct Network {
+pub(in crate::neighbor) struct Network {
     balancer: String,
     peer: String,
 }
@@ -57,17 +57,17 @@ impl Network {
     }
 
     /// `ip` in the balancer's namespace.
-    pub(super) fn balancer(&self, arguments: &str) {
+    pub(in crate::neighbor) fn balancer(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.balancer));
     }
 
     /// `ip` in the peer's namespace.
-    pub(super) fn peer(&self, arguments: &str) {
+    pub(in crate::neighbor) fn peer(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.peer));
     }
 
     /// Runs `test` on a thread of its own in the balancer's namespace.
-    pub(super) fn run(&self, test: impl AsyncFnOnce() + Send) {
+    pub(in crate::neighbor) fn run(&self, test: impl AsyncFnOnce() + Send) {
         let namespace = File::open(format!("/run/netns/{}", self.balancer)).unwrap();
         let inside = || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -102,7 +102,7 @@ fn ip(arguments: &str) {
 }
 
 /// A network, if this process may make one.
-pub(super) fn network(test: &str) -> Option<Network> {
+pub(in crate::neighbor) fn network(test: &str) -> Option<Network> {
     if rustix::process::geteuid().is_root() {
         Some(Network::new())
     } else {
@@ -189,6 +189,6 @@ impl Watch {
     }
 }
 
-pub(super) fn address(text: &str) -> IpAddr {
+pub(in crate::neighbor) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
