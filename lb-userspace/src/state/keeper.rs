@@ -106,7 +106,11 @@ impl Keeper {
         let Some(kept) = &mut self.kept else {
             return Ok(false);
         };
-        if !kept.is_in_place(&self.directory) {
+        if let Some(file) = kept.changed_by_others(&self.directory) {
+            warn!(
+                directory = %self.directory.display(),
+                "somebody else has changed, replaced or removed {file} while lbd runs: the saved state is written anew, as lbd has it"
+            );
             return Ok(false);
         }
         let sequence = kept.changes + 1;
@@ -161,7 +165,7 @@ impl Keeper {
         let file = match file::replace(&self.directory, FILE, &text) {
             Ok(file) => file,
             Err(error) => {
-                self.kept = before.filter(|kept| kept.is_in_place(&self.directory));
+                self.kept = before.filter(|kept| kept.changed_by_others(&self.directory).is_none());
                 return Err(error);
             }
         };
@@ -190,12 +194,15 @@ impl Keeper {
 }
 
 impl Kept {
-    /// Whether both files are those that were written here: somebody may have taken them away, and a save that was
-    /// refused at its very end may have put one there.
-    fn is_in_place(&self, directory: &Path) -> bool {
+    /// The first of both files that is not what was written here: somebody may have taken it away or edited it, and a
+    /// save that was refused at its very end may have put one there.
+    fn changed_by_others(&self, directory: &Path) -> Option<&'static str> {
         let journal = self.journal.as_ref().map(Appendable::identity);
-        Identity::at(&directory.join(FILE)).is_ok_and(|it| it == Some(self.snapshot))
-            && Identity::at(&directory.join(JOURNAL)).is_ok_and(|it| it == journal)
+        let files = [(FILE, Some(self.snapshot)), (JOURNAL, journal)];
+        let changed = files.into_iter().find(|(name, written)| {
+            !Identity::at(&directory.join(name)).is_ok_and(|found| found == *written)
+        });
+        changed.map(|(name, _)| name)
     }
 }
 
