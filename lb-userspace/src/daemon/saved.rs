@@ -29,14 +29,16 @@ pub(super) struct Beginning {
     pub(super) replaces: Option<Desired>,
 }
 
-/// Reads the file and the saved state. Changes over the socket survive a restart; a file that was edited since
-/// it was applied is applied instead, as a reload would.
+/// The file's text and what it says.
+type FileRead = (String, Config);
+
+/// Puts the file, which was read if it is there, and the saved state together. Changes over the socket survive a
+/// restart; a file that was edited since it was applied is applied instead, as a reload would.
 pub(super) fn beginning(
     config: &Path,
-    must_exist: bool,
+    file: Option<FileRead>,
     state_dir: &Path,
 ) -> Result<Beginning, Failure> {
-    let file = read(config, must_exist)?;
     let (keeper, saved) = Keeper::open(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
     let digest = file.as_ref().map(|(text, _)| state::digest(text));
     let (settings, from_file) = match file {
@@ -68,7 +70,7 @@ pub(super) fn beginning(
 }
 
 /// The file's text and what it says; `None` if it is absent and may be.
-fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failure> {
+pub(super) fn read(path: &Path, must_exist: bool) -> Result<Option<FileRead>, Failure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(None),
