@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{Config, DaemonSettings, text},
     desired::Desired,
-    state::{self, Keeper},
+    state::{self, FILE, JOURNAL, Keeper},
 };
 
 /// What to start with.
@@ -40,6 +40,17 @@ pub(super) fn beginning(
     state_dir: &Path,
 ) -> Result<Beginning, Failure> {
     let (keeper, saved) = Keeper::open(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
+    let goes_back = saved.as_ref().is_some_and(|it| it.file_digest.is_some());
+    if file.is_none() && goes_back {
+        return Err(Failure::new(
+            ExitCode::InvalidConfig,
+            anyhow!(
+                "the configuration {config} is not there, but the state saved in {state} goes back to it, and its [daemon] is known from nowhere else: put it back, or move {FILE}, and {JOURNAL} if it is there, away to start without both",
+                config = config.display(),
+                state = state_dir.display(),
+            ),
+        ));
+    }
     let digest = file.as_ref().map(|(text, _)| state::digest(text));
     let (settings, from_file) = match file {
         Some((_, config)) => (config.daemon, Some(config.desired)),
@@ -91,3 +102,6 @@ pub(super) fn read(path: &Path, must_exist: bool) -> Result<Option<FileRead>, Fa
         .map_err(|error| Failure::new(ExitCode::InvalidConfig, error))?;
     Ok(Some((text, config)))
 }
+
+#[cfg(test)]
+mod tests;
