@@ -62,6 +62,7 @@ mod report;
 mod restless;
 mod sandbox;
 mod saved;
+mod saving;
 mod setup;
 mod snat;
 mod start;

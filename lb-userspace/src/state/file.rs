@@ -27,7 +27,12 @@ pub(super) fn replace(directory: &Path, name: &str, text: &[u8]) -> Result<File,
         .map_err(refused("make the state directory", directory))?;
     let path = directory.join(name);
     let next = directory.join(format!(".{name}.next"));
-    let file = write_synced(&next, text).map_err(refused("write", &next))?;
+    let file = write_synced(&next, text)
+        .inspect_err(|_| {
+            // On a full disk a part of it would take what room there is from others.
+            let _ = std::fs::remove_file(&next);
+        })
+        .map_err(refused("write", &next))?;
     std::fs::rename(&next, &path).map_err(refused("replace", &path))?;
     // The new name itself is on the disk only when the directory is.
     File::open(directory)

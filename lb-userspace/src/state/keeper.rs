@@ -96,6 +96,16 @@ impl Keeper {
         })
     }
 
+    /// Whether it is known that this is saved, whatever the last publication was.
+    #[must_use]
+    pub fn has(&self, file_digest: Option<&str>, desired: &Desired) -> bool {
+        self.kept.as_ref().is_some_and(|kept| {
+            let generation = kept.saved.generation;
+            Difference::since(&kept.saved, 0, generation, file_digest, desired).is_none()
+                && kept.changed_by_others(&self.directory).is_none()
+        })
+    }
+
     /// Saves by the journal, if that is possible and the shorter way.
     fn append(
         &mut self,
