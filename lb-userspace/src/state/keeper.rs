@@ -168,7 +168,7 @@ impl Keeper {
         self.last = now.max(self.last + 1);
         saved.snapshot = self.last;
         let path = self.directory.join(FILE);
-        let text = serde_json::to_vec_pretty(&saved).map_err(io::Error::from);
+        let text = serde_json::to_vec(&saved).map_err(io::Error::from);
         let mut text = text.map_err(refused("write", &path))?;
         text.push(b'\n');
         let before = self.kept.take();
