@@ -118,9 +118,8 @@ fn a_change_that_cannot_be_undone_on_a_full_disk_is_told_and_undone_later() {
     let (_namespace, instance) = lone();
     let _disk = small_disk(&instance);
     let mut web = "[daemon]\nmax_vips = 16\nmax_slots = 65536\nmax_flows = 1024\n[[service]]\nname = \"web\"\nvips = [\"192.0.2.1:80/tcp\"]\nmode = \"nat\"\n".to_owned();
-    for number in 1..=30 {
-        web += &format!("[[service.backend]]\naddress = \"10.0.0.{number}:80\"\n");
-    }
+    let backend = |it| format!("[[service.backend]]\naddress = \"10.0.0.{it}:80\"\n");
+    web.extend((1..=30).map(backend));
     fs::write(instance.config(), web).expect("a configuration");
     let daemon = instance.start();
     let mut control = daemon.control();
