@@ -164,7 +164,7 @@ fn content(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
 fn continued(snapshot: Option<Saved>, text: &[u8]) -> Result<Saved, Unusable> {
     if let Some(saved) = snapshot.as_ref().filter(|saved| saved.snapshot == 0) {
         warn!(
-            "the journal is left out: an lbd that knows no journal has written {FILE} since, so that what it has of changes belongs to another state"
+            "the journal is left out, and removed with the next snapshot: an lbd that knows no journal has written {FILE} since, so that the changes in it belong to another state"
         );
         let number = journal::begin(text).map_or(0, |(number, _)| number);
         // The next snapshot must look younger than this journal, which a crash may leave beside it.
