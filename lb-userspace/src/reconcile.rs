@@ -126,12 +126,27 @@ impl<D: Dataplane> Reconciler<D> {
         world: World<'_>,
         scope: &Scope,
     ) -> Result<Plan, PublishError> {
+        let plan = self.plan_that_fits(desired, world, scope)?;
+        self.apply(&plan)?;
+        Ok(plan)
+    }
+
+    /// The first half of [`publish`](Self::publish), which changes nothing in the kernel: what is then
+    /// [applied](Self::apply) can fail by the kernel alone.
+    ///
+    /// # Errors
+    /// [`PublishError::Shortage`].
+    pub fn plan_that_fits(
+        &mut self,
+        desired: &Desired,
+        world: World<'_>,
+        scope: &Scope,
+    ) -> Result<Plan, PublishError> {
         let plan = self.plan(desired, world, scope);
         if !plan.shortages.is_empty() {
             let shortages = plan.shortages.iter().map(ToString::to_string);
             return Err(PublishError::Shortage(shortages.collect()));
         }
-        self.apply(&plan)?;
         Ok(plan)
     }
 
@@ -151,7 +166,11 @@ impl<D: Dataplane> Reconciler<D> {
         Ok(plan)
     }
 
-    fn apply(&mut self, plan: &Plan) -> Result<(), PublishError> {
+    /// Publishes what was planned last, since when nothing else was done.
+    ///
+    /// # Errors
+    /// [`PublishError::Step`].
+    pub fn apply(&mut self, plan: &Plan) -> Result<(), PublishError> {
         for step in &plan.publish {
             debug!(generation = plan.generation, %step, "step");
             self.take(step)?;

@@ -205,13 +205,13 @@ fn applied_configurations_are_kept_compared_and_brought_back() {
 
 /// Elements that the daemon takes for somebody else's fill the map of IPv4 prefixes that are VIPs, so that the kernel has no room where the daemon sees
 /// some.
-struct Filling {
+pub(crate) struct Filling {
     pin: String,
     keys: Vec<String>,
 }
 
 impl Filling {
-    fn new(pin: &Path) -> Self {
+    pub(crate) fn new(pin: &Path) -> Self {
         let pin = pin.display().to_string();
         let shown = netns::command("bpftool", &["-j", "map", "show", "pinned", &pin]);
         let map: Value = serde_json::from_str(&shown).expect("bpftool writes JSON");
@@ -240,7 +240,7 @@ impl Filling {
         filling
     }
 
-    fn remove(self) {
+    pub(crate) fn remove(self) {
         for key in self.keys {
             let line = format!("map delete pinned {} key {key}", self.pin);
             let _ = netns::command("bpftool", &line.split(' ').collect::<Vec<_>>());

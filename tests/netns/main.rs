@@ -42,6 +42,7 @@ mod security;
 mod selftest;
 mod setup;
 mod snat;
+mod state_disk;
 mod tracking;
 mod tunnel;
 mod vlan_device;

@@ -189,11 +189,7 @@ impl Announcer {
             ?pause,
             "not everything that is wanted is in the kernel; trying again"
         );
-        self.0.tell(Happening::Error {
-            what: why.to_owned(),
-            retry_ms: Some(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
-            recovered: false,
-        });
+        self.tell_failed(why, pause);
     }
 
     /// What had failed works now.
@@ -202,6 +198,30 @@ impl Announcer {
             what,
             "works again: everything that is wanted is in the kernel"
         );
+        self.tell_recovered(what);
+    }
+
+    /// What is wanted could not be saved, and is tried again after this pause.
+    pub(super) fn not_saved(&self, why: &str, pause: Duration) {
+        warn!(why, ?pause, "cannot write the saved state; trying again");
+        self.tell_failed(why, pause);
+    }
+
+    /// What could not be saved is saved now.
+    pub(super) fn saved(&self, what: &str) {
+        info!(what, "works again: everything that is wanted is saved");
+        self.tell_recovered(what);
+    }
+
+    fn tell_failed(&self, why: &str, pause: Duration) {
+        self.0.tell(Happening::Error {
+            what: why.to_owned(),
+            retry_ms: Some(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+            recovered: false,
+        });
+    }
+
+    fn tell_recovered(&self, what: &str) {
         self.0.tell(Happening::Error {
             what: what.to_owned(),
             retry_ms: None,

@@ -7,28 +7,33 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
     answers::{faulty, refused},
-    core::{Core, Failed},
+    core::Core,
 };
 use crate::{
     config::validate::EXEC_NOT_ALLOWED,
     control::protocol::{ErrorCode, RpcError},
-    dataplane::Dataplane,
     desired::{Change, Desired},
     model::{ProbeKind, Scope, Service},
-    plan::{self, Plan},
+    plan::{self, Knowledge, Plan},
     reconcile::PublishError,
-    state::StateError,
 };
 
-/// The first and the longest pause before a failed publication is tried again.
+/// The first and the longest pause before what has failed is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// What is to be published, and can be as far as the daemon can tell.
+struct Ready {
+    plan: Plan,
+    /// What the plan knows of slots that move.
+    knowledge: Knowledge,
+}
+
 impl Core {
-    /// Makes a change: wanted, saved, in the kernel; or an error and nothing has changed.
+    /// Makes a change: wanted, found possible, saved, in the kernel; or an error and nothing has changed.
     pub(super) async fn change(
         &mut self,
         change: Change,
@@ -80,12 +85,17 @@ impl Core {
             scope.clone()
         };
         let opened = opened.map_err(|error| (ErrorCode::Kernel, format!("{error:#}")));
-        let saved = opened.and_then(|()| {
-            let saved = self.save();
-            saved.map_err(|error| (ErrorCode::Internal, describe(&error)))
+        let ready = opened.and_then(|()| {
+            let ready = self.make_ready(&concerned);
+            ready.map_err(|error| (ErrorCode::Kernel, describe(&error)))
         });
-        let published = saved.and_then(|()| {
-            let published = self.publish(concerned);
+        let saved = ready.and_then(|ready| match self.save() {
+            Ok(()) => Ok(ready),
+            Err(error) => Err((ErrorCode::Internal, describe(&error))),
+        });
+        let was_saved = saved.is_ok();
+        let published = saved.and_then(|ready| {
+            let published = self.publish(ready);
             published.map_err(|error| (ErrorCode::Kernel, describe(&error)))
         });
         match published {
@@ -101,11 +111,9 @@ impl Core {
                 // The weights know yet of whom agents were asked for.
                 self.watch(&scope, &refused, &BTreeSet::new());
                 self.weights = before.2;
-                if let Err(error) = self.save() {
-                    error!(error = describe(&error), "cannot save the state");
-                }
+                let is_undone = self.save_undone(was_saved);
                 self.reconcile(Scope::All);
-                let message = if self.failed.is_none() {
+                let message = if self.failed.is_none() && is_undone {
                     format!("nothing has changed: {why}")
                 } else {
                     format!(
@@ -117,9 +125,21 @@ impl Core {
         }
     }
 
-    /// Publishes what is wanted of those that are concerned, with a program that does what that needs.
-    fn publish(&mut self, scope: Scope) -> Result<Plan, PublishError> {
-        let features = plan::features(&self.desired, &scope);
+    /// Sees to all that publishing what is wanted of those that are concerned could fail by, but for the steps themselves:
+    /// room in the maps, and a program that does what is needed.
+    fn make_ready(&mut self, concerned: &Scope) -> Result<Ready, PublishError> {
+        let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
+        let scope = concerned.clone().and(self.news(&knowledge));
+        let world = self.edges.world(
+            self.book.concluded(),
+            &self.next_hops,
+            &interfaces,
+            &knowledge,
+        );
+        let plan = self
+            .reconciler
+            .plan_that_fits(&self.desired, world, &scope)?;
+        let features = plan::features(&self.desired, concerned);
         self.reconciler
             .dataplane_mut()
             .provide(features, self.edges.interfaces.attachments_mut())
@@ -127,15 +147,11 @@ impl Core {
                 action: format!("take a program for {features}"),
                 source,
             })?;
-        let (interfaces, knowledge) = (self.edges.interfaces.indexes(), self.knowledge());
-        let scope = scope.and(self.news(&knowledge));
-        let world = self.edges.world(
-            self.book.concluded(),
-            &self.next_hops,
-            &interfaces,
-            &knowledge,
-        );
-        let plan = self.reconciler.publish(&self.desired, world, &scope)?;
+        Ok(Ready { plan, knowledge })
+    }
+
+    fn publish(&mut self, Ready { plan, knowledge }: Ready) -> Result<Plan, PublishError> {
+        self.reconciler.apply(&plan)?;
         self.knowledge_used = knowledge;
         self.tell_published(&plan);
         Ok(plan)
@@ -230,32 +246,43 @@ impl Core {
 
     /// Something has failed that was tried after this pause, if it had failed before.
     pub(super) fn fail_after(&mut self, last: Option<Duration>, why: String) {
-        let (first, longest) = RETRY;
-        let pause = last.map_or(first, |pause| (pause * 2).min(longest));
-        self.edges.announcer.failed(&why, pause);
-        self.failed = Some(Failed {
-            why,
-            pause,
-            retry: Instant::now() + pause,
-        });
+        let failed = Failed::again(last, why);
+        self.edges.announcer.failed(&failed.why, failed.pause);
+        self.failed = Some(failed);
     }
 
     /// What is wrong now, in words.
     pub(super) fn problems(&self) -> Vec<String> {
         let failed = self.failed.iter().map(|failed| failed.why.clone());
         let shortages = self.plan.shortages.iter().map(ToString::to_string);
+        let unsaved = self.unsaved.iter().map(|unsaved| unsaved.why().to_owned());
         failed
+            .chain(unsaved)
             .chain(self.unpinned.clone())
             .chain(shortages)
             .chain(self.edges.interfaces.problems())
             .chain(self.path_problems())
             .collect()
     }
+}
 
-    pub(super) fn save(&mut self) -> Result<(), StateError> {
-        let generation = self.reconciler.dataplane().actual().generation + 1;
-        let digest = self.digest.as_deref();
-        self.keeper.keep(generation, digest, &self.desired)
+/// What has failed, and is to be tried again.
+pub(super) struct Failed {
+    pub(super) why: String,
+    pub(super) pause: Duration,
+    pub(super) retry: Instant,
+}
+
+impl Failed {
+    /// It was tried after this pause, if it had failed before.
+    pub(super) fn again(last: Option<Duration>, why: String) -> Self {
+        let (first, longest) = RETRY;
+        let pause = last.map_or(first, |pause| (pause * 2).min(longest));
+        Self {
+            why,
+            pause,
+            retry: Instant::now() + pause,
+        }
     }
 }
 

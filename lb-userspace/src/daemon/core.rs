@@ -18,7 +18,7 @@ use super::{
     announce::{Announcer, SocketChange},
     answers::Answer,
     change::DRAIN_TIMEOUT,
-    commit::describe,
+    commit::{Failed, describe},
     event::Event,
     exit::Failure,
     interfaces::Interfaces,
@@ -28,6 +28,7 @@ use super::{
     reading::Readings,
     restless::Restless,
     saved::Beginning,
+    saving::Unsaved,
     wait::Wait,
     weights::Weights,
 };
@@ -107,6 +108,8 @@ pub(super) struct Core {
     pub(super) plan: Plan,
     /// What could not be applied and is being tried again.
     pub(super) failed: Option<Failed>,
+    /// What could not be saved and is being tried again.
+    pub(super) unsaved: Option<Unsaved>,
     /// When everything is looked at anew.
     pub(super) next_full_pass: Instant,
     pub(super) started: Instant,
@@ -135,13 +138,6 @@ pub(super) enum End {
     Detached,
 }
 
-/// A publication that failed.
-pub(super) struct Failed {
-    pub(super) why: String,
-    pub(super) pause: Duration,
-    pub(super) retry: Instant,
-}
-
 impl Core {
     pub(super) fn new(edges: Edges, reconciler: Reconciler<Kernel>) -> Self {
         let now = Instant::now();
@@ -161,6 +157,7 @@ impl Core {
             next_hops: NextHops::new(),
             plan: Plan::default(),
             failed: None,
+            unsaved: None,
             next_full_pass: now + FULL_PASS,
             started: now,
             keeper,
@@ -221,9 +218,13 @@ impl Core {
         self.edges.interfaces.attach_all(links)?;
         self.reconciler.clean(&plan).map_err(anyhow::Error::from)?;
         self.follow(plan);
-        self.save().map_err(anyhow::Error::from)?;
+        let saved = self.save();
         if let Some(before) = beginning.replaces {
+            saved.map_err(anyhow::Error::from)?;
             self.keep(&before, HistoryOrigin::Start, None, None);
+        } else if let Err(error) = saved {
+            // Nothing is lost: what was found there is what is wanted. A full disk must not keep lbd from starting.
+            self.not_written_anew(&error);
         }
         Ok(())
     }
@@ -301,8 +302,10 @@ impl Core {
 
     /// When something is due next. While something fails, only its retry.
     fn due(&self) -> Instant {
+        let unsaved = self.unsaved.as_ref().map(Unsaved::retry);
+        let first = unsaved.map_or(self.next_full_pass, |it| it.min(self.next_full_pass));
         if let Some(failed) = &self.failed {
-            return failed.retry.min(self.next_full_pass);
+            return failed.retry.min(first);
         }
         let removal = self.next_removal().map(|at| {
             let left = at.duration_since(SystemTime::now()).unwrap_or_default();
@@ -313,10 +316,11 @@ impl Core {
             .into_iter()
             .chain(learning)
             .chain(self.weights.next());
-        dues.fold(self.next_full_pass, Instant::min)
+        dues.fold(first, Instant::min)
     }
 
     async fn tick(&mut self) {
+        self.save_again(Instant::now());
         self.remove_due().await;
         let now = Instant::now();
         self.weigh(now);

@@ -63,6 +63,7 @@ mod report;
 mod restless;
 mod sandbox;
 mod saved;
+mod saving;
 mod setup;
 mod snat;
 mod start;

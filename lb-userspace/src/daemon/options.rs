@@ -67,7 +67,7 @@ pub enum Command {
 /// How to run.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunOptions {
-    /// Configuration file. The default one may be absent; one that is named must exist.
+    /// Configuration file. The default one may be absent, unless it was applied before; one that is named must exist.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Attach to this interface; may be repeated. Replaces `interfaces` of the file.

@@ -1,8 +1,15 @@
 //! What must hold before anything is touched: privileges, kernel, no second daemon.
 
-use std::{env, fs, fs::File, path::Path};
+use std::{
+    env,
+    fs::{self, File, TryLockError},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::fs::{major, minor};
+use tracing::warn;
 
 use super::exit::{ExitCode, Failure};
 
@@ -90,14 +97,57 @@ pub(super) fn lock(root: &Path) -> Result<File> {
     let directory = File::open(root).with_context(|| format!("open {}", root.display()))?;
     match directory.try_lock() {
         Ok(()) => Ok(directory),
-        Err(fs::TryLockError::WouldBlock) => Err(anyhow!(
-            "another lbd runs on the instance at {}: stop it first, or name another place with --bpffs",
+        Err(TryLockError::WouldBlock) => Err(anyhow!(
+            "another lbd{} runs on the instance at {}: stop it first, or name another place with --bpffs",
+            holder(&directory),
             root.display()
         )),
-        Err(fs::TryLockError::Error(error)) => {
+        Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("lock {}", root.display()))
         }
     }
+}
+
+/// Makes this process the only daemon that keeps its state in `directory`: the lock ends with it. Nothing is written for
+/// it, so that a full disk does not matter.
+///
+/// # Errors
+/// Another daemon has it.
+pub(super) fn lock_state(directory: &Path) -> Result<File> {
+    let place = directory.display();
+    let opened = File::open(directory).with_context(|| format!("open {place}"))?;
+    match opened.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!(
+            "another lbd{} keeps its state in {place}: stop it first, or name another directory with --state-dir",
+            holder(&opened)
+        ),
+        // NFS, for one, locks no directories; lbd has run there before it locked any.
+        Err(TryLockError::Error(error)) => {
+            warn!(directory = %place, %error, "cannot lock the state directory: nothing keeps a second lbd from it");
+        }
+    }
+    Ok(opened)
+}
+
+/// Who holds the lock of a file, as words after "another lbd"; none if that cannot be told.
+fn holder(file: &File) -> String {
+    let found = file.metadata().ok().and_then(|metadata| {
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        holder_among(&locks, metadata.dev(), metadata.ino())
+    });
+    found.map_or_else(String::new, |pid| format!(" (pid {pid})"))
+}
+
+/// The process that holds a lock by flock(2) of this inode, by the text of /proc/locks (`proc_locks(5)`).
+fn holder_among(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let file = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
+    locks.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_flock = fields.next()? == "FLOCK";
+        let pid = fields.nth(2)?.parse().ok()?;
+        (is_flock && fields.next()? == file).then_some(pid)
+    })
 }
 
 #[cfg(test)]
@@ -117,6 +167,34 @@ mod tests {
             );
         }
         assert!(kernel("unknown").is_err());
+    }
+
+    #[test]
+    fn a_state_directory_has_one_daemon_and_the_second_hears_whose_it_is() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let first = lock_state(directory.path()).unwrap();
+        let refused = lock_state(directory.path()).unwrap_err().to_string();
+        for words in [directory.path().to_str().unwrap(), "stop it", "--state-dir"] {
+            assert!(refused.contains(words), "{refused}\nlacks: {words}");
+        }
+        drop(first);
+        let _second = lock_state(directory.path()).unwrap();
+        let entries = fs::read_dir(directory.path()).unwrap();
+        assert_eq!(entries.count(), 0, "nothing is written for it");
+    }
+
+    #[test]
+    fn who_holds_a_lock_is_found_by_device_and_inode() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:00:77 0 EOF\n\
+            2: FLOCK  ADVISORY  WRITE 12 fe:00:78 0 EOF\n\
+            2: -> FLOCK  ADVISORY  WRITE 13 fe:01:77 0 EOF\n\
+            3: FLOCK  ADVISORY  WRITE 14 fe:01:77 0 EOF\n";
+        let device = rustix::fs::makedev(0xfe, 0x00);
+        assert_eq!(holder_among(locks, device, 78), Some(12));
+        assert_eq!(holder_among(locks, device, 77), None, "not by flock");
+        let device = rustix::fs::makedev(0xfe, 0x01);
+        assert_eq!(holder_among(locks, device, 77), Some(14), "not who waits");
+        assert_eq!(holder_among("", device, 77), None);
     }
 
     #[test]

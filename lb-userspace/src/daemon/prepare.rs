@@ -26,8 +26,8 @@ pub(super) struct Prepared {
     pub(super) beginning: Beginning,
     pub(super) access: Access,
     pub(super) pins: Pins,
-    /// Keeps a second daemon off the instance.
-    pub(super) lock: File,
+    /// Keep a second daemon off the instance, and off its state.
+    pub(super) locks: [File; 2],
     pub(super) privileges: Privileges,
 }
 
@@ -39,19 +39,24 @@ impl Prepared {
     pub(super) fn new(options: &RunOptions) -> Result<Self, Failure> {
         privileges::heed_file_modes()?;
         let (file, must_exist) = options.config_file();
-        let beginning = saved::beginning(&file, must_exist, &options.state_dir)?;
+        let read = saved::read(&file, must_exist)?;
+        let own = directories(options)?;
+        let pins = Pins::at(&options.bpffs)?;
+        let locks = [
+            preflight::lock(pins.root())?,
+            preflight::lock_state(&options.state_dir)?,
+        ];
+        let beginning = saved::beginning(&file, read, &options.state_dir)?;
         let settings = &beginning.settings;
         let access = Access::new(
             Some(settings.group.as_deref().unwrap_or("lb")),
             settings.read_only_group.as_deref(),
         );
-        let pins = Pins::at(&options.bpffs)?;
-        let lock = preflight::lock(pins.root())?;
         priority::come_first();
         let commands = settings.exec_user.is_some();
         let privileges = Privileges::reduce(Role::Balancer { commands })?;
         Sandbox {
-            own: directories(options)?,
+            own,
             pins: pins.root().to_owned(),
             commands,
         }
@@ -60,7 +65,7 @@ impl Prepared {
             beginning,
             access,
             pins,
-            lock,
+            locks,
             privileges,
         })
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{Config, DaemonSettings, text},
     desired::Desired,
-    state::{self, Keeper},
+    state::{self, FILE, JOURNAL, Keeper},
 };
 
 /// What to start with.
@@ -29,15 +29,28 @@ pub(super) struct Beginning {
     pub(super) replaces: Option<Desired>,
 }
 
-/// Reads the file and the saved state. Changes over the socket survive a restart; a file that was edited since
-/// it was applied is applied instead, as a reload would.
+/// The file's text and what it says.
+type FileRead = (String, Config);
+
+/// Puts the file, which was read if it is there, and the saved state together. Changes over the socket survive a
+/// restart; a file that was edited since it was applied is applied instead, as a reload would.
 pub(super) fn beginning(
     config: &Path,
-    must_exist: bool,
+    file: Option<FileRead>,
     state_dir: &Path,
 ) -> Result<Beginning, Failure> {
-    let file = read(config, must_exist)?;
     let (keeper, saved) = Keeper::open(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
+    let goes_back = saved.as_ref().is_some_and(|it| it.file_digest.is_some());
+    if file.is_none() && goes_back {
+        return Err(Failure::new(
+            ExitCode::InvalidConfig,
+            anyhow!(
+                "the configuration {config} is not there, but the state saved in {state} goes back to it, and its [daemon] is known from nowhere else: put it back, or move {FILE}, and {JOURNAL} if it is there, away to start without both",
+                config = config.display(),
+                state = state_dir.display(),
+            ),
+        ));
+    }
     let digest = file.as_ref().map(|(text, _)| state::digest(text));
     let (settings, from_file) = match file {
         Some((_, config)) => (config.daemon, Some(config.desired)),
@@ -68,7 +81,7 @@ pub(super) fn beginning(
 }
 
 /// The file's text and what it says; `None` if it is absent and may be.
-fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failure> {
+pub(super) fn read(path: &Path, must_exist: bool) -> Result<Option<FileRead>, Failure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(None),
@@ -89,3 +102,6 @@ fn read(path: &Path, must_exist: bool) -> Result<Option<(String, Config)>, Failu
         .map_err(|error| Failure::new(ExitCode::InvalidConfig, error))?;
     Ok(Some((text, config)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,7 @@ async fn serve(options: RunOptions, prepared: Prepared) -> Result<(), Failure> {
         beginning,
         access,
         pins,
-        lock: _lock,
+        locks: _locks,
         privileges,
     } = prepared;
     let interface_events = InterfaceEvents::listen().map_err(|error| anyhow!(error))?;

@@ -5,6 +5,7 @@ use std::{
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
+    time::SystemTime,
 };
 
 use super::StateError;
@@ -26,7 +27,12 @@ pub(super) fn replace(directory: &Path, name: &str, text: &[u8]) -> Result<File,
         .map_err(refused("make the state directory", directory))?;
     let path = directory.join(name);
     let next = directory.join(format!(".{name}.next"));
-    let file = write_synced(&next, text).map_err(refused("write", &next))?;
+    let file = write_synced(&next, text)
+        .inspect_err(|_| {
+            // On a full disk a part of it would take what room there is from others.
+            let _ = std::fs::remove_file(&next);
+        })
+        .map_err(refused("write", &next))?;
     std::fs::rename(&next, &path).map_err(refused("replace", &path))?;
     // The new name itself is on the disk only when the directory is.
     File::open(directory)
@@ -53,11 +59,14 @@ fn write_synced(path: &Path, text: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Which file it is, whatever its name.
+/// Which file it is, whatever its name, and when it was last written: who edits it in its place is noticed by that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
+    bytes: u64,
+    /// `None` where the file system keeps no such time.
+    written: Option<SystemTime>,
 }
 
 impl Identity {
@@ -87,6 +96,8 @@ impl From<Metadata> for Identity {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
+            bytes: metadata.len(),
+            written: metadata.modified().ok(),
         }
     }
 }
@@ -107,8 +118,12 @@ impl Appendable {
     /// # Errors
     /// The file system refused.
     pub(super) fn new(file: File, length: u64) -> io::Result<Self> {
+        let found = Identity::of(&file)?;
         Ok(Self {
-            identity: Identity::of(&file)?,
+            identity: Identity {
+                bytes: length,
+                ..found
+            },
             file,
             length,
             is_uncertain: false,
@@ -133,7 +148,15 @@ impl Appendable {
         self.file
             .sync_data()
             .inspect_err(|_| self.is_uncertain = true)?;
+        self.identify(self.length + text.len() as u64)?;
         self.length += text.len() as u64;
+        Ok(())
+    }
+
+    /// Looks at the file, which was written here and ought to have so many bytes: what others have added shows by that.
+    fn identify(&mut self, bytes: u64) -> io::Result<()> {
+        let found = Identity::of(&self.file)?;
+        self.identity = Identity { bytes, ..found };
         Ok(())
     }
 
@@ -150,6 +173,7 @@ impl Appendable {
     pub(super) fn take_back(&mut self) -> io::Result<()> {
         self.file.set_len(self.length)?;
         self.file.sync_data()?;
+        self.identify(self.length)?;
         // A later success says nothing of what an earlier failure has lost.
         if self.is_uncertain {
             return Err(io::Error::other("it may not be on the disk as it was"));

@@ -96,6 +96,16 @@ impl Keeper {
         })
     }
 
+    /// Whether it is known that this is saved, whatever the last publication was.
+    #[must_use]
+    pub fn has(&self, file_digest: Option<&str>, desired: &Desired) -> bool {
+        self.kept.as_ref().is_some_and(|kept| {
+            let generation = kept.saved.generation;
+            Difference::since(&kept.saved, 0, generation, file_digest, desired).is_none()
+                && kept.changed_by_others(&self.directory).is_none()
+        })
+    }
+
     /// Saves by the journal, if that is possible and the shorter way.
     fn append(
         &mut self,
@@ -106,7 +116,11 @@ impl Keeper {
         let Some(kept) = &mut self.kept else {
             return Ok(false);
         };
-        if !kept.is_in_place(&self.directory) {
+        if let Some(file) = kept.changed_by_others(&self.directory) {
+            warn!(
+                directory = %self.directory.display(),
+                "somebody else has changed, replaced or removed {file} while lbd runs: the saved state is written anew, as lbd has it"
+            );
             return Ok(false);
         }
         let sequence = kept.changes + 1;
@@ -154,14 +168,14 @@ impl Keeper {
         self.last = now.max(self.last + 1);
         saved.snapshot = self.last;
         let path = self.directory.join(FILE);
-        let text = serde_json::to_vec_pretty(&saved).map_err(io::Error::from);
+        let text = serde_json::to_vec(&saved).map_err(io::Error::from);
         let mut text = text.map_err(refused("write", &path))?;
         text.push(b'\n');
         let before = self.kept.take();
         let file = match file::replace(&self.directory, FILE, &text) {
             Ok(file) => file,
             Err(error) => {
-                self.kept = before.filter(|kept| kept.is_in_place(&self.directory));
+                self.kept = before.filter(|kept| kept.changed_by_others(&self.directory).is_none());
                 return Err(error);
             }
         };
@@ -190,12 +204,15 @@ impl Keeper {
 }
 
 impl Kept {
-    /// Whether both files are those that were written here: somebody may have taken them away, and a save that was
-    /// refused at its very end may have put one there.
-    fn is_in_place(&self, directory: &Path) -> bool {
+    /// The first of both files that is not what was written here: somebody may have taken it away or edited it, and a
+    /// save that was refused at its very end may have put one there.
+    fn changed_by_others(&self, directory: &Path) -> Option<&'static str> {
         let journal = self.journal.as_ref().map(Appendable::identity);
-        Identity::at(&directory.join(FILE)).is_ok_and(|it| it == Some(self.snapshot))
-            && Identity::at(&directory.join(JOURNAL)).is_ok_and(|it| it == journal)
+        let files = [(FILE, Some(self.snapshot)), (JOURNAL, journal)];
+        let changed = files.into_iter().find(|(name, written)| {
+            !Identity::at(&directory.join(name)).is_ok_and(|found| found == *written)
+        });
+        changed.map(|(name, _)| name)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tracing::info;
+use tracing::{info, warn};
 
 pub(crate) use self::file::DIRECTORY_MODE;
 use self::file::refused;
@@ -162,6 +162,17 @@ fn content(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
 
 /// The snapshot with what the journal, whose text is `text`, says of changes since.
 fn continued(snapshot: Option<Saved>, text: &[u8]) -> Result<Saved, Unusable> {
+    if let Some(saved) = snapshot.as_ref().filter(|saved| saved.snapshot == 0) {
+        warn!(
+            "the journal is left out, and removed with the next snapshot: an lbd that knows no journal has written {FILE} since, so that the changes in it belong to another state"
+        );
+        let number = journal::begin(text).map_or(0, |(number, _)| number);
+        // The next snapshot must look younger than this journal, which a crash may leave beside it.
+        return Ok(Saved {
+            snapshot: number,
+            ..saved.clone()
+        });
+    }
     let (number, lines) = journal::begin(text)?;
     let Some(mut saved) = snapshot else {
         let reason = format!("it continues a {FILE} that is not there");

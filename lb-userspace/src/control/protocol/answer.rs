@@ -144,9 +144,9 @@ pub struct Status {
     pub generation: u32,
     /// Milliseconds since the daemon started.
     pub uptime_ms: u64,
-    /// Whether everything wanted is in the kernel.
+    /// Whether everything wanted is in the kernel, and can be saved.
     pub in_sync: bool,
-    /// What could not be applied and is being retried.
+    /// What could not be applied or saved and is being retried.
     #[serde(default)]
     pub errors: Vec<String>,
     /// Interfaces and how the program is attached to them.

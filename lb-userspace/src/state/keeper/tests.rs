@@ -1,6 +1,6 @@
 //! Whatever is kept, and whatever happens meanwhile, what is loaded is what was kept last.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 
@@ -223,6 +223,49 @@ fn files_that_are_taken_away_or_replaced_meanwhile_are_written_anew() {
         fs::copy(place.journal(), place.0.path().join("copy")).unwrap();
         fs::rename(place.0.path().join("copy"), place.journal()).unwrap();
     });
+}
+
+#[test]
+fn files_that_are_edited_in_their_place_meanwhile_are_written_anew() {
+    let place = Place::new();
+    let (mut keeper, wanted) = place.begun();
+    let mut generation = 10;
+    let mut keep_after = |happens: &dyn Fn()| {
+        happens();
+        generation += 2;
+        keeper.keep(generation, None, &wanted[1]).unwrap();
+        place.assert_has(generation, &wanted[1]);
+        assert!(!place.journal().exists(), "a snapshot ends the journal");
+        keeper.keep(generation + 1, None, &wanted[2]).unwrap();
+        place.assert_has(generation + 1, &wanted[2]);
+        assert!(place.journal().exists());
+    };
+    // Opens the file as it is: another inode would be noticed by that.
+    let open = |path: &Path| fs::OpenOptions::new().write(true).open(path).unwrap();
+    let written_later = |path: &Path| {
+        let file = open(path);
+        let before = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(before + Duration::from_nanos(1)).unwrap();
+    };
+    keep_after(&|| open(&place.journal()).set_len(0).unwrap());
+    keep_after(&|| open(&place.journal()).set_len(200).unwrap());
+    keep_after(&|| open(&place.journal()).set_len(1 << 16).unwrap());
+    keep_after(&|| written_later(&place.journal()));
+    keep_after(&|| open(&place.snapshot()).set_len(7).unwrap());
+    keep_after(&|| written_later(&place.snapshot()));
+}
+
+#[test]
+fn bytes_that_others_append_while_a_line_is_written_are_not_taken_for_the_journals() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("file");
+    fs::write(&path, "whole\nalien").unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let mut appendable = Appendable::new(file, 6).unwrap();
+    appendable.append(b"nx\n").unwrap();
+    assert_eq!(appendable.length(), 9);
+    let found = Identity::at(&path).unwrap().unwrap();
+    assert_ne!(appendable.identity(), found);
 }
 
 #[test]

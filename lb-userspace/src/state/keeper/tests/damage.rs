@@ -142,3 +142,52 @@ fn a_journal_that_continues_another_snapshot_is_refused() {
     fs::remove_file(place.journal()).unwrap();
     assert_eq!(load(place.0.path()).unwrap(), None);
 }
+
+/// What an older version has saved, in place of the snapshot beside which it found a journal.
+fn write_by_the_second_version(place: &Place, desired: &Desired) {
+    let mut second = serde_json::to_value(Saved::new(5, None, desired.clone())).unwrap();
+    second["version"] = 2.into();
+    second.as_object_mut().unwrap().remove("snapshot");
+    fs::write(place.snapshot(), second.to_string()).unwrap();
+}
+
+#[test]
+fn a_journal_that_a_version_without_journals_has_left_is_not_read_and_ends() {
+    let place = Place::new();
+    let _ = place.begun();
+    let old = fs::read_to_string(place.journal()).unwrap();
+    let desired = fleet(&[3]);
+    write_by_the_second_version(&place, &desired);
+    for text in [
+        old.clone(),
+        old.replacen("\"version\":3", "\"version\":4", 1),
+        old.replace("weight", "weighs"),
+        String::new(),
+    ] {
+        fs::write(place.journal(), &text).unwrap();
+        place.assert_has(5, &desired);
+        assert_eq!(fs::read_to_string(place.journal()).unwrap(), text);
+    }
+    fs::write(place.journal(), &old).unwrap();
+    let mut keeper = place.keeper();
+    keeper.keep(6, None, &desired).unwrap();
+    place.assert_has(6, &desired);
+    assert!(!place.journal().exists());
+}
+
+#[test]
+fn a_journal_of_the_future_that_was_not_read_is_older_than_the_next_snapshot() {
+    let place = Place::new();
+    let mut keeper = place.keeper();
+    let future = u64::MAX / 2;
+    keeper.last = future;
+    let fleet = fleet(&[1]);
+    keeper.keep(1, None, &fleet).unwrap();
+    keeper.keep(2, None, &weighing(&fleet, 2)).unwrap();
+    let left = fs::read(place.journal()).unwrap();
+    write_by_the_second_version(&place, &fleet);
+    place.keeper().keep(6, None, &fleet).unwrap();
+    // As after a crash between both.
+    fs::write(place.journal(), left).unwrap();
+    place.assert_has(6, &fleet);
+}

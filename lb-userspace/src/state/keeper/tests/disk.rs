@@ -21,9 +21,12 @@ fn a_disk_without_room_for_a_line_keeps_what_was_and_takes_the_next() {
     assert!(error.starts_with("cannot write"), "{error}");
     assert!(error.contains(JOURNAL), "{error}");
     place.assert_has(4, &wanted[3]);
+    let kept = keeper.kept.as_mut().unwrap();
+    kept.journal = Some(Appendable::new(file, whole.len() as u64).unwrap());
     // The change is undone: that is what is on the disk.
+    assert!(keeper.has(Some("digest"), &wanted[3]));
+    assert!(!keeper.has(None, &wanted[3]) && !keeper.has(Some("digest"), &wanted[0]));
     keeper.keep(4, Some("digest"), &wanted[3]).unwrap();
-    let _sealed = journal_file(&mut keeper, file);
     assert_eq!(fs::read(place.journal()).unwrap(), whole);
     keeper.keep(9, None, &wanted[0]).unwrap();
     place.assert_has(9, &wanted[0]);
@@ -40,7 +43,9 @@ fn a_journal_that_cannot_be_cut_is_replaced_by_a_snapshot() {
     let error = keeper.keep(9, None, &wanted[0]).unwrap_err().to_string();
     assert!(error.starts_with("cannot write"), "{error}");
     place.assert_has(4, &wanted[3]);
+    assert!(!keeper.has(Some("digest"), &wanted[3]), "nobody knows");
     keeper.keep(4, Some("digest"), &wanted[3]).unwrap();
+    assert!(keeper.has(Some("digest"), &wanted[3]));
     assert!(!place.journal().exists());
     place.assert_has(4, &wanted[3]);
 }
