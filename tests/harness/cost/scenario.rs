@@ -59,6 +59,8 @@ pub enum Tracking {
     OnDemand,
     /// Every flow.
     Always,
+    /// None.
+    Off,
 }
 
 impl Tracking {
@@ -66,7 +68,7 @@ impl Tracking {
     #[must_use]
     pub const fn slot(self, backend: BackendId) -> Slot {
         match self {
-            Self::OnDemand => Slot::new(backend),
+            Self::OnDemand | Self::Off => Slot::new(backend),
             Self::Always => Slot::new(backend).tracked(),
         }
     }
@@ -75,6 +77,7 @@ impl Tracking {
         match self {
             Self::OnDemand => "on-demand",
             Self::Always => "always",
+            Self::Off => "off",
         }
     }
 }
@@ -130,11 +133,12 @@ impl Scenario {
         Self { services, ..self }
     }
 
+    const fn tracking(self, tracking: Tracking) -> Self {
+        Self { tracking, ..self }
+    }
+
     const fn always(self) -> Self {
-        Self {
-            tracking: Tracking::Always,
-            ..self
-        }
+        self.tracking(Tracking::Always)
     }
 
     const fn backends(self, backends: u32) -> Self {
@@ -250,6 +254,7 @@ fn rows(family: Family) -> Vec<Scenario> {
         data(ONE).always(),
         data(MANY).always(),
         data(MILLION).always(),
+        data(MILLION).tracking(Tracking::Off),
         data(MANY).services(16),
         data(MANY).services(256),
         // With the tables that services of ten backends have unless they are told otherwise: 1 MiB in all, not 64.
@@ -302,6 +307,7 @@ mod tests {
         assert_eq!(names.len(), rows.len());
         for name in [
             "v4/tcp-data/ipip/1M/1/always",
+            "v4/tcp-data/ipip/1M/1/off",
             "v6/udp/gue/1/1/on-demand",
             "v4/syn-flood/ipip/16M/256/on-demand",
             "v6/tcp-data/ipip/64k/16/on-demand",

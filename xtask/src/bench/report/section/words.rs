@@ -21,7 +21,7 @@ pub(super) const PACKET: &str = "
 `cargo xtask bench packet`: `BPF_PROG_TEST_RUN` of a wrapper that restores the packet, gives it to the next flow, and calls
 the loaded program; in turn with it, a floor that does no more than it must (for a tunnel: room for the outer header and
 an Ethernet header written, without any look-up; for the rest, `XDP_TX` or `XDP_PASS`). The wrapper's own cost is in both.
-A row is `family/kind/mode/flows/services/tracking`; more backends than 100 or other table sizes than the default follow.
+A row is `family/kind/mode/flows/services/tracking`; other numbers of backends than 10 and of slots than 65,537 follow.
 ";
 
 pub(super) const PATH: &str = "
