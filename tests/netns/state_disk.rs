@@ -7,7 +7,7 @@ use std::{
 };
 
 use lb_common::names::{ABI_VERSION, VIP_PREFIXES_V4};
-use lb_tests::{control::Control, daemon::Instance, site::Tmpfs, wait};
+use lb_tests::{control::Control, daemon::Instance, published::Published, site::Tmpfs, wait};
 use serde_json::{Value, json};
 
 use crate::{
@@ -109,6 +109,8 @@ fn a_file_that_was_edited_is_not_taken_over_if_it_cannot_be_saved() {
     let (code, said) = instance.refused_with(&[]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("No space left"), "{said}");
+    let published = Published::of(instance.bpffs());
+    assert!(published.vips.is_empty(), "{published:?}");
     fs::remove_file(filler).expect("removing a file");
     let _daemon = instance.start();
 }

@@ -197,8 +197,13 @@ impl Core {
             .world(self.book.concluded(), &self.next_hops, &present, &knowledge);
         let plan = self
             .reconciler
-            .publish(&self.desired, world, &Scope::All)
+            .plan_that_fits(&self.desired, world, &Scope::All)
             .map_err(anyhow::Error::from)?;
+        if beginning.replaces.is_some() {
+            // As any change: what cannot be saved is not published.
+            self.save().map_err(anyhow::Error::from)?;
+        }
+        self.reconciler.apply(&plan).map_err(anyhow::Error::from)?;
         info!(
             generation = plan.generation,
             steps = plan.publish.len(),
@@ -218,11 +223,9 @@ impl Core {
         self.edges.interfaces.attach_all(links)?;
         self.reconciler.clean(&plan).map_err(anyhow::Error::from)?;
         self.follow(plan);
-        let saved = self.save();
         if let Some(before) = beginning.replaces {
-            saved.map_err(anyhow::Error::from)?;
             self.keep(&before, HistoryOrigin::Start, None, None);
-        } else if let Err(error) = saved {
+        } else if let Err(error) = self.save() {
             // Nothing is lost: what was found there is what is wanted. A full disk must not keep lbd from starting.
             self.not_written_anew(&error);
         }

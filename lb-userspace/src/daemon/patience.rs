@@ -10,6 +10,9 @@ const NEIGHBOR: Duration = Duration::from_millis(500);
 /// How long the kernel may take to answer for one backend, beyond that: several times as long as it does.
 const ANSWER: Duration = Duration::from_micros(200);
 
+/// How long it may take for all, at most: nothing else is done meanwhile. Those that come later join by themselves.
+const ANSWERS: Duration = Duration::from_secs(5);
+
 /// It grows with the number of new backends, since the kernel is asked about one after the other; who is silent is not
 /// waited for longer.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Patience {
     pub(super) fn new(backends: usize, now: Instant) -> Self {
         let backends = u32::try_from(backends).unwrap_or(u32::MAX);
         Self {
-            answers: now + NEIGHBOR + ANSWER.saturating_mul(backends),
+            answers: now + NEIGHBOR + ANSWER.saturating_mul(backends).min(ANSWERS),
             neighbors: now + NEIGHBOR,
         }
     }
@@ -64,6 +67,13 @@ mod tests {
         assert_eq!(patience.until(false), begin + ms(800));
         patience.heard(begin + ms(2_400));
         assert_eq!(patience.until(false), begin + ms(2_500));
+    }
+
+    #[test]
+    fn there_is_an_end_however_many_there_are() {
+        let begin = Instant::now();
+        let patience = Patience::new(usize::MAX, begin);
+        assert_eq!(patience.until(true), begin + ms(5_500));
     }
 
     #[test]

@@ -42,14 +42,12 @@ pub(super) fn beginning(
     let (keeper, saved) = Keeper::open(state_dir).map_err(|error| Failure::from(anyhow!(error)))?;
     let goes_back = saved.as_ref().is_some_and(|it| it.file_digest.is_some());
     if file.is_none() && goes_back {
-        return Err(Failure::new(
-            ExitCode::InvalidConfig,
-            anyhow!(
-                "the configuration {config} is not there, but the state saved in {state} goes back to it, and its [daemon] is known from nowhere else: put it back, or move {FILE}, and {JOURNAL} if it is there, away to start without both",
-                config = config.display(),
-                state = state_dir.display(),
-            ),
-        ));
+        // Not an invalid one, after which nobody tries again: it may be on its way.
+        return Err(Failure::from(anyhow!(
+            "the configuration {config} is not there, but the state saved in {state} goes back to it, and its [daemon] is known from nowhere else: put it back, or move {FILE}, and {JOURNAL} if it is there, away to start without both, and without the changes made over the socket",
+            config = config.display(),
+            state = state_dir.display(),
+        )));
     }
     let digest = file.as_ref().map(|(text, _)| state::digest(text));
     let (settings, from_file) = match file {

@@ -24,6 +24,11 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
+    /// Whether `destination` is in doubt.
+    pub(super) fn has(&self, destination: IpAddr) -> bool {
+        self.until.contains_key(&destination)
+    }
+
     /// Whether what was found of `destination` is to stay for now. `is_lost`: its neighbour was known and is no longer.
     pub(super) fn holds(&mut self, destination: IpAddr, is_lost: bool, now: Instant) -> bool {
         if !is_lost {

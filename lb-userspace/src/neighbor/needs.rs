@@ -61,6 +61,14 @@ impl Needs {
         self.neighbors.get(&neighbor).map(|needed| &needed.by)
     }
 
+    /// The neighbour that `destination` depends on may be asked for at once, however lately it was.
+    pub(super) fn ask_anew(&mut self, destination: IpAddr) {
+        let neighbor = self.of.get(&destination);
+        if let Some(needed) = neighbor.and_then(|it| self.neighbors.get_mut(it)) {
+            needed.asked = None;
+        }
+    }
+
     /// Whether the kernel may be asked now to look for this neighbour; if so, it was.
     pub(super) fn ask(&mut self, neighbor: NeighborKey, now: Instant) -> bool {
         let Some(needed) = self.neighbors.get_mut(&neighbor) else {
@@ -98,6 +106,19 @@ mod tests {
         needs.forget(address(3));
         needs.set(address(1), None);
         assert_eq!((needs.by(gateway), needs.by(other)), (None, None));
+    }
+
+    #[test]
+    fn what_the_kernel_has_forgotten_is_asked_for_at_once() {
+        let (mut needs, now) = (Needs::default(), Instant::now());
+        let gateway = (2, address(254));
+        needs.set(address(1), Some(gateway));
+        assert!(needs.ask(gateway, now));
+        assert!(!needs.ask(gateway, now));
+        needs.ask_anew(address(2));
+        assert!(!needs.ask(gateway, now), "somebody else's");
+        needs.ask_anew(address(1));
+        assert!(needs.ask(gateway, now));
     }
 
     #[test]

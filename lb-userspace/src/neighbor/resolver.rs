@@ -29,6 +29,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// the kernel's tables change, this costs a tenth of one CPU at most. So does what neighbours' events cost.
 const REST_FACTOR: u32 = 9;
 
+/// But no longer than this after a look at new destinations.
+const SHORT_REST: Duration = Duration::from_millis(100);
+
 /// From one look at everything to the next without an event.
 const FULL_INTERVAL: Duration = Duration::from_secs(10);
 

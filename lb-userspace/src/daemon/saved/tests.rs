@@ -39,7 +39,7 @@ fn a_start_without_the_file_of_what_was_saved_is_refused_and_loses_nothing() {
         "lb.toml is not there",
         "put it back",
         "state.json",
-        "InvalidConfig",
+        "Failed",
     ] {
         assert!(refused.contains(words), "{refused}\nlacks: {words}");
     }

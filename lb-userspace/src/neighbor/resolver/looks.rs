@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, mem, net::IpAddr};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::info;
 
-use super::{MANY, REST_FACTOR, Resolver, SLICE, is_found};
+use super::{MANY, REST_FACTOR, Resolver, SHORT_REST, SLICE, is_found};
 use crate::neighbor::{
     NeighborError, NextHop, NextHopChanges, NextHops, Unresolved,
     kernel::Kernel,
@@ -22,9 +22,12 @@ impl Resolver {
             }
             let begin = Instant::now();
             self.take_waiting();
+            let has_new = !self.new.is_empty();
             self.look_at_some(kernel).await?;
             let end = Instant::now();
-            self.rested = end + (end - begin) * REST_FACTOR;
+            let rest = (end - begin) * REST_FACTOR;
+            // A change waits for the neighbours of what is new, whose answers are due next.
+            self.rested = end + if has_new { rest.min(SHORT_REST) } else { rest };
             if self.new.is_empty() {
                 return Ok(());
             }
@@ -187,6 +190,10 @@ impl Resolver {
             let next_hop = resolve(*destination, *route, links, known);
             let sent = self.sent.get(destination);
             let is_lost = sent.is_some_and(Result::is_ok) && is_silent(&next_hop);
+            if is_lost && !self.doubts.has(*destination) {
+                // An answer of lately is of no use: the kernel has forgotten it.
+                self.needs.ask_anew(*destination);
+            }
             if self.doubts.holds(*destination, is_lost, now) {
                 continue;
             }

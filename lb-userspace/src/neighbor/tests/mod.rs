@@ -134,7 +134,7 @@ fn a_neighbour_that_the_kernel_forgot_and_finds_again_was_never_lost() {
         }
         for _ in 0..3 {
             network.balancer("neigh flush dev l0");
-            // By then the kernel has been asked, and the others were looked at with this one.
+            // The others are looked at with this one, and the kernel is asked for them, however lately it was.
             watch.add(&["203.0.113.1"]);
             let changes = timeout(DEADLINE, watch.update()).await.unwrap();
             assert!(changes.destinations().eq([address("203.0.113.1")]));
