@@ -71,14 +71,11 @@ impl Core {
         let Err(error) = self.save() else {
             return true;
         };
-        // Nothing could be written since the start: what is on the disk is as it was found. Else the keeper would have had
-        // it, if it were sure of it.
-        let unsaved = self.unsaved.as_ref();
-        let is_as_found = !was_saved && unsaved.is_some_and(|it| it.meaning == Meaning::AsFound);
-        if !is_as_found {
+        // A change that was not saved has left what is on the disk as it was, which may be known to be right.
+        if was_saved || self.unsaved.is_none() {
             self.not_saved(Meaning::Otherwise, None, &error);
         }
-        is_as_found
+        !was_saved
     }
 
     /// What was found at the start is what is wanted, but could not be written anew.
