@@ -90,8 +90,8 @@ const fn bounded(offset: usize) -> usize {
     offset
 }
 
-/// `number`, at most `MASK`, which is all ones, as a value of which the verifier knows no more than that: mixed with `unknown`, of which it knows
-/// nothing, and parted from it again. The compiler must not see that nothing is changed.
+/// `number`, at most `MASK`, which is all ones, as a value of which the verifier knows no more than that: mixed with
+/// `unknown`, of which it knows nothing, and parted from it again. The compiler must not see that nothing is changed.
 ///
 /// The verifier follows every way to a number with a value or range of its own, and what comes after is verified once for
 /// each. A number without a history lets all ways go on as one.

@@ -11,6 +11,9 @@ mod changes;
 pub(super) mod network;
 mod routes;
 
+/// Longer than a next hop stays whose neighbour does not answer.
+const BEYOND_GRACE: Duration = Duration::from_millis(300);
+
 /// The kernel gives a silent neighbour up after three seconds, then it is asked for again.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -141,6 +144,8 @@ fn a_neighbour_that_the_kernel_forgot_and_finds_again_was_never_lost() {
             watch.remove(&["203.0.113.1"]);
             let changes = timeout(DEADLINE, watch.update()).await.unwrap();
             assert!(changes.destinations().eq([address("203.0.113.1")]));
+            let later = timeout(BEYOND_GRACE, watch.update()).await;
+            assert!(later.is_err(), "something was lost: {later:?}");
         }
         network.peer("link set p0 arp off");
         network.balancer("neigh flush dev l0");
